@@ -1,0 +1,184 @@
+"""Django's settings, all from the environment (design.md, "Contracts"; docs/settings.md for its users)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fnloader_site.env import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment(BASE_DIR)
+
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY")
+if not SECRET_KEY:
+    SECRET_KEY = secrets.token_urlsafe(50)
+    if not DEBUG:
+        env.require(
+            "E_SECRET_KEY",
+            "SECRET_KEY is not set.",
+            "Run `make .env` once, or put a long random SECRET_KEY into the environment, .env or a file named by SECRET_KEY_FILE.",
+        )
+
+SITE_URL = env.text("SITE_URL").rstrip("/")
+_site = urlsplit(SITE_URL)
+if SITE_URL and (_site.scheme not in {"http", "https"} or not _site.hostname):
+    env.require("E_SITE_URL", "SITE_URL is no URL.", "It must look like https://fnloader.example.org.")
+_https = _site.scheme == "https"
+
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [_site.hostname] if _site.hostname else ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [f"https://{_site.netloc}"] if _https else [])
+
+INSTALLED_APPS = [
+    "fnloader_site",
+    "batches",
+    "loader",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_q",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "fnloader_site.urls"
+WSGI_APPLICATION = "fnloader_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DB_POOLER = env.flag("DB_POOLER", default=False)
+
+
+def _database(name: str, default: str = "") -> dict[str, Any]:
+    """A database's settings, with what makes it safe for web, jobs and commands at the same time."""
+    config = env.database(name, default)
+    if config["ENGINE"].endswith("sqlite3"):
+        # FULL, because WAL with NORMAL may lose the last commits when the power goes (traps.md, SQLite).
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
+        }
+    config["DISABLE_SERVER_SIDE_CURSORS"] = DB_POOLER
+    return config
+
+
+DATABASES = {"default": _database("DATABASE_URL", "sqlite:///db.sqlite3")} | {
+    name.removeprefix("DATABASE_URL_").lower(): _database(name)
+    for name in sorted(os.environ)
+    if name.startswith("DATABASE_URL_") and name != "DATABASE_URL_FILE"
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "overview"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+USE_TZ = True
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+if not (TIME_ZONE and (Path("/usr/share/zoneinfo") / TIME_ZONE).is_file()) and TIME_ZONE != "UTC":
+    env.require("E_TIME_ZONE", "TIME_ZONE is no time zone of this machine.", "It must be a name such as Europe/London.")
+    TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "build" / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Served straight from the apps' folders: there is no collectstatic step to forget, and no manifest to be out of date.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+if _https:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+
+REDIS_URL = env.text("REDIS_URL")
+Q_CLUSTER: dict[str, Any] = {
+    "name": "fnloader",
+    "workers": 2,
+    "timeout": 300,
+    "retry": 360,  # above the time-out, else a task runs twice at once (traps.md, django-q2)
+    "max_attempts": 1,
+    "catch_up": False,
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+}
+
+HOST_NAME = env.text("HOST_NAME", socket.gethostname())
+BATCH_STORE_URL = env.text("BATCH_STORE_URL")
+INGEST_LOG_GROUP = env.text("INGEST_LOG_GROUP")
+REPORTS_DIR = BASE_DIR / env.text("REPORTS_DIR", "reports")
+FN4_CA_BUNDLE = env.text("FN4_CA_BUNDLE")
+FN4_INSERT_DEADLINE = env.number("FN4_INSERT_DEADLINE", 150, above=0)
+if FN4_CA_BUNDLE and not Path(FN4_CA_BUNDLE).is_file():
+    env.require("E_FN4_CA_BUNDLE", "FN4_CA_BUNDLE names no file.", "It must be the path of a PEM file, or unset.")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+}
+
+FN_SENTRY_URL = env.text("FN_SENTRY_URL")
+if FN_SENTRY_URL:
+    import sentry_sdk
+
+    try:
+        # Local variables and request bodies would carry sequences (traps.md, Sentry).
+        sentry_sdk.init(
+            dsn=FN_SENTRY_URL,
+            server_name=HOST_NAME,
+            include_local_variables=False,
+            max_request_body_size="never",
+            send_default_pii=False,
+        )
+    except sentry_sdk.utils.BadDsn:
+        env.require("E_FN_SENTRY_URL", "FN_SENTRY_URL is no Sentry DSN.", "Copy it from the project's settings at Sentry.")
+
+SETTINGS_PROBLEMS = env.problems

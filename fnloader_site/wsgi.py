@@ -1,0 +1,13 @@
+"""The site for a WSGI server; refuses to start when a setting is wrong."""
+
+import os
+import sys
+
+from django.core.checks import run_checks
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fnloader_site.settings")
+application = get_wsgi_application()
+
+if problems := [message for message in run_checks(tags=["fnloader"]) if message.is_serious()]:
+    sys.exit("\n".join(str(problem) for problem in problems))

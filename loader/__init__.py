@@ -1,0 +1,1 @@
+"""From a bucket of FASTA files into findNeighbour4."""

@@ -1,0 +1,101 @@
+"""`manage`: runs manage.py as a process of its own on a migrated database of its own, as a user would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+ROOT = Path(__file__).parent.parent
+POSTGRES = os.environ.get("FNLOADER_TEST_POSTGRES", "")
+"""`postgres://user@host:port/database` of a server on which tests may create databases; empty: SQLite."""
+
+
+@dataclass
+class Manage:
+    """A site with a database of its own; calls are processes."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Starts `manage.py words…` and leaves it running."""
+        return subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(ROOT / "manage.py"), *words],
+            env=os.environ | {"DJANGO_SETTINGS_MODULE": "fnloader_site.settings"} | self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *words: str, timeout: float = 90, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs `manage.py words…` to its end."""
+        process = self.start(*words, **environment)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"{words} did not end.\n{out}\n{err}") from None
+        return subprocess.CompletedProcess(list(words), process.returncode, out, err)
+
+    def rows(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+        """Asks the site's database with a connection of our own."""
+        url = self.environment["DATABASE_URL"]
+        if url.startswith("sqlite"):
+            import sqlite3
+
+            with sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20) as lite:
+                found = lite.execute(sql.replace("%s", "?"), parameters).fetchall()
+            lite.close()
+            return found
+        with psycopg.connect(url) as connection:
+            cursor = connection.execute(sql, parameters)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A migrated database to copy: the path of a SQLite file, or the name of a PostgreSQL template."""
+    if POSTGRES:
+        name = f"fnloader_template_{uuid.uuid4().hex[:8]}"
+        _postgres(f"CREATE DATABASE {name}")
+        result = Manage({"DATABASE_URL": _url(name)})("migrate", "-v0")
+    else:
+        name = str(tmp_path_factory.mktemp("migrated") / "db.sqlite3")
+        result = Manage({"DATABASE_URL": f"sqlite:///{name}"})("migrate", "-v0")
+    assert result.returncode == 0, result.stderr
+    yield name
+    if POSTGRES:
+        _postgres(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def manage(migrated: str, tmp_path: Path) -> Iterator[Manage]:
+    """A site of its own for one test."""
+    environment = {"REPORTS_DIR": str(tmp_path / "reports"), "HOST_NAME": "test-host"}
+    if not POSTGRES:
+        copy = tmp_path / "db.sqlite3"
+        copy.write_bytes(Path(migrated).read_bytes())
+        yield Manage(environment | {"DATABASE_URL": f"sqlite:///{copy}"})
+        return
+    name = f"fnloader_test_{uuid.uuid4().hex[:12]}"
+    _postgres(f"CREATE DATABASE {name} TEMPLATE {migrated}")
+    yield Manage(environment | {"DATABASE_URL": _url(name)})
+    _postgres(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _url(name: str) -> str:
+    return POSTGRES.rsplit("/", 1)[0] + "/" + name
+
+
+def _postgres(statement: str) -> None:
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
