@@ -14,7 +14,8 @@ STAND_INS = {
 def usage() -> str:
     """What can be started, one line each."""
     lines = [f"  {name:8}{what}" for name, what in STAND_INS.items()]
-    head = "usage: python -m sandbox NAME [--help] [options of NAME]\n\nStand-ins for tests and demos, not the real thing:\n"
+    head = "usage: python -m sandbox NAME [--help] [options of NAME]\n\n"
+    head += "Stand-ins for tests and demos, not the real thing:\n"
     return head + "\n".join(lines)
 
 

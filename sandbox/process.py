@@ -198,21 +198,23 @@ class Stop:
             self.set()
 
 
-def announce(service: str, endpoint: str, **facts: Any) -> None:
+def announce(service: str, endpoint: str, **facts: object) -> None:
     """Print the ready line of a stand-in: one line of JSON on stdout, the only one that it ever prints there."""
     note = f"a stand-in of {service} for tests and demos, not the real thing"
     print(json.dumps({"service": service, "endpoint": endpoint, "note": note, "pid": os.getpid(), **facts}), flush=True)
 
 
 def _first_line(process: subprocess.Popen[bytes], timeout: float) -> bytes:
-    assert process.stdout
+    stdout = process.stdout
+    if stdout is None:
+        raise StartError(f"{_words(process)} has no pipe to say that it is ready")
     deadline = time.monotonic() + timeout
     line = b""
     while not line.endswith(b"\n"):
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+        if left <= 0 or not select.select([stdout], [], [], left)[0]:
             raise StartError(f"{_words(process)} was not ready within {timeout:g} s")
-        some = os.read(process.stdout.fileno(), 65536)
+        some = os.read(stdout.fileno(), 65536)
         if not some:
             raise StartError(f"{_words(process)} ended with status {process.wait()} before it was ready")
         line += some

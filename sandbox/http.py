@@ -1,0 +1,310 @@
+"""A small HTTP/1.1 server on asyncio: quick enough that the client is what a benchmark measures.
+
+Keep-alive, Content-Length and chunked request bodies, `Expect: 100-continue`, HEAD; and answers that are cut short or
+reset, which servers made for real work do not offer.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Awaitable
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+MAX_HEAD = 64 * 1024
+MAX_BODY = 256 * 1024 * 1024
+MAX_CONNECTIONS = 1000
+CLIENT_GONE = 499  # only for the log: the client went away before it was answered
+REASONS = {
+    200: "OK", 201: "Created", 204: "No Content", 206: "Partial Content", 302: "Found", 304: "Not Modified",
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    409: "Conflict", 412: "Precondition Failed", 413: "Content Too Large", 416: "Range Not Satisfiable",
+    429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+    501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+}  # fmt: skip
+
+
+class Request:
+    """One request as it came: `target`, `path` and `query_string` still percent-encoded, header names in lower case.
+
+    `started` and `received` are monotonic seconds: the first byte seen, and all of it. `name` is what the log calls
+    the thing that was asked for (an object, a guid); the service fills it in.
+    """
+
+    __slots__ = ("body", "headers", "method", "name", "path", "query_string", "received", "started", "target")
+
+    def __init__(self, method: str, target: str, headers: dict[str, str], started: float) -> None:
+        self.method = method
+        self.target = target
+        self.path, _, self.query_string = target.partition("?")
+        self.headers = headers
+        self.body = b""
+        self.name = ""
+        self.started = started
+        self.received = started
+
+    def query(self) -> dict[str, str]:
+        """The query decoded; of a name that stands twice the last one counts."""
+        return dict(parse_qsl(self.query_string, keep_blank_values=True)) if self.query_string else {}
+
+
+class Response:
+    """An answer. `close` ends the connection after it, `cut` sends only so many bytes of the body and then ends it.
+
+    `reset` sends nothing at all: the client sees a connection reset by peer.
+    """
+
+    __slots__ = ("body", "close", "cut", "headers", "reset", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers if headers is not None else {}
+        self.close = False
+        self.cut: int | None = None
+        self.reset = False
+
+
+class Handler(Protocol):
+    """What a server does with requests; it answers at once, or later with an awaitable.
+
+    An awaitable is cancelled when its client goes away: shield what must go on.
+    """
+
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        """The answer to one request."""
+
+    def answered(self, request: Request, response: Response) -> None:
+        """Called when an answer is sent."""
+
+
+class BadRequestError(Exception):
+    """Bytes that are no request we can read; carries the status to answer with."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a client: its requests one after the other, each answered before the next is read."""
+
+    def __init__(self, handler: Handler, connections: set["Connection"]) -> None:
+        self._handler = handler
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._started = 0.0
+        self._request: Request | None = None
+        self._length: int | None = None
+        self._chunks = bytearray()
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, unless there are too many."""
+        if not isinstance(transport, asyncio.Transport) or len(self._connections) >= MAX_CONNECTIONS:
+            transport.close()
+            return
+        self._transport = transport
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it was lost changes nothing
+        """Stop working for a client that is gone."""
+        self._transport = None
+        self._connections.discard(self)
+        if self._task:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Collect bytes; answer each request that is complete."""
+        if not self._buffer and self._request is None:
+            self._started = time.monotonic()
+        self._buffer += data
+        self._pump()
+
+    def abort(self) -> None:
+        """End it at once."""
+        if self._transport:
+            self._transport.abort()
+
+    def _pump(self) -> None:
+        try:
+            while self._transport and not self._task and (request := self._next()):
+                outcome = self._handler.handle(request)
+                if isinstance(outcome, Response):
+                    self._send(request, outcome)
+                else:
+                    self._task = asyncio.ensure_future(self._answer_later(request, outcome))
+        except BadRequestError as error:
+            self._refuse(error.status)
+        except Exception:  # noqa: BLE001 - a fault of the stand-in must show, and must not end it
+            traceback.print_exc(file=sys.stderr)
+            self._refuse(500)
+
+    async def _answer_later(self, request: Request, outcome: Awaitable[Response]) -> None:
+        try:
+            response = await outcome
+        except asyncio.CancelledError:
+            self._handler.answered(request, Response(CLIENT_GONE))
+            raise
+        except Exception:  # noqa: BLE001 - as above
+            traceback.print_exc(file=sys.stderr)
+            response = Response(500)
+        self._task = None
+        self._send(request, response)
+        self._pump()
+
+    def _refuse(self, status: int) -> None:
+        if self._transport:
+            self._transport.write(b"HTTP/1.1 %d %s\r\ncontent-length: 0\r\n\r\n" % (status, _reason(status)))
+            self._transport.close()
+            self._transport = None
+
+    def _next(self) -> Request | None:
+        if self._request is None and not self._read_head():
+            return None
+        request = self._request
+        if request is None or not self._read_body(request):
+            return None
+        request.received = time.monotonic()
+        self._request = None
+        self._started = request.received
+        return request
+
+    def _read_head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            if len(self._buffer) > MAX_HEAD:
+                raise BadRequestError(431)
+            return False
+        request = _parse_head(self._buffer[:end].decode("latin-1"), self._started)
+        del self._buffer[: end + 4]
+        self._request = request
+        chunked = request.headers.get("transfer-encoding", "").lower() == "chunked"
+        self._length = None if chunked else _content_length(request)
+        waiting = chunked or len(self._buffer) < (self._length or 0)
+        if waiting and request.headers.get("expect", "").lower() == "100-continue" and self._transport:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
+
+    def _read_body(self, request: Request) -> bool:
+        if self._length is None:
+            return self._read_chunks(request)
+        if self._length:
+            if len(self._buffer) < self._length:
+                return False
+            request.body = bytes(memoryview(self._buffer)[: self._length])
+            del self._buffer[: self._length]
+        return True
+
+    def _read_chunks(self, request: Request) -> bool:
+        while (line_end := self._buffer.find(b"\r\n")) >= 0:
+            try:
+                size = int(self._buffer[:line_end].split(b";")[0], 16)
+            except ValueError:
+                raise BadRequestError(400) from None
+            if len(self._buffer) < line_end + 2 + size + 2:
+                return False
+            self._chunks += self._buffer[line_end + 2 : line_end + 2 + size]
+            del self._buffer[: line_end + 2 + size + 2]
+            if len(self._chunks) > MAX_BODY:
+                raise BadRequestError(413)
+            if size == 0:
+                request.body, self._chunks = bytes(self._chunks), bytearray()
+                return True
+        return False
+
+    def _send(self, request: Request, response: Response) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        self._handler.answered(request, response)
+        if response.reset:
+            _reset(transport)
+            return
+        body = b"" if request.method == "HEAD" else response.body
+        if response.cut is not None:
+            body = body[: response.cut]
+        close = response.close or response.cut is not None or request.headers.get("connection") == "close"
+        head = _head(response, close=close)
+        if len(body) > MAX_HEAD:
+            transport.write(head)
+            transport.write(body)
+        else:
+            transport.write(head + body)
+        if close:
+            transport.close()
+
+
+def _parse_head(text: str, started: float) -> Request:
+    first, *lines = text.split("\r\n")
+    parts = first.split(" ")
+    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+        raise BadRequestError(400)
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise BadRequestError(400)
+        headers[name.lower()] = value.strip()
+    return Request(parts[0], parts[1], headers, started)
+
+
+def _content_length(request: Request) -> int:
+    text = request.headers.get("content-length", "0")
+    if not text.isdecimal():
+        raise BadRequestError(400)
+    length = int(text)
+    if length > MAX_BODY:
+        raise BadRequestError(413)
+    return length
+
+
+def _head(response: Response, *, close: bool) -> bytes:
+    status = response.status
+    lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    if "content-length" not in response.headers and status not in {204, 304}:
+        lines.append(f"content-length: {len(response.body)}")
+    if close:
+        lines.append("connection: close")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _reason(status: int) -> bytes:
+    return REASONS.get(status, "Status").encode()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None:
+        # With a linger of 0 seconds the kernel sends RST, as a process that is killed may, and not a tidy end.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def serve(handler: Handler, port: int, ready: "asyncio.Future[str]", stop: list[int]) -> None:
+    """Answer on 127.0.0.1 (`port` 0: a free one) until one of the file descriptors in `stop` is readable.
+
+    `ready` gets the endpoint when connections are accepted. OSError when the port is taken.
+    """
+    loop = asyncio.get_running_loop()
+    connections: set[Connection] = set()
+    server = await loop.create_server(lambda: Connection(handler, connections), "127.0.0.1", port, backlog=512)
+    ended = asyncio.Event()
+    for descriptor in stop:
+        loop.add_reader(descriptor, ended.set)
+    ready.set_result(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    try:
+        await ended.wait()
+    finally:
+        server.close()
+        for descriptor in stop:
+            with contextlib.suppress(OSError):
+                loop.remove_reader(descriptor)
+        for connection in list(connections):
+            connection.abort()
