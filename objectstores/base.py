@@ -27,11 +27,19 @@ class Unavailable(StoreError):
 
 
 class Misconfigured(StoreError):
-    """The URL, a setting or a credentials file is wrong; nothing was sent."""
+    """The URL, a name, a setting, the region or a credentials file is wrong: somebody has to put it right first."""
 
 
 class Changed(StoreError):
     """A condition failed: the object is there already (only-if-absent), or is not the version asked for any more."""
+
+
+class TooLarge(StoreError):
+    """The object is larger than the caller allows."""
+
+
+class Archived(StoreError):
+    """The object lies in an archive, and must be restored before it can be read."""
 
 
 class StoredObject(NamedTuple):
@@ -62,26 +70,23 @@ class Store(Protocol):
     """The canonical URL it was opened with."""
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """All objects below the store's own prefix whose whole name starts with it followed by `prefix`, in byte order of
-        their names, a page at a time. Ends only when the listing is complete; raises a StoreError otherwise."""
+        """All objects whose whole name starts with the store's own prefix followed by `prefix`, in byte order of their
+        names, a page at a time. Ends only when the listing is complete; raises a StoreError otherwise."""
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
         """The whole content. With `etag`: of that version, or Changed. With `limit`: StoreError `TooLarge` before more
         than that many bytes are held. A body shorter than announced raises Unavailable."""
 
     def write(self, name: str, content: bytes, *, only_if_absent: bool = False) -> str:
-        """Puts the object (one single attempt: an unclear end raises Unavailable, and the object may or may not be there)
-        and returns its etag. `only_if_absent` raises Changed when there is one."""
+        """Puts the object and returns its etag. One single attempt: an unclear end raises Unavailable, and the object
+        may or may not be there. `only_if_absent` raises Changed when there is one."""
 
     def delete(self, names: Iterable[str]) -> int:
-        """Deletes them, many a call where the store can; names that are not there are no error. Returns how many it sent."""
+        """Deletes them, many a call where the store can; names that are not there are no error. Returns how many names
+        it sent."""
 
     def describe(self) -> str:
         """What it is in one readable line, without secrets."""
 
     def close(self) -> None:
         """Gives back its connections."""
-
-
-class TooLarge(StoreError):
-    """The object is larger than the caller allows."""

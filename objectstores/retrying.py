@@ -1,0 +1,31 @@
+"""The one place where calls to a store are tried again. The SDKs' own retries are off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_random_exponential
+
+from objectstores.base import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_TRIES = 4
+_LAST_START = 9.5
+"""Seconds after which no try begins, so that one more connection that times out (5 s) ends within 15 s of the first."""
+
+
+def patiently(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `call` returns, tried again for Unavailable: 4 times at most, with growing random pauses.
+
+    The last Unavailable is raised as it is. Only for calls that may be repeated: never for a write.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type(Unavailable),
+        wait=wait_random_exponential(multiplier=0.25, max=4),
+        stop=stop_after_attempt(_TRIES) | stop_before_delay(_LAST_START),
+        reraise=True,
+    )
+    return retrying(call, *args, **kwargs)
