@@ -199,8 +199,8 @@ class Stop:
 
 
 def announce(service: str, endpoint: str, **facts: object) -> None:
-    """Print the ready line of a stand-in: one line of JSON on stdout, the only one that it ever prints there."""
-    note = f"a stand-in of {service} for tests and demos, not the real thing"
+    """Print the ready line of a stand-in (`service`: oci, fn4, …): one line of JSON, all that it ever prints on stdout."""
+    note = "a stand-in for tests and demos, not the real thing"
     print(json.dumps({"service": service, "endpoint": endpoint, "note": note, "pid": os.getpid(), **facts}), flush=True)
 
 

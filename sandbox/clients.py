@@ -1,0 +1,260 @@
+"""The stand-ins as tests, the demo and benchmarks use them: start one, put things in, make it fail, ask what it saw."""
+
+import base64
+import http.client
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+from sandbox.process import Child, start
+
+SEED_BYTES = 16 * 1024 * 1024
+
+
+class ControlCallError(Exception):
+    """A stand-in refused a control call; the text says why."""
+
+
+class Sandbox:
+    """A running stand-in, as a context manager. Its faults, log and settings are reached by unsigned control calls."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.arguments = arguments
+        self.child: Child | None = None
+
+    @property
+    def running(self) -> Child:
+        """Its process; an error when it is not started."""
+        if self.child is None:
+            raise RuntimeError("the stand-in is not started")
+        return self.child
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers, `http://127.0.0.1:PORT`."""
+        return self.running.endpoint
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.running.pid
+
+    def start(self) -> Self:
+        """Start it; once started it keeps its port for every later start."""
+        fixed = ["--port", str(urlsplit(self.child.endpoint).port)] if self.child else []
+        self.child = start([*self.arguments, *fixed])
+        return self
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.running.stop()
+
+    def kill(self) -> None:
+        """Kill it as a crash would; `start` brings it back at the same port, without what it held in memory."""
+        self.running.kill()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def call(self, verb: str, what: str, data: object = None, **query: str) -> Any:  # noqa: ANN401 - JSON
+        """One control call, `/sandbox/WHAT`; returns its JSON. ControlCallError when it is refused."""
+        where = urlsplit(self.endpoint)
+        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
+        try:
+            body = None if data is None else json.dumps(data).encode()
+            connection.request(verb, f"/sandbox/{what}" + (f"?{urlencode(query)}" if query else ""), body)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ControlCallError(f"{verb} {what}: {answer}")
+        return answer
+
+    def faults(self, *rules: Mapping[str, Any]) -> None:
+        """Add rules of faults (fields: `sandbox.faults.Rule`), for example `{"kind": "status", "status": 503}`."""
+        self.call("POST", "faults", list(rules))
+
+    def clear_faults(self) -> None:
+        """Everything works again."""
+        self.call("DELETE", "faults")
+
+    def set(self, **settings: object) -> None:
+        """Change settings while it runs."""
+        self.call("POST", "set", settings)
+
+    def stats(self) -> dict[str, Any]:
+        """Its numbers, with the CPU seconds that it has used."""
+        answer: dict[str, Any] = self.call("GET", "stats")
+        return answer
+
+    def log(self, method: str = "", path_prefix: str = "") -> list[dict[str, Any]]:
+        """The requests that it answered: method, target, name, status (0: reset, 499: client gone), started, ended."""
+        answer = self.call("GET", "log", method=method, path_prefix=path_prefix)
+        self._check_complete(answer)
+        requests: list[dict[str, Any]] = answer["requests"]
+        return requests
+
+    def requests(self, method: str = "", path_prefix: str = "") -> int:
+        """How many requests it answered, of a method, whose decoded path begins so."""
+        answer = self.call("GET", "log", method=method, path_prefix=path_prefix, count="1")
+        self._check_complete(answer)
+        return int(answer["count"])
+
+    def clear_log(self) -> None:
+        """Forget the requests so far."""
+        self.call("DELETE", "log")
+
+    def _check_complete(self, answer: dict[str, Any]) -> None:
+        if not answer["complete"]:
+            raise ControlCallError("the log has dropped its oldest requests: clear it more often")
+
+
+class OciSandbox(Sandbox):
+    """OCI Object Storage, with the buckets that are named and a configuration of the SDK.
+
+    Killed and started again it has the same keys, and empty buckets.
+    """
+
+    def __init__(self, *buckets: str, namespace: str = "sandboxns", read_delay: float = 0.0) -> None:
+        folder = tempfile.mkdtemp(prefix="sandbox-oci-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        arguments = ["oci", "--namespace", namespace, "--read-delay", str(read_delay), "--folder", folder]
+        super().__init__(arguments + [part for bucket in buckets for part in ("--bucket", bucket)])
+        self.namespace = namespace
+
+    @property
+    def config_file(self) -> str:
+        """A configuration of the SDK with the profiles DEFAULT (API key) and TOKEN (security token)."""
+        return str(self.running.ready["config_file"])
+
+    def environ(self) -> dict[str, str]:
+        """The variables that point fnloader at it."""
+        return {
+            "OCI_AUTH": "config_file",
+            "OCI_CONFIG_FILE": self.config_file,
+            "OCI_CONFIG_PROFILE": "DEFAULT",
+            "OCI_ENDPOINT": self.endpoint,
+        }
+
+    def url(self, bucket: str) -> str:
+        """The store URL of a bucket."""
+        return f"oci://{bucket}@{self.namespace}"
+
+    def object_path(self, bucket: str, name: str = "") -> str:
+        """The path of an object in the API, percent-encoded."""
+        return f"/n/{self.namespace}/b/{bucket}/o" + (f"/{quote(name, safe='')}" if name else "")
+
+    def add_bucket(self, bucket: str, synthetic: int = 0) -> None:
+        """Add a bucket; with `synthetic` it holds so many computed objects, and replaces one of its name."""
+        if synthetic:
+            self.call("POST", "objects", {"bucket": bucket, "synthetic": synthetic})
+        else:
+            self.call("POST", "buckets", {"bucket": bucket})
+
+    def remove_bucket(self, bucket: str) -> None:
+        """Remove a bucket with all that is in it."""
+        self.call("DELETE", "buckets", bucket=bucket)
+
+    def put(self, bucket: str, name: str, content: bytes, **item: object) -> None:
+        """Put an object: `created` (RFC 3339), `md5` (None: has none), `etag`, `archived`."""
+        self._seed(bucket, [_item(name, content, item)])
+
+    def put_many(self, bucket: str, objects: Mapping[str, bytes], **item: object) -> None:
+        """Put many objects, quickly."""
+        for some in _portions(objects):
+            self._seed(bucket, [_item(name, content, item) for name, content in some])
+
+    def get(self, bucket: str, name: str) -> bytes:
+        """The content of an object; ControlCallError when there is none."""
+        return base64.b64decode(self.call("GET", "objects", bucket=bucket, name=name)["base64"])
+
+    def delete(self, bucket: str, name: str) -> bool:
+        """Delete an object; whether there was one."""
+        return bool(self.call("DELETE", "objects", bucket=bucket, name=name))
+
+    def count(self, bucket: str) -> int:
+        """How many objects a bucket holds."""
+        return int(self.stats()["objects"][bucket])
+
+    def _seed(self, bucket: str, items: list[dict[str, object]]) -> None:
+        self.call("POST", "objects", {"bucket": bucket, "objects": items})
+
+
+class Fn4Sandbox(Sandbox):
+    """findNeighbour4; the options are those of `python -m sandbox fn4 --help`."""
+
+    def __init__(
+        self,
+        reference_length: int,
+        *,
+        insert_seconds: float = 0.0,
+        store: str | None = None,
+        auth: str | None = None,
+        prefix: str = "",
+        stale_lock: float = 0.0,
+    ) -> None:
+        arguments = ["fn4", "--reference-length", str(reference_length), "--insert-seconds", str(insert_seconds)]
+        arguments += ["--store", store] if store else []
+        arguments += ["--auth", auth] if auth else []
+        arguments += ["--prefix", prefix] if prefix else []
+        arguments += ["--stale-lock", str(stale_lock)] if stale_lock else []
+        super().__init__(arguments)
+        self.prefix = prefix
+
+    @property
+    def url(self) -> str:
+        """The URL of the server, with its path prefix."""
+        return self.endpoint + self.prefix
+
+    def samples(self) -> dict[str, dict[str, Any]]:
+        """What it was sent, by guid: `sha256` and `length` of the stored sequence (None: not stored), and the
+        `answers` to its insert calls, 0 for one that goes on.
+        """
+        answer: dict[str, dict[str, Any]] = self.call("GET", "samples")
+        return answer
+
+    def guids(self) -> list[str]:
+        """The guids of the samples that are stored, in the order in which they came."""
+        return [guid for guid, sample in self.samples().items() if sample["sha256"]]
+
+    def insert(self, guid: str, sequence: str) -> None:
+        """Store a sample behind the API's back, as another loader may have done; it is no insert in the stats."""
+        self.call("POST", "samples", {"guid": guid, "seq": sequence})
+
+    def forget(self, guid: str) -> None:
+        """Remove a sample, as a server does that was restored from an older backup."""
+        self.call("DELETE", "samples", guid=guid)
+
+    def insert_seconds(self, seconds: float) -> None:
+        """Set how long an insert takes."""
+        self.set(insert_seconds=seconds)
+
+    def database_away(self, *, away: bool = True) -> None:
+        """Let its database be away: `server_time` still answers, nothing else does."""
+        self.set(database_away=away)
+
+
+def _item(name: str, content: bytes, more: Mapping[str, object]) -> dict[str, object]:
+    return {"name": name, "base64": base64.b64encode(content).decode(), **more}
+
+
+def _portions(objects: Mapping[str, bytes]) -> Iterator[list[tuple[str, bytes]]]:
+    portion: list[tuple[str, bytes]] = []
+    size = 0
+    for name, content in objects.items():
+        portion.append((name, content))
+        size += len(content)
+        if size > SEED_BYTES or len(portion) >= 10_000:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
