@@ -11,15 +11,27 @@ import functools
 import hashlib
 import itertools
 import json
+import operator
 import secrets
 import sys
 from dataclasses import dataclass
 
-FIELDS = ("name", "size", "etag", "md5", "timeCreated", "timeModified", "storageTier", "archivalState")
+# What a listing can show beside the name, and which attribute of an object that is.
+FIELDS = {
+    "size": "size",
+    "etag": "etag",
+    "md5": "md5",
+    "timeCreated": "created",
+    "timeModified": "modified",
+    "storageTier": "tier",
+    "archivalState": "archival",
+}
 PAGE = 1000
-_FIRST_DAY = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+PAGES_KEPT = 2000
+_FIRST_DAY = dt.date(2024, 1, 1)
 _SYNTHETIC_PREFIX = "S"
 _SYNTHETIC_SUFFIX = ".fasta"
+_SYNTHETIC_SEQUENCE = b"ACGT" * 15
 _etags = itertools.count(1)
 _etag_tail = secrets.token_hex(8)
 
@@ -31,7 +43,7 @@ def now_text() -> str:
 
 def time_text(when: dt.datetime) -> str:
     """A time as the API writes it."""
-    return when.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return when.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -43,6 +55,11 @@ def http_date(text: str) -> str:
 def md5_text(content: bytes) -> str:
     """The MD5 of a content as the API writes it, in Base64."""
     return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+
+
+@functools.cache
+def _day(number: int) -> str:
+    return (_FIRST_DAY + dt.timedelta(days=number)).isoformat()
 
 
 @dataclass(slots=True)
@@ -58,10 +75,10 @@ class Stored:
     tier: str = "Standard"
     archival: str | None = None
 
-    def fields(self, name: str) -> dict[str, object]:
-        """What a listing can show of it."""
-        values = (name, len(self.content), self.etag, self.md5, self.created, self.modified, self.tier, self.archival)
-        return dict(zip(FIELDS, values, strict=True))
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return len(self.content)
 
 
 def new_object(content: bytes, *, created: str | None = None, content_type: str = "application/octet-stream") -> Stored:
@@ -82,6 +99,7 @@ class Bucket:
         self._names = [f"{_SYNTHETIC_PREFIX}{number:08d}{_SYNTHETIC_SUFFIX}" for number in range(synthetic)]
         self._synthetic = synthetic
         self._gone: set[str] = set()
+        self._pages: dict[Query, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._names)
@@ -95,12 +113,14 @@ class Bucket:
 
     def put(self, name: str, stored: Stored) -> None:
         """Add or replace one object."""
+        self._pages.clear()
         if self.get(name) is None:
             bisect.insort(self._names, name)
         self._objects[name] = stored
 
     def put_many(self, objects: dict[str, Stored]) -> None:
         """Add or replace many: sorts once."""
+        self._pages.clear()
         new = [name for name in objects if self.get(name) is None]
         self._objects.update(objects)
         self._names.extend(new)
@@ -110,6 +130,7 @@ class Bucket:
         """Delete one object; whether there was one."""
         if self.get(name) is None:
             return False
+        self._pages.clear()
         self._objects.pop(name, None)
         self._gone.add(name)
         del self._names[bisect.bisect_left(self._names, name)]
@@ -122,29 +143,44 @@ class Bucket:
         if name != f"{_SYNTHETIC_PREFIX}{digits}{_SYNTHETIC_SUFFIX}":
             return None
         number = int(digits)
-        content = f">GPAS_SP3|{name.partition('.')[0]}\n{'ACGT' * 15}\n".encode()
+        content = b">GPAS_SP3|%s\n%s\n" % (name[: -len(_SYNTHETIC_SUFFIX)].encode(), _SYNTHETIC_SEQUENCE)
         # Not in the order of the names, so that "earliest first" means something; 7919 is a prime.
-        time = time_text(_FIRST_DAY + dt.timedelta(seconds=number * 7919 % max(self._synthetic, 1)))
+        day, second = divmod(number * 7919 % self._synthetic, 86400)
+        time = f"{_day(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
         return Stored(content, f"{number:032x}", md5_text(content), time, time)
 
     def page(self, query: "Query") -> bytes:
-        """One page of a listing, as JSON."""
+        """One page of a listing, as JSON; kept until the bucket changes, so that a benchmark measures its client."""
+        page = self._pages.get(query)
+        if page is None:
+            page = self._page(query)
+            if len(self._pages) < PAGES_KEPT:
+                self._pages[query] = page
+        return page
+
+    def _page(self, query: "Query") -> bytes:
         names, prefixes, following = query.choose(self._names)
-        data: dict[str, object] = {"objects": [self._row(name, query.fields) for name in names]}
+        data: dict[str, object] = {"objects": self.rows(names, query.fields)}
         if query.delimiter:
             data["prefixes"] = prefixes
         if following is not None:
             data["nextStartWith"] = following
         return json.dumps(data, ensure_ascii=False).encode()
 
-    def _row(self, name: str, fields: tuple[str, ...]) -> dict[str, object]:
-        stored = self.get(name)
-        if stored is None:
-            raise KeyError(name)
-        if fields == ("name",):
-            return {"name": name}
-        row = stored.fields(name)
-        return {field: row[field] for field in fields if row[field] is not None}
+    def rows(self, names: list[str], fields: tuple[str, ...]) -> list[dict[str, object]]:
+        """What a listing shows of some objects; a field that an object does not have is left out."""
+        if not fields:
+            return [{"name": name} for name in names]
+        values = operator.attrgetter("etag", *[FIELDS[field] for field in fields])
+        keys = ("name", *fields)
+        # The etag comes first so that a single field makes a tuple too; the name takes its place.
+        found = [(name, *values(self.get(name))[1:]) for name in names]
+        return [
+            dict(zip(keys, row, strict=True))
+            if None not in row
+            else {key: value for key, value in zip(keys, row, strict=True) if value is not None}
+            for row in found
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +193,7 @@ class Query:
     end: str | None = None
     delimiter: str = ""
     limit: int = PAGE
-    fields: tuple[str, ...] = ("name",)
+    fields: tuple[str, ...] = ()
 
     def choose(self, names: list[str]) -> tuple[list[str], list[str], str | None]:
         """Of all names in order: those of the page, the prefixes in their place, and where the next page begins."""

@@ -207,10 +207,11 @@ class Oci(Service):
 
     def _show(self, request: Request) -> dict[str, Any]:
         query = request.query()
-        stored = self._known(query["bucket"]).get(query["name"])
+        bucket = self._known(query["bucket"])
+        stored = bucket.get(query["name"])
         if stored is None:
             raise ControlError(f"there is no object {query['name']}")
-        return {**stored.fields(query["name"]), "base64": base64.b64encode(stored.content).decode()}
+        return {**bucket.rows([query["name"]], tuple(FIELDS))[0], "base64": base64.b64encode(stored.content).decode()}
 
     def _remove(self, request: Request) -> bool:
         query = request.query()
@@ -244,7 +245,7 @@ def _decoded(text: str) -> str:
 def _read_query(query: dict[str, str]) -> Query:
     fields = tuple(field for field in query.get("fields", "name").split(",") if field)
     limit = query.get("limit", str(PAGE))
-    if wrong := set(fields) - set(FIELDS):
+    if wrong := set(fields) - {"name", *FIELDS}:
         raise ApiError(400, "InvalidParameter", f"The fields parameter names {', '.join(sorted(wrong))}")
     if not limit.isdecimal() or int(limit) < 1:
         raise ApiError(400, "InvalidParameter", "The limit must be at least 1")
@@ -257,7 +258,7 @@ def _read_query(query: dict[str, str]) -> Query:
         end=query.get("end"),
         delimiter=query.get("delimiter", ""),
         limit=min(int(limit), PAGE),
-        fields=("name", *(field for field in fields if field != "name")),
+        fields=tuple(field for field in fields if field != "name"),
     )
 
 

@@ -199,7 +199,7 @@ class Stop:
 
 
 def announce(service: str, endpoint: str, **facts: object) -> None:
-    """Print the ready line of a stand-in (`service`: oci, fn4, …): one line of JSON, all that it ever prints on stdout."""
+    """Print the ready line of a stand-in (`service`: oci, fn4, …): one line of JSON, all that it prints on stdout."""
     note = "a stand-in for tests and demos, not the real thing"
     print(json.dumps({"service": service, "endpoint": endpoint, "note": note, "pid": os.getpid(), **facts}), flush=True)
 
