@@ -43,7 +43,16 @@ class Environment:
 
     def flag(self, name: str, *, default: bool) -> bool:
         """True for true, yes, on, 1; false for false, no, off, 0 (any case)."""
-        words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+        words = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
         return self._read(name, lambda: words[(self.text(name) or str(default)).lower()], default, "on or off")
 
     def number(self, name: str, default: float, *, above: float) -> float:
@@ -73,7 +82,9 @@ class Environment:
             return config
 
         dummy = {"ENGINE": "django.db.backends.dummy"}
-        return self._read(name, read, dummy, "a database URL such as postgres://user:password@host/name or sqlite:///db.sqlite3")
+        return self._read(
+            name, read, dummy, "a database URL such as postgres://user:password@host/name or sqlite:///db.sqlite3"
+        )
 
     def require(self, name: str, message: str, hint: str) -> None:
         """Notes that something is missing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -10,12 +10,25 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 # SQLite's own default (BINARY) is bytewise, and it refuses COLLATE "C".
 BYTEWISE = {"postgresql": "C", "mysql": "utf8mb4_bin", "oracle": "BINARY"}
 
+if TYPE_CHECKING:
+    Set = TypeVar("Set")
+    Get = TypeVar("Get")
+    TextColumn = models.CharField[Set, Get]
+else:
+    Set = Get = None
 
-class BytewiseCharField(models.CharField[str, str]):
+    class TextColumn(models.CharField):
+        """A CharField takes its types in brackets only while it is checked."""
+
+        def __class_getitem__(cls, _types: Any) -> type:  # noqa: ANN401
+            return cls
+
+
+class BytewiseCharField(TextColumn[Set, Get]):
     """A CharField for names, keys and ids: `a` is not `A`, and order is the order of the UTF-8 bytes."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
         """Adds the vendor's bytewise collation."""
-        parameters: dict[str, Any] = super().db_parameters(connection)  # type: ignore[assignment]
+        parameters: dict[str, Any] = super().db_parameters(connection)
         collation = BYTEWISE.get(connection.vendor)
         return parameters | {"collation": collation} if collation else parameters

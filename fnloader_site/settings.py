@@ -179,6 +179,8 @@ if FN_SENTRY_URL:
             send_default_pii=False,
         )
     except sentry_sdk.utils.BadDsn:
-        env.require("E_FN_SENTRY_URL", "FN_SENTRY_URL is no Sentry DSN.", "Copy it from the project's settings at Sentry.")
+        env.require(
+            "E_FN_SENTRY_URL", "FN_SENTRY_URL is no Sentry DSN.", "Copy it from the project's settings at Sentry."
+        )
 
 SETTINGS_PROBLEMS = env.problems

@@ -1,0 +1,54 @@
+# `make demo` and `make test` install what they need and need no root. `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+SOURCES := manage.py fnloader_site objectstores batches loader sandbox tests bench
+
+.PHONY: help install demo test test-postgres check format bench audit clean
+
+help: ## what can be made
+	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+.venv/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fnloader needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	@echo "Installing into .venv (some minutes the first time) …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt 2>.venv/pip.log || { cat .venv/pip.log; exit 1; }
+	@touch $@
+
+install: .venv/installed .env ## install into .venv, make .env
+
+.env: | .venv/installed ## a secret key of this installation's own
+	@umask 077; $(BIN)/python -c 'import secrets; print("SECRET_KEY=" + secrets.token_urlsafe(50))' > $@
+
+demo: install ## both jobs on local stand-ins, then the site until Ctrl-C (ARGS=--exit: no site)
+	@$(BIN)/python -m sandbox.demo $(ARGS)
+
+test: .venv/installed ## the tests on SQLite
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+test-postgres: .venv/installed ## the tests on PostgreSQL and Redis (FNLOADER_TEST_POSTGRES, REDIS_URL)
+	@FNLOADER_TEST_POSTGRES=$${FNLOADER_TEST_POSTGRES:-postgres://postgres@127.0.0.1:5432/postgres} $(BIN)/python -m pytest -q $(ARGS)
+
+check: .venv/installed ## the gate: format, lint, types, templates, imports, migrations
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@SECRET_KEY=check $(BIN)/mypy $(SOURCES)
+	@$(BIN)/djlint --quiet --check --lint templates
+	@$(BIN)/lint-imports
+	@SECRET_KEY=check $(BIN)/python manage.py makemigrations --check --dry-run
+	@SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') SITE_URL=https://fnloader.example.org $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: .venv/installed ## format the code
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/djlint --quiet --reformat templates
+
+bench: .venv/installed ## the measurements (minutes)
+	@$(BIN)/python -m bench.load $(ARGS)
+
+audit: .venv/installed ## known weaknesses of what we depend on (asks a service on the internet)
+	@$(BIN)/pip-audit -r requirements.txt
+
+clean: ## all that was made, but .env and databases
+	@rm -rf .venv build demo .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,102 @@
+"""What a FASTA file must be to become a sample (domain.md 3), and what each failure is called."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import needletail
+
+GUID = re.compile(r"[A-Za-z0-9._~:;,+=@&()!*'$-]{1,59}")
+"""Ids that findNeighbour4 stores without breaking its own links (domain.md 2)."""
+NUCLEOTIDES = b"ACGTURYSWKMBDHVNacgturyswkmbdhvn-"
+"""IUPAC nucleotide codes in either case, and the gap."""
+SUFFIX = re.compile(r"\.(fasta|fa|fna)$", re.IGNORECASE)
+
+
+class NotLoadable(Exception):
+    """The file can never be loaded as it is; the text says all that is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sequence, ready to be sent."""
+
+    guid: str
+    sequence: bytes
+    digest: str
+
+
+def sample_id(name: str) -> str:
+    """The sample id of an object: the file name up to its first dot (domain.md 3)."""
+    return name.rpartition("/")[2].partition(".")[0]
+
+
+def first_characters(content: bytes) -> str:
+    """How a file begins, in at most 128 characters that any database can hold."""
+    return content[:128].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")[:128]
+
+
+def read_sample(content: bytes, name: str, prefix: str, *, strict_ids: bool) -> Sample:
+    """The one sample in a FASTA file; raises NotLoadable with everything that is wrong."""
+    header, sequence = _only_record(content)
+    guid, problems = _guid(header, prefix)
+    if strict_ids and guid and guid != sample_id(name):
+        problems.append(
+            f"the record is of '{_short(guid)}', the file of '{_short(sample_id(name))}': two samples mixed up?"
+        )
+    problems += _sequence_problems(content, sequence)
+    if problems:
+        raise NotLoadable("; ".join(problems))
+    return Sample(guid, sequence, hashlib.blake2b(sequence.upper(), digest_size=16).hexdigest())
+
+
+def _only_record(content: bytes) -> tuple[str, bytes]:
+    if not content.strip():
+        raise NotLoadable("the file is empty")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise NotLoadable(f"line {line} is no UTF-8 text (byte {error.start})") from None
+    if not text.startswith(">"):
+        raise NotLoadable("there is no FASTA record: line 1 does not begin with '>'")
+    try:
+        records = iter(needletail.parse_fastx_string(text))
+        first = next(records)
+        others = sum(1 for _ in records)
+    except needletail.NeedletailError as error:
+        raise NotLoadable(f"there is no complete FASTA record: {_short(str(error))}") from None
+    if others:
+        raise NotLoadable(f"there are {others + 1} records, and a file must hold one (multifasta)")
+    return first.id, first.seq.encode()
+
+
+def _guid(header: str, prefix: str) -> tuple[str, list[str]]:
+    name = header.partition(" ")[0].partition("\t")[0]
+    if not name.startswith(prefix):
+        return "", [f"the record's name does not begin with '{prefix}': '{_short(name)}'"]
+    guid = name.removeprefix(prefix)
+    if GUID.fullmatch(guid) and guid not in {".", ".."}:
+        return guid, []
+    return guid, [f"findNeighbour4 can't take the id '{_short(guid)}' (1 to 59 of A-Z a-z 0-9 ._~:;,+=@&()!*'$-)"]
+
+
+def _sequence_problems(content: bytes, sequence: bytes) -> list[str]:
+    if not sequence:
+        return ["the record has no sequence"]
+    wrong = sequence.translate(None, NUCLEOTIDES)
+    if not wrong:
+        return []
+    kinds = ", ".join(repr(chr(byte)) for byte in sorted(set(wrong))[:10])
+    found = (
+        number
+        for number, line in enumerate(content.splitlines(), 1)
+        if number > 1 and line.translate(None, NUCLEOTIDES)
+    )
+    return [f"{len(wrong)} letters are no IUPAC nucleotide code or gap: {kinds}, first in line {next(found, '?')}"]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -1,0 +1,219 @@
+"""Writes what is attempted before it is done, and what became of it after (design.md, promise 4).
+
+One transaction a sample: the start of an insert is committed together with the end of the one before. Whatever was not
+written when a process died is found open by the next one (`loader.settle`).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import Exists, F, QuerySet
+
+from loader.clock import Clock
+from loader.lease import Lease, LeaseLost
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Result, Server, State
+from loader.prefetch import Fetch, Fetched
+
+FIRST_BACK_OFF = 30.0
+LONGEST_BACK_OFF = 24 * 3600.0
+
+
+@dataclass(slots=True)
+class Opened:
+    """An attempt whose row is open, with what is to be sent."""
+
+    attempt: LoadAttempt
+    fetched: Fetched
+
+
+@dataclass(slots=True)
+class Closing:
+    """How an attempt ended, and what follows for its object."""
+
+    attempt: dict[str, Any]
+    item: dict[str, Any]
+
+
+def loaded(outcome: Outcome, result: Result, attempt: LoadAttempt, at: datetime) -> Closing:
+    """The sample is in the server."""
+    return Closing(
+        {"outcome": outcome, "completed": 1},
+        {
+            "state": State.LOADED,
+            "result": result,
+            "guid": attempt.fn4id or "",
+            "seq_digest": attempt.seq_digest or "",
+            "reason": "the server keeps another sequence under this id" if result == Result.CONFLICTING else "",
+            "done_at": at,
+        },
+    )
+
+
+def rejected(reason: str, at: datetime) -> Closing:
+    """The file can never be loaded as it is."""
+    return Closing(
+        {"outcome": Outcome.REJECTED, "completed": 1, "message": reason},
+        {"state": State.REJECTED, "reason": reason, "done_at": at},
+    )
+
+
+def failed(reason: str, at: datetime, *, tries: int, spend: bool) -> Closing:
+    """To be tried again, later and later if it is this sample's try that failed (`spend`)."""
+    again: dict[str, Any] = {"state": State.WAITING, "reason": reason}
+    if spend:
+        again |= {"tries": F("tries") + 1, "not_before": at + timedelta(seconds=back_off(tries))}
+    return Closing({"outcome": Outcome.FAILED, "completed": 0, "message": reason}, again)
+
+
+def not_sent() -> Closing:
+    """Opened ahead and never sent: nothing happened, and nothing follows."""
+    return Closing({"outcome": Outcome.NOT_SENT, "completed": 0, "insert_start_time": None}, {"state": State.WAITING})
+
+
+def back_off(tries: int) -> float:
+    """Seconds until the next try after `tries` failed ones and this: doubling, with jitter, a day at the most."""
+    return float(min(FIRST_BACK_OFF * 2 ** min(tries, 20), LONGEST_BACK_OFF) * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+
+
+@dataclass
+class Journal:
+    """The rows of one stretch of loading."""
+
+    feed: Feed
+    server: Server
+    lease: Lease
+    clock: Clock
+    db: str
+    host: str
+    batch: BatchLoad
+    place: int = 0
+    _ended: list[tuple[LoadAttempt, Closing]] = field(default_factory=list)
+
+    def open(self, fetched: list[Fetched]) -> list[Opened]:
+        """Writes a row for each; those that can't be sent are closed at once. Returns the others."""
+        attempts = [self._attempt(one) for one in fetched]
+        ready = [Opened(row, one) for row, one in zip(attempts, fetched, strict=True) if one.sample]
+        with transaction.atomic(using=self.db):
+            self._write_ended()
+            self._create(attempts)
+            for row, one in zip(attempts, fetched, strict=True):
+                if not one.sample:
+                    self._close(row, self._unsendable(one))
+            BucketObject.objects.using(self.db).filter(pk__in=[one.fetched.item.pk for one in ready]).update(
+                state=State.LOADING
+            )
+        return ready
+
+    def start(self, opened: Opened) -> None:
+        """Commits that the insert begins now. Raises LeaseLost, and changes nothing, if somebody else may insert by now."""
+        opened.attempt.insert_start_time = self.clock.now()
+        ours = Server.objects.using(self.db).filter(
+            pk=self.server.pk, fence=self.lease.fence, lease_token=self.lease.token
+        )
+        with transaction.atomic(using=self.db):
+            self._write_ended()
+            if (
+                not self._open_row(opened.attempt)
+                .filter(Exists(ours))
+                .update(insert_start_time=opened.attempt.insert_start_time, lock_waits=opened.attempt.lock_waits)
+            ):
+                raise LeaseLost(f"The lease of {self.server} went to {self.lease.owner()}.")
+
+    def answered(self, attempt: LoadAttempt, status: int, message: str) -> None:
+        """Commits an answer that is not the end yet: what became of the sample must be asked first."""
+        attempt.insert_end_time, attempt.insert_status_code, attempt.message = self.clock.now(), status or None, message
+        with transaction.atomic(using=self.db):
+            self._write_ended()
+            self._open_row(attempt).update(
+                insert_end_time=attempt.insert_end_time if status else None,
+                insert_status_code=attempt.insert_status_code,
+                message=message,
+            )
+
+    def end(self, attempt: LoadAttempt, closing: Closing, status: int = 0) -> None:
+        """Closes an attempt with the next transaction: call `flush` before waiting for anything."""
+        if status:
+            closing.attempt |= {"insert_end_time": self.clock.now(), "insert_status_code": status}
+        self._ended.append((attempt, closing))
+
+    def flush(self) -> None:
+        """Commits what has ended."""
+        if self._ended:
+            with transaction.atomic(using=self.db):
+                self._write_ended()
+
+    def finish(self) -> None:
+        """All that was due has been tried."""
+        self.flush()
+        BatchLoad.objects.using(self.db).filter(pk=self.batch.pk).update(finished=self.clock.now())
+
+    def _write_ended(self) -> None:
+        # Inside a transaction of the caller's: what is lost with it is found open, and settled, by the next pass.
+        ended, self._ended = self._ended, []
+        for attempt, closing in ended:
+            self._close(attempt, closing)
+
+    def _close(self, attempt: LoadAttempt, closing: Closing) -> None:
+        close(self.db, attempt, closing)
+
+    def _open_row(self, attempt: LoadAttempt) -> QuerySet[LoadAttempt]:
+        return LoadAttempt.objects.using(self.db).filter(pk=attempt.pk, outcome=Outcome.OPEN)
+
+    def _create(self, attempts: list[LoadAttempt]) -> None:
+        if connections[self.db].features.can_return_rows_from_bulk_insert:
+            LoadAttempt.objects.using(self.db).bulk_create(attempts)
+        else:
+            for attempt in attempts:
+                attempt.save(using=self.db)
+
+    def _unsendable(self, fetched: Fetched) -> Closing:
+        now = self.clock.now()
+        if fetched.ended_as is Fetch.NEVER:
+            return rejected(fetched.problem, now)
+        if fetched.ended_as is Fetch.GONE:
+            return Closing(
+                {"outcome": Outcome.FAILED, "completed": 0, "message": fetched.problem},
+                {"state": State.GONE, "reason": fetched.problem, "done_at": now},
+            )
+        closing = failed(fetched.problem, now, tries=fetched.item.tries, spend=fetched.ended_as is Fetch.DAMAGED)
+        closing.item.setdefault("not_before", now + timedelta(seconds=FIRST_BACK_OFF))
+        return closing
+
+    def _attempt(self, fetched: Fetched) -> LoadAttempt:
+        self.place += 1
+        sample = fetched.sample
+        return LoadAttempt(
+            host_name=self.host,
+            findneighbour_server_url=self.server.url,
+            parse_status="Success" if sample else f"Failed, {fetched.problem}",
+            batch_start_time=self.batch.check_time,
+            batch_size=self.batch.batch_size,
+            batch_sample_number=self.place,
+            seqid=fetched.item.seqid,
+            file_name=fetched.item.name,
+            len_seq=len(sample.sequence) if sample else None,
+            first_128_chars=fetched.head,
+            bucket_read_start_time=fetched.read_start,
+            bucket_read_end_time=fetched.read_end,
+            fn4id=sample.guid if sample else None,
+            feed=self.feed,
+            server=self.server,
+            bucket_object=fetched.item,
+            batch_load=self.batch,
+            fence=self.lease.fence,
+            seq_digest=sample.digest if sample else None,
+            outcome=Outcome.OPEN,
+            completed=0,
+        )
+
+
+def close(db: str, attempt: LoadAttempt, closing: Closing) -> None:
+    """Closes an attempt and moves its object on, in the transaction of the caller; no effect if it is closed already."""
+    row = LoadAttempt.objects.using(db).filter(pk=attempt.pk, outcome=Outcome.OPEN)
+    if row.update(**closing.attempt) and attempt.bucket_object_id:
+        BucketObject.objects.using(db).filter(pk=attempt.bucket_object_id).update(**closing.item)

@@ -1,0 +1,139 @@
+"""Who may insert into a server: one owner at a time, anywhere that shares the database (design.md, promise 6).
+
+The owner holds a row of `Server` until it expires by the database's clock, and renews it while it works. Each change of
+owner raises the row's fence; what an owner writes about an insert names its fence, so one that was taken over can't.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from loader.clock import monotonic
+from loader.models import Server
+
+LEASE_SECONDS = 60.0
+RENEW_AFTER = 15.0
+SAFETY = 10.0
+"""An owner never begins to send in the last seconds of its lease."""
+
+
+class LeaseLost(Exception):
+    """Somebody else may insert now: whatever was under way is theirs to find out about."""
+
+
+@cache
+def this_process() -> str:
+    """This process, so that another one on the same machine can tell whether it still lives."""
+    return f"{_machine()} {os.getpid()} {_started(os.getpid())}"
+
+
+def is_dead(process: str) -> bool:
+    """True if the process certainly ended: it ran on this very boot and process namespace, and is there no more."""
+    machine, _, rest = process.partition(" ")
+    pid, _, started = rest.partition(" ")
+    return bool(machine) and machine == _machine() and pid.isdigit() and _started(int(pid)) != started
+
+
+@cache
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return boot + "/" + Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        return ""  # not Linux: an owner is known to be dead only by the expiry of its lease
+
+
+def _started(pid: int) -> str:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    # A zombie has ended, though its parent has not yet noticed. Field 3 is the state, field 22 the start (proc(5)).
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+@dataclass
+class Lease:
+    """The right to insert into one server."""
+
+    server: Server
+    db: str
+    host: str
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    fence: int = 0
+    _until: float = 0.0
+    _renewed: float = 0.0
+
+    def acquire(self) -> bool:
+        """Takes the lease if it is free, expired, or its owner is dead. One conditional UPDATE: the count says who won."""
+        free = Q(lease_token="") | Q(lease_token=self.token) | Q(lease_expires__lt=Now())
+        owner = Server.objects.using(self.db).values_list("lease_token", "lease_process").get(pk=self.server.pk)
+        if owner[0] and is_dead(owner[1]):
+            free |= Q(lease_token=owner[0])
+        before = monotonic()
+        won = (
+            self._rows()
+            .filter(free)
+            .update(
+                fence=F("fence") + 1,
+                lease_token=self.token,
+                lease_host=self.host,
+                lease_pid=os.getpid(),
+                lease_process=this_process(),
+                **self._expiry(),
+            )
+        )
+        if won:
+            self.fence = self._rows().values_list("fence", flat=True).get()
+            self._held_since(before)
+        return bool(won)
+
+    def beat(self) -> None:
+        """Renews the lease if it is time to. Cheap to call often. Raises LeaseLost."""
+        if monotonic() - self._renewed > RENEW_AFTER:
+            self._renew()
+
+    def ensure(self) -> None:
+        """Called just before each send: the lease is ours, for some seconds yet, by our own clock. Raises LeaseLost."""
+        if monotonic() > self._until - SAFETY:
+            self._renew()
+        if monotonic() > self._until - SAFETY:
+            raise LeaseLost(f"The database took too long to renew the lease of {self.server}.")
+
+    def release(self) -> None:
+        """Lets others in at once."""
+        self._mine().update(lease_token="", lease_expires=None)
+
+    def owner(self) -> str:
+        """Who holds it now, in words."""
+        row = self._rows().get()
+        if not row.lease_token:
+            return "nobody"
+        return f"process {row.lease_pid} on {row.lease_host} (until {row.lease_expires:%H:%M:%S} UTC unless it renews)"
+
+    def _renew(self) -> None:
+        before = monotonic()
+        if not self._mine().update(**self._expiry()):
+            raise LeaseLost(f"The lease of {self.server} went to {self.owner()}.")
+        self._held_since(before)
+
+    def _held_since(self, before: float) -> None:
+        self._renewed, self._until = before, before + LEASE_SECONDS
+
+    def _expiry(self) -> dict[str, Any]:
+        return {"lease_heartbeat": Now(), "lease_expires": Now() + timedelta(seconds=LEASE_SECONDS)}
+
+    def _rows(self) -> QuerySet[Server]:
+        return Server.objects.using(self.db).filter(pk=self.server.pk)
+
+    def _mine(self) -> QuerySet[Server]:
+        return self._rows().filter(lease_token=self.token, fence=self.fence)

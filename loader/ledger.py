@@ -1,0 +1,149 @@
+"""The ledger of a feed's bucket: what a listing shows is merged with what is known, a page at a time, in flat memory.
+
+Names are looked up by a digest of fixed length, never merged by order: databases do not agree on order (traps.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from loader.clock import Clock
+from loader.fasta import SUFFIX, sample_id
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Result, State
+from objectstores.base import Store, StoredObject
+
+PAGE = 1000
+
+
+@dataclass
+class Analysis:
+    """What one complete listing of a bucket showed."""
+
+    listed: int = 0
+    ignored: int = 0
+    found: int = 0
+
+
+def digest(*parts: str) -> str:
+    """A digest of fixed length for unique constraints; parts are kept apart by NUL, which no name can hold."""
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def analyse(feed: Feed, store: Store, db: str, clock: Clock, beat: Callable[[], None]) -> Analysis:
+    """Lists the whole bucket and writes a row for each version of a FASTA file that was not known.
+
+    A known bucket costs no write. Raises StoreError when the listing did not come to its end; rows written until then
+    are true and stay.
+    """
+    analysis = Analysis()
+    listing = store.list()
+    while page := list(islice(listing, PAGE)):
+        beat()
+        files = [item for item in page if SUFFIX.search(item.name)]
+        analysis.listed += len(page)
+        analysis.ignored += len(page) - len(files)
+        analysis.found += _add_unknown(feed, files, db, clock.now())
+    Feed.objects.using(db).filter(pk=feed.pk).update(checked_at=clock.now())
+    return analysis
+
+
+def due(feed: Feed, db: str, at: datetime) -> Iterator[BucketObject]:
+    """A feed's waiting objects that may be tried at that time, earliest created first, read a page at a time."""
+    rows = _due(feed, db, at).order_by("created", "id")
+    after = Q()
+    while page := list(rows.filter(after)[:PAGE]):
+        yield from page
+        last = page[-1]
+        after = Q(created__gt=last.created) | Q(created=last.created, id__gt=last.pk)
+
+
+def count_due(feed: Feed, db: str, at: datetime) -> int:
+    """How many `due` would give."""
+    return _due(feed, db, at).count()
+
+
+def new_batch(feed: Feed, analysis: Analysis, db: str, host: str, at: datetime, in_server: int | None) -> BatchLoad:
+    """The row that says that the bucket was analysed, also when nothing is due (domain.md 4)."""
+    return BatchLoad.objects.using(db).create(
+        host_name=host,
+        findneighbour_server_url=feed.server.url,
+        check_time=at,
+        batch_size=count_due(feed, db, at),
+        number_in_server=in_server,
+        feed=feed,
+        listed=analysis.listed,
+        ignored=analysis.ignored,
+        found=analysis.found,
+    )
+
+
+def _due(feed: Feed, db: str, at: datetime) -> QuerySet[BucketObject]:
+    return BucketObject.objects.using(db).filter(
+        Q(not_before__isnull=True) | Q(not_before__lte=at), feed=feed, state=State.WAITING, first_seen__lte=at
+    )
+
+
+def _add_unknown(feed: Feed, files: list[StoredObject], db: str, now: datetime) -> int:
+    versions = {digest(item.name, item.etag): item for item in files}
+    seen = BucketObject.objects.using(db).filter(feed=feed, version__in=list(versions))
+    known = dict(seen.values_list("version", "state"))
+    if State.GONE in known.values():
+        # What went away and came back unchanged is a sample all the same.
+        seen.filter(state=State.GONE).update(state=State.WAITING, reason="", done_at=None)
+    for version in known:
+        del versions[version]
+    if not versions:
+        return 0
+    rows = [_row(feed, version, item, now) for version, item in versions.items()]
+    _mark_loaded_before(feed, rows, db, now)
+    with transaction.atomic(using=db):
+        BucketObject.objects.using(db).bulk_create(rows, batch_size=PAGE)
+    return len(rows)
+
+
+def _row(feed: Feed, version: str, item: StoredObject, now: datetime) -> BucketObject:
+    return BucketObject(
+        feed=feed,
+        name=item.name,
+        version=version,
+        etag=item.etag,
+        size=item.size,
+        md5=item.md5 or "",
+        created=item.created or now,
+        first_seen=now,
+        seqid=sample_id(item.name)[:255],
+    )
+
+
+def _mark_loaded_before(feed: Feed, rows: list[BucketObject], db: str, now: datetime) -> None:
+    """What a loader before this one completed is not loaded again; its etag is known only from now on (domain.md 4).
+
+    A version that is new under a name that we ourselves loaded is loaded: only adopted attempts (no feed) count.
+    """
+    old = LoadAttempt.objects.using(db).filter(
+        Q(completed=1) | Q(insert_status_code__in=(200, 201)),
+        outcome__isnull=True,
+        findneighbour_server_url__in=(feed.server.url, feed.server.url + "/"),
+    )
+    if not old.exists():
+        return
+    known = set(
+        BucketObject.objects.using(db)
+        .filter(feed=feed, name__in=[row.name for row in rows])
+        .values_list("name", flat=True)
+    )
+    done = dict(old.filter(file_name__in=[row.name for row in rows]).values_list("file_name", "insert_status_code"))
+    for row in rows:
+        if row.name in done and row.name not in known:
+            inserted = done[row.name] in (200, 201)
+            row.state = State.LOADED if inserted else State.REJECTED
+            row.result = Result.PRESENT if inserted else ""
+            row.reason = "done by the loader before this one"
+            row.done_at = now

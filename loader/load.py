@@ -1,0 +1,299 @@
+"""One pass over one feed: look, settle what is unclear, load what is due, earliest first (reference/object-store-loader.txt).
+
+Plain Python: a command, a job and an admin action all call `Loader.run`. It knows how to stop, when to wait, and that a
+server or a store that is away is nobody's fault.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from loader import ledger
+from loader.answers import Meaning
+from loader.clock import Clock, monotonic
+from loader.journal import Journal, Opened, failed, loaded, not_sent
+from loader.lease import Lease, LeaseLost
+from loader.models import Feed, LoadAttempt, Outcome, Result, Server
+from loader.prefetch import Fetch, Fetched, Prefetch
+from loader.server import FindNeighbour4, ServerAway, ServerMisconfigured
+from loader.settle import Settler, present_result
+from objectstores.base import Store, StoreError, Unavailable
+
+LEASE_WAIT = 10.0
+LOCK_WAIT = 120.0
+SLICE = 0.2
+STORE_FAILURES = 3
+COUNT_EVERY = timedelta(hours=1)
+
+
+class Stopped(Exception):
+    """Somebody asked us to stop."""
+
+
+@dataclass
+class PassResult:
+    """What one pass did, in numbers; `trouble` says why it ended early."""
+
+    listed: int = 0
+    ignored: int = 0
+    new: int = 0
+    due: int = 0
+    inserted: int = 0
+    already_there: int = 0
+    conflicting: int = 0
+    rejected: int = 0
+    postponed: int = 0
+    gone: int = 0
+    trouble: str = ""
+    misconfigured: bool = False
+    stopped: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Everything that was due is in the server."""
+        return not (self.rejected or self.postponed or self.trouble)
+
+
+@dataclass
+class Loader:
+    """Feeds one server from one bucket. `run` may be called again and again."""
+
+    feed: Feed
+    store: Store
+    fn4: FindNeighbour4
+    db: str = "default"
+    stop: Callable[[], bool] = lambda: False
+    say: Callable[[str], None] = lambda _text: None
+    tick: Callable[[int, int], None] = lambda _done, _due: None
+    """Called with how many of how many samples of this pass are done."""
+    host: str = field(default_factory=lambda: str(settings.HOST_NAME))
+
+    def __post_init__(self) -> None:
+        self.server: Server = self.feed.server
+        self.clock = Clock(self.server, self.db)
+        self.lease = Lease(self.server, self.db, self.host)
+
+    def run(self) -> PassResult:
+        """One pass. Trouble with the server, the store or the lease ends it early and is told; it is never raised.
+
+        What the database raises is raised: whatever was under way is then found open by the next pass.
+        """
+        result = PassResult()
+        try:
+            self.fn4.probe()
+            self._close_circuit()
+            self._take_lease()
+            try:
+                self._settler().settle_all()
+                self._look_and_load(result)
+            finally:
+                self.lease.release()
+        except Stopped:
+            result.stopped = True
+        except ServerAway as error:
+            self._open_circuit(str(error))
+            result.trouble = str(error)
+        except ServerMisconfigured as error:
+            result.trouble, result.misconfigured = str(error), True
+        except (StoreError, LeaseLost) as error:
+            result.trouble = str(error)
+        return result
+
+    def _look_and_load(self, result: PassResult) -> None:
+        self.clock.sync()
+        analysis = ledger.analyse(self.feed, self.store, self.db, self.clock, self._beat)
+        in_server = self._count_server()
+        batch = ledger.new_batch(self.feed, analysis, self.db, self.host, self.clock.now(), in_server)
+        result.listed, result.ignored, result.new = analysis.listed, analysis.ignored, analysis.found
+        result.due = batch.batch_size or 0
+        Stretch(self, Journal(self.feed, self.server, self.lease, self.clock, self.db, self.host, batch), result).load()
+        if result.inserted:
+            Server.objects.using(self.db).filter(pk=self.server.pk).update(counted_at=None)
+
+    def _take_lease(self) -> None:
+        until = monotonic() + LEASE_WAIT
+        while not self.lease.acquire():
+            if monotonic() > until:
+                raise LeaseLost(f"{self.server} is being fed by {self.lease.owner()}; one loader at a time may insert.")
+            self.pause(0.5, beat=False)
+        self.clock.sync()
+
+    def _settler(self) -> Settler:
+        return Settler(self.server, self.fn4, self.clock, self.db, settings.FN4_INSERT_DEADLINE, self.pause, self.say)
+
+    def pause(self, seconds: float, *, beat: bool = True) -> None:
+        """Waits in short slices and keeps the lease. Raises Stopped."""
+        until = monotonic() + seconds
+        while (left := until - monotonic()) > 0:
+            if self.stop():
+                raise Stopped
+            if beat:
+                self.lease.beat()
+            time.sleep(min(SLICE, left))
+
+    def _beat(self) -> None:
+        if self.stop():
+            raise Stopped
+        self.lease.beat()
+
+    def _count_server(self) -> int | None:
+        """Counts the server's samples when something was loaded since, or an hour has passed; else None (domain.md 4)."""
+        counted = Server.objects.using(self.db).values_list("counted_at", flat=True).get(pk=self.server.pk)
+        if counted and self.clock.now() - counted < COUNT_EVERY:
+            return None
+        number = self.fn4.count()
+        Server.objects.using(self.db).filter(pk=self.server.pk).update(
+            number_in_server=number, counted_at=self.clock.now()
+        )
+        return number
+
+    def _open_circuit(self, reason: str) -> None:
+        row = Server.objects.using(self.db).filter(pk=self.server.pk, circuit_open_since__isnull=True)
+        row.update(circuit_open_since=self.clock.now(), circuit_reason=reason[:900])
+
+    def _close_circuit(self) -> None:
+        row = Server.objects.using(self.db).filter(pk=self.server.pk, circuit_open_since__isnull=False)
+        row.update(circuit_open_since=None, circuit_reason="")
+
+
+class Stretch:
+    """The loading of one batch: one insert in flight, the next samples ready before it returns (domain.md 2)."""
+
+    def __init__(self, loader: Loader, journal: Journal, result: PassResult) -> None:
+        self.loader, self.journal, self.result = loader, journal, result
+        self.fn4, self.lease, self.clock = loader.fn4, loader.lease, loader.clock
+        self.settler = loader._settler()  # noqa: SLF001 - two halves of one thing
+        self.opened: deque[Opened] = deque()
+        self._store_failures = 0
+        self._done = 0
+
+    def load(self) -> None:
+        """Loads all that is due. Whatever ends it early, nothing that was not sent stays open."""
+        at: datetime = self.journal.batch.check_time  # type: ignore[assignment]
+        items = ledger.due(self.loader.feed, self.loader.db, at)
+        prefetch = Prefetch(self.loader.feed, self.loader.store, self.clock)
+        try:
+            while True:
+                prefetch.fill(items, len(self.opened))
+                if self.loader.stop():
+                    raise Stopped
+                if self.opened:
+                    self._insert(self.opened.popleft())
+                    continue
+                self.journal.flush()
+                taken = prefetch.take(self.loader._beat)  # noqa: SLF001 - two halves of one thing
+                if not taken:
+                    break
+                self._open(taken)
+            self.journal.finish()
+        except (Stopped, ServerAway, ServerMisconfigured, StoreError):
+            self._give_back()
+            raise
+        finally:
+            prefetch.close()
+
+    def _open(self, taken: list[Fetched]) -> None:
+        self.opened.extend(self.journal.open(taken))
+        for one in taken:
+            if not one.sample:
+                self._unloadable(one)
+
+    def _unloadable(self, one: Fetched) -> None:
+        if one.ended_as is Fetch.NEVER:
+            self._rejected(one, one.problem)
+        elif one.ended_as is Fetch.GONE:
+            self.result.gone += 1
+            self.loader.say(f"{one.item.name}: gone or replaced before it could be read")
+        else:
+            self._postponed(one, one.problem)
+        self._tick()
+        self._store_failures = self._store_failures + 1 if one.ended_as is Fetch.LATER else 0
+        if self._store_failures >= STORE_FAILURES:
+            raise Unavailable(
+                f"{self.loader.store.describe()} failed for {STORE_FAILURES} files in a row: {one.problem}"
+            )
+
+    def _insert(self, opened: Opened) -> None:
+        """Gets one sample into the server, or finds out why not, and writes it down."""
+        attempt, sample = opened.attempt, opened.fetched.sample
+        assert sample  # noqa: S101 - only what was parsed is opened
+        first_asked = monotonic()
+        while True:
+            self.lease.ensure()
+            self.journal.start(opened)
+            try:
+                sent = self.fn4.begin_insert(sample.guid, sample.sequence)
+            except (ServerAway, ServerMisconfigured):
+                self.journal.end(attempt, not_sent())
+                raise
+            answer = sent.answer(self.lease.beat)
+            if answer.meaning is not Meaning.LOCKED:
+                break
+            attempt.lock_waits = (attempt.lock_waits or 0) + 1
+            if monotonic() - first_asked > LOCK_WAIT or self.loader.stop():
+                self._still_locked(opened, answer.text)
+                return
+            time.sleep(min(0.05 * attempt.lock_waits, 1.0))
+        if answer.meaning is Meaning.DONE:
+            self._in(attempt, answer.status)
+        else:
+            self.journal.answered(attempt, answer.status, answer.text)
+            self._judge(opened, self.settler.settle(attempt, answer), answer.text)
+        self._tick()
+
+    def _in(self, attempt: LoadAttempt, status: int) -> None:
+        if status == 200:
+            outcome, result = Outcome.INSERTED, Result.INSERTED
+            self.result.inserted += 1
+        else:
+            # What is not yet written may be the very sample that this id was loaded with.
+            self.journal.flush()
+            outcome, result = Outcome.PRESENT, present_result(self.loader.server, attempt, self.loader.db)
+            self._count_present(attempt, result)
+        self.journal.end(attempt, loaded(outcome, result, attempt, self.clock.now()), status)
+
+    def _count_present(self, attempt: LoadAttempt, result: Result) -> None:
+        if result == Result.CONFLICTING:
+            self.result.conflicting += 1
+            self.loader.say(
+                f"{attempt.file_name}: the server holds {attempt.fn4id} with another sequence, and keeps it"
+            )
+        self.result.already_there += 1
+
+    def _judge(self, opened: Opened, meaning: Meaning, text: str) -> None:
+        if meaning is Meaning.DONE:
+            self.result.inserted += 1
+        elif meaning is Meaning.NEVER:
+            self._rejected(opened.fetched, text)
+        else:
+            self._postponed(opened.fetched, text)
+
+    def _still_locked(self, opened: Opened, text: str) -> None:
+        closing = failed(text, self.clock.now(), tries=0, spend=False)
+        closing.item["not_before"] = self.clock.now() + timedelta(seconds=60)
+        self.journal.end(opened.attempt, closing, 409)
+        self._postponed(opened.fetched, text)
+        self._tick()
+
+    def _rejected(self, one: Fetched, why: str) -> None:
+        self.result.rejected += 1
+        self.loader.say(f"{one.item.name}: rejected: {why}")
+
+    def _postponed(self, one: Fetched, why: str) -> None:
+        self.result.postponed += 1
+        self.loader.say(f"{one.item.name}: to be tried again: {why}")
+
+    def _tick(self) -> None:
+        self._done += 1
+        self.loader.tick(self._done, self.result.due)
+
+    def _give_back(self) -> None:
+        while self.opened:
+            self.journal.end(self.opened.popleft().attempt, not_sent())
+        self.journal.flush()

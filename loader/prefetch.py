@@ -1,0 +1,132 @@
+"""Fetches, checks and parses the next samples while the last one is being inserted (domain.md 2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from loader.clock import Clock
+from loader.fasta import NotLoadable, Sample, first_characters, read_sample
+from loader.models import BucketObject, Feed
+from objectstores.base import Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
+
+THREADS = 8
+AHEAD = 24
+BUDGET = 128_000_000
+"""Bytes of files that are held at a time, at the most (one file always is)."""
+WRONG_CONTENT_TRIES = 3
+
+
+class Fetch(Enum):
+    """How a fetch ended."""
+
+    READY = "ready"
+    NEVER = "never"
+    GONE = "gone"
+    DAMAGED = "damaged"
+    LATER = "later"
+
+
+@dataclass(slots=True)
+class Fetched:
+    """One object, read and judged."""
+
+    item: BucketObject
+    ended_as: Fetch
+    read_start: datetime
+    read_end: datetime
+    problem: str = ""
+    head: str = ""
+    sample: Sample | None = None
+
+
+class Prefetch:
+    """A window of downloads in the order in which they are to be inserted."""
+
+    def __init__(self, feed: Feed, store: Store, clock: Clock) -> None:
+        self._feed, self._store, self._clock = feed, store, clock
+        self._threads = ThreadPoolExecutor(THREADS, "fetch")
+        self._window: deque[tuple[BucketObject, Future[Fetched]]] = deque()
+        self._bytes = 0
+        self._next: BucketObject | None = None
+
+    def fill(self, items: Iterator[BucketObject], held: int) -> None:
+        """Begins downloads while there is room; `held` counts the samples that were taken and not yet inserted."""
+        while len(self._window) + held < AHEAD:
+            self._next = self._next or next(items, None)
+            if not self._next or (self._window and self._bytes + self._next.size > BUDGET):
+                return
+            self._bytes += self._next.size
+            self._window.append((self._next, self._threads.submit(self._fetch, self._next)))
+            self._next = None
+
+    def take(self, beat: Callable[[], None]) -> list[Fetched]:
+        """Waits for the next sample and returns it with those behind it that are ready, too. Empty: there are no more.
+
+        Raises StoreError if the store refuses or is away.
+        """
+        if not self._window:
+            return []
+        while not wait([self._window[0][1]], timeout=1.0).done:
+            beat()
+        taken: list[Fetched] = []
+        while self._window and self._window[0][1].done() and len(taken) < AHEAD // 2:
+            item, future = self._window.popleft()
+            self._bytes -= item.size
+            taken.append(future.result())
+        return taken
+
+    def close(self) -> None:
+        """Drops what was not taken."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, item: BucketObject) -> Fetched:
+        start = self._clock.now()
+
+        def end(ended_as: Fetch, problem: str = "", content: bytes = b"", sample: Sample | None = None) -> Fetched:
+            return Fetched(item, ended_as, start, read_end, problem[:900], first_characters(content), sample)
+
+        read_end = start
+        if item.size > self._feed.largest:
+            return end(Fetch.NEVER, f"the file has {item.size:,} bytes, and {self._feed.largest:,} are allowed")
+        try:
+            content, wrong = self._read(item)
+        except (NotFound, Changed) as error:
+            return end(Fetch.GONE, str(error))
+        except (Denied, Misconfigured):
+            raise
+        except TooLarge as error:
+            return end(Fetch.NEVER, str(error))
+        except StoreError as error:
+            return end(Fetch.LATER, str(error))
+        read_end = self._clock.now()
+        if wrong:
+            return end(Fetch.DAMAGED if item.tries + 1 < WRONG_CONTENT_TRIES else Fetch.NEVER, wrong, content)
+        try:
+            sample = read_sample(content, item.name, self._feed.header_prefix, strict_ids=self._feed.strict_ids)
+        except NotLoadable as error:
+            return end(Fetch.NEVER, str(error), content)
+        return end(Fetch.READY, "", content, sample)
+
+    def _read(self, item: BucketObject) -> tuple[bytes, str]:
+        """The content and what is wrong with it; what arrived damaged is read once more at once."""
+        content, wrong = b"", ""
+        for _ in range(2):
+            content = self._store.read(item.name, etag=item.etag, limit=self._feed.largest)
+            wrong = _damage(content, item)
+            if not wrong:
+                break
+        return content, wrong
+
+
+def _damage(content: bytes, item: BucketObject) -> str:
+    if len(content) != item.size:
+        return f"the file has {len(content):,} bytes, and {item.size:,} were listed (truncated?)"
+    if item.md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != item.md5:
+        return "the file's checksum (MD5) is not the listed one (damaged?)"
+    return ""

@@ -1,0 +1,172 @@
+"""One findNeighbour4 server over HTTP: whether it is well, what it holds, and one insert at a time (domain.md 2)."""
+
+from __future__ import annotations
+
+import http.client
+import select
+import ssl
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from urllib.parse import quote, urlsplit
+
+import ijson
+import requests
+
+from loader.answers import Answer
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 180.0
+QUESTION_SECONDS = 10.0
+PROBE_ID = "fnloader-probe"
+"""`exists` of an id that nobody uses tells whether the server and its database are well; `server_time` does not."""
+LARGEST_ANSWER = 64 * 1024
+
+
+class ServerAway(Exception):
+    """The server, or its database, does not answer as it should: try again later."""
+
+
+class ServerMisconfigured(Exception):
+    """Something that is no findNeighbour4 server answers: a proxy, a login page, another path. A person must look."""
+
+
+@dataclass
+class FindNeighbour4:
+    """The REST API at one URL."""
+
+    url: str
+    auth: str = ""
+    ca_bundle: str = ""
+    _session: requests.Session = field(default_factory=requests.Session, repr=False)
+
+    def __post_init__(self) -> None:
+        # What the environment says of proxies and .netrc would hold for questions, but not for inserts.
+        self._session.trust_env = False
+        self._session.verify = self.ca_bundle or True
+        self._session.headers.update(self._headers())
+
+    def probe(self) -> None:
+        """Raises ServerAway or ServerMisconfigured unless the server can do its work."""
+        self.exists(PROBE_ID)
+
+    def exists(self, guid: str) -> bool:
+        """Whether the server holds a sample of this id."""
+        response = self._get(f"/api/v2/{quote(guid, safe='')}/exists")
+        try:
+            found = response.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, bool):
+            raise ServerMisconfigured(
+                f"{self.url} answers, but not as findNeighbour4 does: 'exists' is no true or false."
+            )
+        return found
+
+    def count(self) -> int:
+        """How many samples it holds. The list of their ids has no end and no pages: it is streamed, never held."""
+        with self._get("/api/v2/guids", stream=True) as response:
+            response.raw.decode_content = True
+            try:
+                return sum(1 for _ in ijson.items(response.raw, "item"))
+            except (ijson.JSONError, requests.RequestException, OSError, http.client.HTTPException) as error:
+                raise ServerAway(f"{self.url} broke off its list of samples ({type(error).__name__}).") from error
+
+    def begin_insert(self, guid: str, sequence: bytes) -> Insert:
+        """Sends one insert, on a connection of its own, and returns without waiting for the answer.
+
+        A connection is never used twice: one that was closed while it was idle would make an unclear end of an insert.
+        Raises ServerAway or ServerMisconfigured when certainly nothing was sent.
+        """
+        parts = urlsplit(self.url)
+        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
+        try:
+            connection.connect()
+        except ssl.SSLCertVerificationError as error:
+            raise ServerMisconfigured(
+                f"{self.url}: its certificate is not trusted ({error.verify_message}); see FN4_CA_BUNDLE."
+            ) from error
+        except OSError as error:
+            raise ServerAway(f"{self.url} does not accept connections ({error}).") from error
+        return Insert(connection, parts.path + "/api/v2/insert", self._headers(), _form(guid, sequence))
+
+    def close(self) -> None:
+        """Gives back the connections."""
+        self._session.close()
+
+    def _get(self, path: str, *, stream: bool = False) -> requests.Response:
+        try:
+            response = self._session.get(
+                self.url + path, timeout=(CONNECT_SECONDS, QUESTION_SECONDS), allow_redirects=False, stream=stream
+            )
+        except requests.exceptions.SSLError as error:
+            raise ServerMisconfigured(f"{self.url}: TLS failed ({_innermost(error)}); see FN4_CA_BUNDLE.") from error
+        except requests.RequestException as error:
+            raise ServerAway(f"{self.url} does not answer ({_innermost(error)}).") from error
+        if response.status_code == 200:
+            return response
+        said = Answer(response.status_code, b"" if stream else response.content[:LARGEST_ANSWER]).text
+        response.close()
+        if response.status_code < 500 and response.status_code != 429:
+            raise ServerMisconfigured(
+                f"{self.url} refuses the question ({said}); check the URL, its path and FN4_AUTH."
+            )
+        raise ServerAway(f"{self.url} is not well ({said}).")
+
+    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        if scheme == "https":
+            context = ssl.create_default_context(cafile=self.ca_bundle or None)
+            return http.client.HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=context)
+        return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": "Basic " + b64encode(self.auth.encode()).decode()} if self.auth else {}
+
+
+class Insert:
+    """One insert on its way. `answer` waits for its end, however it ends."""
+
+    def __init__(self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str], body: bytes) -> None:
+        self._connection = connection
+        self._until = monotonic() + READ_SECONDS
+        self._broken = ""
+        connection.sock.settimeout(READ_SECONDS)
+        form = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
+        try:
+            connection.request("POST", path, body, headers | form)
+        except OSError as error:
+            # A proxy may answer before it has read everything (413) and hang up: its answer is still there to be read.
+            self._broken = f"the connection broke while sending ({error})"
+
+    def answer(self, beat: Callable[[], None]) -> Answer:
+        """The server's answer, or an Answer of status 0. Calls `beat` a few times a minute while it waits."""
+        try:
+            while not select.select([self._connection.sock], [], [], 5.0)[0]:
+                beat()
+                if monotonic() > self._until:
+                    return Answer(0, error=f"no answer within {READ_SECONDS:g} s")
+            self._connection.sock.settimeout(QUESTION_SECONDS)
+            response = self._connection.getresponse()
+            return Answer(response.status, response.read(LARGEST_ANSWER))
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(0, error=self._broken or f"the connection broke before an answer came ({_name(error)})")
+        finally:
+            self._connection.close()
+
+
+def _form(guid: str, sequence: bytes) -> bytes:
+    # The sequence is nucleotide letters and gaps: nothing in it needs escaping, and 4 MB are not copied to find out.
+    return b"guid=" + quote(guid, safe="").encode() + b"&seq=" + sequence
+
+
+def _innermost(error: BaseException) -> str:
+    while error.args and isinstance(error.args[0], BaseException):
+        error = error.args[0]
+    reason = getattr(error, "reason", None)
+    return _innermost(reason) if isinstance(reason, BaseException) else _name(error)
+
+
+def _name(error: BaseException) -> str:
+    text = str(error).rpartition(">: ")[2]
+    return text or type(error).__name__

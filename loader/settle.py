@@ -1,0 +1,117 @@
+"""Finds out what became of attempts that were begun and not closed (design.md, promise 4).
+
+After an unclear end - the loader was killed, no answer came, a proxy gave up - the server may still be working on the
+insert. So nothing is sent to it until it says that the sample exists, or the deadline has passed since that request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+
+from loader.answers import Answer, Meaning
+from loader.clock import Clock
+from loader.journal import Closing, close, failed, loaded, not_sent, rejected
+from loader.models import BucketObject, LoadAttempt, Outcome, Result, Server, State
+from loader.server import FindNeighbour4, ServerMisconfigured
+
+
+@dataclass
+class Settler:
+    """Closes the open attempts of one server, whoever opened them. Its user holds the server's lease."""
+
+    server: Server
+    fn4: FindNeighbour4
+    clock: Clock
+    db: str
+    deadline: float
+    pause: Callable[[float], None]
+    """Waits that many seconds, keeps the lease, and raises when it is time to stop."""
+    say: Callable[[str], None]
+
+    def settle_all(self) -> int:
+        """Closes all that is open; returns how many. Raises what the server's `exists` raises, and then leaves the rest open."""
+        count = 0
+        rows = LoadAttempt.objects.using(self.db).filter(server=self.server, outcome=Outcome.OPEN)
+        for attempt in rows.select_related("bucket_object").order_by("gp_int_id").iterator(chunk_size=200):
+            self.settle(attempt, None)
+            count += 1
+        return count
+
+    def settle(self, attempt: LoadAttempt, answer: Answer | None) -> Meaning:
+        """Closes one attempt truthfully and says what its end meant.
+
+        `answer` is what has just come for it, None for an attempt of the past; only the former spends a try of the sample.
+        Raises ServerMisconfigured, after closing, when the answer came from something that is no findNeighbour4 server.
+        """
+        if attempt.insert_start_time is None:
+            self._close(attempt, not_sent())
+            return Meaning.LATER
+        past = Answer(attempt.insert_status_code or 0, error=attempt.message or "no answer is known: the loader ended")
+        final = answer or past
+        if self._wait_until_known(attempt, final):
+            result = sent_result(self.server, attempt, self.db)
+            self._close(attempt, loaded(Outcome.FOUND, result, attempt, self.clock.now()))
+            return Meaning.DONE
+        self._close(attempt, self._lost(attempt, final, spend=answer is not None))
+        if final.meaning is Meaning.MISCONFIGURED and answer:
+            raise ServerMisconfigured(f"{self.server.url} answered an insert with {final.text}")
+        return final.meaning
+
+    def _wait_until_known(self, attempt: LoadAttempt, answer: Answer) -> bool:
+        """True when the server holds the sample; False when it certainly will not take it from that request any more."""
+        begun = attempt.insert_start_time
+        assert begun  # noqa: S101 - the caller closed those that were never sent
+        until = begun + timedelta(seconds=self.deadline)
+        told = False
+        while not self.fn4.exists(attempt.fn4id or ""):
+            left = (until - self.clock.now()).total_seconds()
+            if answer.meaning is not Meaning.UNCLEAR or left <= 0:
+                return False
+            if not told:
+                self.say(
+                    f"{attempt.seqid}: {answer.text}. The server may still insert it; waiting at most {left:.0f} s."
+                )
+                told = True
+            self.pause(min(1.0, left))
+        return True
+
+    def _lost(self, attempt: LoadAttempt, answer: Answer, *, spend: bool) -> Closing:
+        tries = attempt.bucket_object.tries if attempt.bucket_object else 0
+        now = self.clock.now()
+        if answer.meaning is Meaning.NEVER:
+            return rejected(answer.text, now)
+        return failed(answer.text, now, tries=tries, spend=spend and answer.meaning is not Meaning.MISCONFIGURED)
+
+    def _close(self, attempt: LoadAttempt, closing: Closing) -> None:
+        with transaction.atomic(using=self.db):
+            close(self.db, attempt, closing)
+
+
+def present_result(server: Server, attempt: LoadAttempt, db: str) -> Result:
+    """What a 201 means: the server held the id before, with the same sequence, another one, or one that we do not know."""
+    known = _known_digest(server, attempt, db)
+    if known is None:
+        return Result.PRESENT
+    return Result.SAME if known == attempt.seq_digest else Result.CONFLICTING
+
+
+def sent_result(server: Server, attempt: LoadAttempt, db: str) -> Result:
+    """What it means that a sample exists after we sent it and got no clear answer."""
+    known = _known_digest(server, attempt, db)
+    return Result.CONFLICTING if known not in (None, attempt.seq_digest) else Result.FOUND
+
+
+def _known_digest(server: Server, attempt: LoadAttempt, db: str) -> str | None:
+    return (
+        BucketObject.objects.using(db)
+        .filter(guid=attempt.fn4id, feed__server=server, state=State.LOADED)
+        .filter(result__in=(Result.INSERTED, Result.FOUND, Result.SAME))
+        .exclude(pk=attempt.bucket_object_id or 0)
+        .order_by("done_at")
+        .values_list("seq_digest", flat=True)
+        .first()
+    )
