@@ -7,13 +7,14 @@ STAND_INS = {
     "oci": "OCI Object Storage, its native REST API with signed requests",
     "fn4": "findNeighbour4, a server for pathogen relatedness",
     "s3": "Amazon S3 (a SeaweedFS server)",
+    "faultproxy": "a network before S3 that fails on demand",
     "ingest": "the Lambda that ingests the objects of the fast import bucket",
 }
 
 
 def usage() -> str:
     """What can be started, one line each."""
-    lines = [f"  {name:8}{what}" for name, what in STAND_INS.items()]
+    lines = [f"  {name:12}{what}" for name, what in STAND_INS.items()]
     head = "usage: python -m sandbox NAME [--help] [options of NAME]\n\n"
     head += "Stand-ins for tests and demos, not the real thing:\n"
     return head + "\n".join(lines)
