@@ -137,10 +137,10 @@ def stop_tree(pid: int, grace: float = 5.0, reap: subprocess.Popen[bytes] | None
     family = [pid, *descendants(pid)]
     _signal(pid, signal.SIGTERM)
     deadline = time.monotonic() + grace
-    while time.monotonic() < deadline and any(_alive(one, reap) for one in family):
+    while time.monotonic() < deadline and any(alive(one, reap) for one in family):
         time.sleep(0.01)
     for one in family:
-        if _alive(one, reap):
+        if alive(one, reap):
             _signal(one, signal.SIGKILL)
 
 
@@ -245,7 +245,8 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _alive(pid: int, reap: subprocess.Popen[bytes] | None) -> bool:
+def alive(pid: int, reap: subprocess.Popen[bytes] | None = None) -> bool:
+    """Whether a process is there and is no zombie; `reap` is its Popen when it is a child of ours."""
     if reap and pid == reap.pid:
         return reap.poll() is None
     try:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import json
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -180,7 +181,7 @@ def run(service: Service, port: int, *, follow_stdin: bool, facts: dict[str, Any
     try:
         asyncio.run(_serve(service, port, stop, facts))
     except OSError as error:
-        print(f"port {port}: {error.strerror}", flush=True)
+        print(f"port {port}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,0 +1,159 @@
+"""What the findNeighbour4 stand-in holds: samples, the insert lock, and numbers on how busy inserts kept it."""
+
+import datetime as dt
+import hashlib
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_LETTERS = b"ACGTNRYSWKMBDHV-"
+_ALPHABET = _LETTERS + _LETTERS.lower()
+_UNKNOWN_SHARE = 0.3
+
+
+@dataclass(slots=True)
+class Sample:
+    """A stored sequence: its digest and length; `valid` is false when too much of it is unknown."""
+
+    sha256: str
+    length: int
+    valid: bool
+    added: str
+
+
+class SequenceError(ValueError):
+    """A sequence that the server can not take; the text is the one of its page."""
+
+
+def examine(sequence: bytes, reference_length: int) -> None:
+    """SequenceError in the words of the real server: empty, other letters, another length than the reference."""
+    if not sequence:
+        raise SequenceError("nucleicAcidString must be of type str, and of non-zero length")
+    if others := sequence.translate(None, delete=_ALPHABET):
+        raise SequenceError(
+            "nucleicAcidString must be of type str, and consist only of ACGTN-.  "
+            f"There are {len(others)} invalid characters"
+        )
+    if len(sequence) != reference_length:
+        raise SequenceError(
+            "The length of the sequence is not that of the reference: "
+            f"Seq must be of length {reference_length}, not {len(sequence)}"
+        )
+
+
+def new_sample(sequence: bytes) -> Sample:
+    """A sample of a sequence that was examined."""
+    unknown = sum(sequence.count(letter) for letter in (b"N", b"n", b"-"))
+    return Sample(
+        sha256=hashlib.sha256(sequence).hexdigest(),
+        length=len(sequence),
+        valid=unknown <= _UNKNOWN_SHARE * len(sequence),
+        added=dt.datetime.now().isoformat(),  # noqa: DTZ005 - the real server's times have no zone
+    )
+
+
+class Samples:
+    """Samples by guid, in the order in which they came; with `store` also in a file of JSON lines.
+
+    A line is flushed to the kernel before the insert is answered: it outlives a killed server, as a database does.
+    """
+
+    def __init__(self, store: Path | None) -> None:
+        self.by_guid: dict[str, Sample] = {}
+        self._store = store
+        self._file = None
+        if store:
+            self._read(store)
+            self._file = store.open("ab", buffering=0)
+
+    def _read(self, store: Path) -> None:
+        lines = store.read_bytes().split(b"\n") if store.exists() else []
+        for line in lines[:-1]:
+            data = json.loads(line)
+            guid = data.pop("guid")
+            if data:
+                self.by_guid[guid] = Sample(**data)
+            else:
+                self.by_guid.pop(guid, None)
+        if lines and lines[-1]:
+            # Killed in the middle of a line: that insert was not answered, and never happened.
+            with store.open("r+b") as file:
+                file.truncate(store.stat().st_size - len(lines[-1]))
+
+    def add(self, guid: str, sample: Sample) -> None:
+        """Store a sample."""
+        self.by_guid[guid] = sample
+        data = {"sha256": sample.sha256, "length": sample.length, "valid": sample.valid, "added": sample.added}
+        self._write({"guid": guid, **data})
+
+    def remove(self, guid: str) -> bool:
+        """Remove a sample; whether there was one."""
+        there = self.by_guid.pop(guid, None) is not None
+        if there:
+            self._write({"guid": guid})
+        return there
+
+    def after(self, guid: str) -> list[str] | None:
+        """The guids that came after one; None when it is not known."""
+        if guid not in self.by_guid:
+            return None
+        guids = list(self.by_guid)
+        return guids[guids.index(guid) + 1 :]
+
+    def _write(self, data: dict[str, Any]) -> None:
+        if self._file:
+            self._file.write(json.dumps(data).encode() + b"\n")
+
+
+@dataclass(slots=True)
+class Traffic:
+    """The insert calls: how many are in flight, since when, and for how long there was one. Monotonic seconds."""
+
+    in_flight: int = 0
+    most_in_flight: int = 0
+    busy_seconds: float = 0.0
+    first_start: float | None = None
+    last_end: float | None = None
+    answers: Counter[int] = field(default_factory=Counter)
+    by_guid: dict[str, list[int]] = field(default_factory=dict)
+    _busy_since: float = 0.0
+
+    def begin(self, guid: str, received: float) -> int:
+        """An insert call came in; returns its number among those of its guid."""
+        if self.in_flight == 0:
+            self._busy_since = received
+        if self.first_start is None:
+            self.first_start = received
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        calls = self.by_guid.setdefault(guid, [])
+        calls.append(0)
+        return len(calls) - 1
+
+    def end(self, guid: str, number: int, status: int) -> None:
+        """It is over, whether or not somebody still waits for the answer."""
+        now = time.monotonic()
+        self.in_flight -= 1
+        self.last_end = now
+        self.answers[status] += 1
+        self.by_guid[guid][number] = status
+        if self.in_flight == 0:
+            self.busy_seconds += now - self._busy_since
+
+    def show(self) -> dict[str, Any]:
+        """The numbers for `GET /sandbox/stats`; `busy_share` is of the time from the first start to the last end."""
+        length = (self.last_end or 0) - (self.first_start or 0)
+        return {
+            "inserts": self.answers[200],
+            "conflicts": self.answers[409],
+            "answers": {str(status): count for status, count in self.answers.items()},
+            "in_flight": self.in_flight,
+            "most_in_flight": self.most_in_flight,
+            "busy_seconds": self.busy_seconds,
+            "first_start": self.first_start,
+            "last_end": self.last_end,
+            "busy_share": self.busy_seconds / length if length > 0 else None,
+        }
