@@ -94,7 +94,7 @@ class OciStore:
     def _page(self, prefix: str, start: str) -> tuple[Objects, str]:
         """The objects from `start` on, at most 1000, and where the next page begins (empty: there is none)."""
         query = f"fields={_FIELDS}&limit=1000&prefix={quote(prefix, '')}"
-        answer = self._send("GET", "", query=f"{query}&start={quote(start, '')}" if start else query)
+        answer = self._send("GET", None, query=f"{query}&start={quote(start, '')}" if start else query)
         try:
             page = json.loads(answer.body)
             return [_object(one) for one in page["objects"]], page.get("nextStartWith") or ""
@@ -108,7 +108,7 @@ class OciStore:
     def _send(
         self,
         method: str,
-        name: str,
+        name: str | None,
         *,
         query: str = "",
         headers: Mapping[str, str] | None = None,
@@ -116,9 +116,9 @@ class OciStore:
         limit: int = 0,
         gone_is_fine: bool = False,
     ) -> Answer:
-        """One signed exchange about an object, or about the bucket when `name` is empty; raises unless it succeeded."""
+        """One signed exchange about an object, or about the bucket when `name` is None; raises unless it succeeded."""
         target = self._objects
-        if name:
+        if name is not None:
             target += "/" + quote(below(name, self.prefix, self.url), "")
         if query:
             target += "?" + query
@@ -126,7 +126,7 @@ class OciStore:
         if answer.status == 401 and self._access.renew():
             answer = self._once(method, target, headers or {}, body, limit)
         if answer.status >= 300 and not (gone_is_fine and code_and_message(answer)[0] == OBJECT_NOT_FOUND):
-            raise refusal(answer, f"{self.url}, {name}" if name else self.url)
+            raise refusal(answer, f"{self.url}, {name}" if name is not None else self.url)
         return answer
 
     def _once(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:

@@ -86,7 +86,7 @@ class S3Store:
         query = {"encoding-type": "url", "list-type": "2", "max-keys": "1000", "prefix": prefix}
         if token:
             query["continuation-token"] = token
-        answer = self._send("GET", "", query="&".join(f"{k}={quote(v, _SAFE)}" for k, v in sorted(query.items())))
+        answer = self._send("GET", None, query="&".join(f"{k}={quote(v, _SAFE)}" for k, v in sorted(query.items())))
         try:
             return parse(answer.body)
         except Unavailable as error:
@@ -98,7 +98,7 @@ class S3Store:
         # Every server knows this header; newer checksums only some.
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         headers = {"content-md5": digest, "content-type": "application/xml"}
-        answer = self._send("POST", "", query="delete=", headers=headers, body=body)
+        answer = self._send("POST", None, query="delete=", headers=headers, body=body)
         if failed := _FAILED.search(answer.body.decode(errors="replace")):
             # Each error of a deletion has a code, not a status of its own.
             raise refusal(Answer(403, answer.headers, failed[0].encode()), f"{self.url}, deleting {len(names)} objects")
@@ -106,16 +106,16 @@ class S3Store:
     def _send(
         self,
         method: str,
-        name: str,
+        name: str | None,
         *,
         query: str = "",
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         limit: int = 0,
     ) -> Answer:
-        """One signed exchange about an object, or about the bucket when `name` is empty; raises unless it succeeded."""
-        what = f"{self.url}, {below(name, self.prefix, self.url)}" if name else self.url
-        path = self._access.path + quote(name, "/" + _SAFE) if name else self._access.path
+        """One signed exchange about an object, or about the bucket when `name` is None; raises unless it succeeded."""
+        what = f"{self.url}, {below(name, self.prefix, self.url)}" if name is not None else self.url
+        path = self._access.path + quote(name or "", "/" + _SAFE)
         signed = self._access.sign(method, path, query, headers or {}, body)
         target = f"{path}?{query}" if query else path
         answer = self._connections.send(

@@ -142,10 +142,11 @@ def _delete(store: Store, names: list[str], stop: Stop) -> None:
     while names and not stop.is_set():
         try:
             store.delete(names)
-            return
         except StoreError as error:
             print(error, file=sys.stderr)
             stop.wait(IDLE)
+        else:
+            return
 
 
 def _looks(store: Store, prefix: str, failed: set[tuple[str, str]], stop: Stop) -> Iterator[StoredObject | None]:
