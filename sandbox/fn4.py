@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from sandbox.http import Request, Response
-from sandbox.samples import Samples, SequenceError, Traffic, examine, new_sample
+from sandbox.samples import Sample, Samples, SequenceError, Traffic, check_sequence
 from sandbox.service import Service, add_arguments, run
 
 API = "/api/v2/"
@@ -154,7 +154,7 @@ class Fn4(Service):
         if guid in self.samples.by_guid:
             return _answer(201, f"Guid {guid} is already present")
         try:
-            examine(form["seq"], self.reference_length)
+            check_sequence(form["seq"], self.reference_length)
         except SequenceError as error:
             return _page(500, str(error))
         if self._locked or time.monotonic() < self._locked_until:
@@ -172,7 +172,7 @@ class Fn4(Service):
     def _store(self, guid: str, sequence: bytes) -> Response:
         if self.database_away:
             return _page(500, AWAY)
-        self.samples.add(guid, new_sample(sequence))
+        self.samples.add(guid, Sample(sequence))
         if guid in {"", ".", ".."} or _BREAKS_LINKS.search(guid):
             return _answer(503, f"Error raised on persisting {guid}")
         return _answer(200, f"Guid {guid} inserted.")
@@ -186,20 +186,15 @@ class Fn4(Service):
 
     def _add_sample(self, request: Request) -> None:
         data = json.loads(request.body)
-        self.samples.add(data["guid"], new_sample(data["seq"].encode()))
+        self.samples.add(data["guid"], Sample(data["seq"].encode()))
 
     def _show_samples(self) -> dict[str, Any]:
         shown: dict[str, Any] = {}
         for guid in [*self.samples.by_guid, *sorted(self.traffic.by_guid.keys() - self.samples.by_guid.keys())]:
             sample = self.samples.by_guid.get(guid)
             answers = self.traffic.by_guid.get(guid, [])
-            shown[guid] = {
-                "sha256": sample.sha256 if sample else None,
-                "length": sample.length if sample else None,
-                "valid": sample.valid if sample else None,
-                "calls": len(answers),
-                "answers": answers,
-            }
+            facts = sample.show() if sample else {"sha256": None, "length": None, "valid": None, "added": None}
+            shown[guid] = {**facts, "calls": len(answers), "answers": answers}
         return shown
 
 
@@ -209,9 +204,16 @@ def _form(request: Request) -> dict[str, bytes]:
     if kind != "application/x-www-form-urlencoded" or "content-encoding" in request.headers:
         return {}
     form: dict[str, bytes] = {}
-    for part in request.body.split(b"&"):
-        name, _, value = part.partition(b"=")
-        form.setdefault(unquote(name.decode("latin-1")), _plain(value))
+    body, at = request.body, 0
+    while at < len(body):
+        end = body.find(b"&", at)
+        end = len(body) if end < 0 else end
+        equals = body.find(b"=", at, end)
+        if equals >= 0:
+            name = unquote(body[at:equals].decode("latin-1"))
+            # One copy, and no more: sequences have millions of letters.
+            form.setdefault(name, _plain(bytes(memoryview(body)[equals + 1 : end])))
+        at = end + 1
     return form
 
 

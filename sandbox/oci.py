@@ -181,7 +181,9 @@ class Oci(Service):
             _check_match(request, there)
         if not request.name or len(request.name.encode()) > 1024:
             raise ApiError(400, "InvalidObjectName", "An object name has 1 to 1024 bytes")
-        stored = new_object(request.body, content_type=request.headers.get("content-type", "application/octet-stream"))
+        stored = new_object(
+            bytes(request.body), content_type=request.headers.get("content-type", "application/octet-stream")
+        )
         if request.headers.get("content-md5", stored.md5) != stored.md5:
             raise ApiError(400, "UnmatchedContentMD5", "The computed MD5 of the request body does not match")
         bucket.put(request.name, stored)

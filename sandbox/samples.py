@@ -12,23 +12,59 @@ from typing import Any
 _LETTERS = b"ACGTNRYSWKMBDHV-"
 _ALPHABET = _LETTERS + _LETTERS.lower()
 _UNKNOWN_SHARE = 0.3
+_KEPT = 256 * 1024 * 1024  # bytes of sequences that wait to be examined
 
 
-@dataclass(slots=True)
 class Sample:
-    """A stored sequence: its digest and length; `valid` is false when too much of it is unknown."""
+    """A stored sequence: its length, its digest, and whether little enough of it is unknown (`valid`).
 
-    sha256: str
-    length: int
-    valid: bool
-    added: str
+    Digest and validity are worked out when somebody asks, so that an insert costs as little as it can; until then the
+    sequence is kept.
+    """
+
+    __slots__ = ("_sequence", "_sha256", "_valid", "added", "length")
+
+    def __init__(self, sequence: bytes) -> None:
+        self._sequence: bytes | None = sequence
+        self._sha256 = ""
+        self._valid = False
+        self.length = len(sequence)
+        self.added = dt.datetime.now().isoformat()  # noqa: DTZ005 - the real server's times have no zone
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> "Sample":
+        """A sample as `show` wrote it."""
+        sample = cls(b"")
+        sample._sequence = None
+        sample._sha256, sample.length, sample._valid = data["sha256"], data["length"], data["valid"]
+        sample.added = data["added"]
+        return sample
+
+    def examine(self) -> None:
+        """Work out what is not known yet, and let the sequence go."""
+        if self._sequence is not None:
+            self._sha256 = hashlib.sha256(self._sequence).hexdigest()
+            known = len(self._sequence.translate(None, delete=b"Nn-"))
+            self._valid = self.length - known <= _UNKNOWN_SHARE * self.length
+            self._sequence = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether it is compared with others."""
+        self.examine()
+        return self._valid
+
+    def show(self) -> dict[str, Any]:
+        """All of it, as JSON data."""
+        self.examine()
+        return {"sha256": self._sha256, "length": self.length, "valid": self._valid, "added": self.added}
 
 
 class SequenceError(ValueError):
     """A sequence that the server can not take; the text is the one of its page."""
 
 
-def examine(sequence: bytes, reference_length: int) -> None:
+def check_sequence(sequence: bytes, reference_length: int) -> None:
     """SequenceError in the words of the real server: empty, other letters, another length than the reference."""
     if not sequence:
         raise SequenceError("nucleicAcidString must be of type str, and of non-zero length")
@@ -44,17 +80,6 @@ def examine(sequence: bytes, reference_length: int) -> None:
         )
 
 
-def new_sample(sequence: bytes) -> Sample:
-    """A sample of a sequence that was examined."""
-    unknown = sum(sequence.count(letter) for letter in (b"N", b"n", b"-"))
-    return Sample(
-        sha256=hashlib.sha256(sequence).hexdigest(),
-        length=len(sequence),
-        valid=unknown <= _UNKNOWN_SHARE * len(sequence),
-        added=dt.datetime.now().isoformat(),  # noqa: DTZ005 - the real server's times have no zone
-    )
-
-
 class Samples:
     """Samples by guid, in the order in which they came; with `store` also in a file of JSON lines.
 
@@ -65,6 +90,7 @@ class Samples:
         self.by_guid: dict[str, Sample] = {}
         self._store = store
         self._file = None
+        self._kept = 0
         if store:
             self._read(store)
             self._file = store.open("ab", buffering=0)
@@ -75,7 +101,7 @@ class Samples:
             data = json.loads(line)
             guid = data.pop("guid")
             if data:
-                self.by_guid[guid] = Sample(**data)
+                self.by_guid[guid] = Sample.read(data)
             else:
                 self.by_guid.pop(guid, None)
         if lines and lines[-1]:
@@ -86,8 +112,11 @@ class Samples:
     def add(self, guid: str, sample: Sample) -> None:
         """Store a sample."""
         self.by_guid[guid] = sample
-        data = {"sha256": sample.sha256, "length": sample.length, "valid": sample.valid, "added": sample.added}
-        self._write({"guid": guid, **data})
+        if self._file:
+            self._write({"guid": guid, **sample.show()})
+        self._kept += sample.length
+        if self._kept > _KEPT:
+            sample.examine()
 
     def remove(self, guid: str) -> bool:
         """Remove a sample; whether there was one."""
