@@ -22,7 +22,7 @@ if not SECRET_KEY:
         env.require(
             "E_SECRET_KEY",
             "SECRET_KEY is not set.",
-            "Run `make .env` once, or put a long random SECRET_KEY into the environment, .env or a file named by SECRET_KEY_FILE.",
+            "Run `make .env` once, or set a long random SECRET_KEY in the environment, .env or a file (SECRET_KEY_FILE).",
         )
 
 SITE_URL = env.text("SITE_URL").rstrip("/")
@@ -152,6 +152,12 @@ HOST_NAME = env.text("HOST_NAME", socket.gethostname())
 BATCH_STORE_URL = env.text("BATCH_STORE_URL")
 INGEST_LOG_GROUP = env.text("INGEST_LOG_GROUP")
 REPORTS_DIR = BASE_DIR / env.text("REPORTS_DIR", "reports")
+# By the feed's name in capitals; "" is for all feeds that have none of their own.
+FN4_AUTH = {
+    name.removeprefix("FN4_AUTH").removesuffix("_FILE").strip("_"): env.text(name.removesuffix("_FILE"))
+    for name in sorted(os.environ)
+    if name.startswith("FN4_AUTH")
+}
 FN4_CA_BUNDLE = env.text("FN4_CA_BUNDLE")
 FN4_INSERT_DEADLINE = env.number("FN4_INSERT_DEADLINE", 150, above=0)
 if FN4_CA_BUNDLE and not Path(FN4_CA_BUNDLE).is_file():

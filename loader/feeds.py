@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -63,8 +62,8 @@ def feed_for(server_url: str, store_url: str, db: str) -> Feed:
 
 def client_for(feed: Feed) -> FindNeighbour4:
     """A client of the feed's server, with the password that the environment holds for it."""
-    key = f"FN4_AUTH_{feed.name.upper().replace('-', '_')}"
-    auth = settings.env.text(key) if key in os.environ or f"{key}_FILE" in os.environ else settings.env.text("FN4_AUTH")
+    passwords: dict[str, str] = settings.FN4_AUTH
+    auth = passwords.get(feed.name.upper().replace("-", "_"), passwords.get("", ""))
     return FindNeighbour4(feed.server.url, auth, settings.FN4_CA_BUNDLE)
 
 

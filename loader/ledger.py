@@ -134,12 +134,11 @@ def _mark_loaded_before(feed: Feed, rows: list[BucketObject], db: str, now: date
     )
     if not old.exists():
         return
-    known = set(
-        BucketObject.objects.using(db)
-        .filter(feed=feed, name__in=[row.name for row in rows])
-        .values_list("name", flat=True)
-    )
-    done = dict(old.filter(file_name__in=[row.name for row in rows]).values_list("file_name", "insert_status_code"))
+    names = [row.name for row in rows]
+    known = set(BucketObject.objects.using(db).filter(feed=feed, name__in=names).values_list("name", flat=True))
+    # Asked by sample id, which has an index in every database; file names are too long for one in some.
+    by_sample = old.filter(seqid__in={row.seqid for row in rows})
+    done = dict(by_sample.values_list("file_name", "insert_status_code"))
     for row in rows:
         if row.name in done and row.name not in known:
             inserted = done[row.name] in (200, 201)

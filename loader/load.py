@@ -20,8 +20,8 @@ from loader.clock import Clock, monotonic
 from loader.journal import Journal, Opened, failed, loaded, not_sent
 from loader.lease import Lease, LeaseLost
 from loader.models import Feed, LoadAttempt, Outcome, Result, Server
-from loader.prefetch import Fetch, Fetched, Prefetch
-from loader.server import FindNeighbour4, ServerAway, ServerMisconfigured
+from loader.prefetch import AHEAD, Fetch, Fetched, Prefetch
+from loader.server import FindNeighbour4, Insert, ServerAway, ServerMisconfigured
 from loader.settle import Settler, present_result
 from objectstores.base import Store, StoreError, Unavailable
 
@@ -107,7 +107,7 @@ class Loader:
 
     def _look_and_load(self, result: PassResult) -> None:
         self.clock.sync()
-        analysis = ledger.analyse(self.feed, self.store, self.db, self.clock, self._beat)
+        analysis = ledger.analyse(self.feed, self.store, self.db, self.clock, self.beat)
         in_server = self._count_server()
         batch = ledger.new_batch(self.feed, analysis, self.db, self.host, self.clock.now(), in_server)
         result.listed, result.ignored, result.new = analysis.listed, analysis.ignored, analysis.found
@@ -137,9 +137,14 @@ class Loader:
                 self.lease.beat()
             time.sleep(min(SLICE, left))
 
-    def _beat(self) -> None:
+    def check_stop(self) -> None:
+        """Raises Stopped when it is time to stop."""
         if self.stop():
             raise Stopped
+
+    def beat(self) -> None:
+        """Keeps the lease while something is waited for; raises Stopped or LeaseLost."""
+        self.check_stop()
         self.lease.beat()
 
     def _count_server(self) -> int | None:
@@ -170,33 +175,47 @@ class Stretch:
         self.fn4, self.lease, self.clock = loader.fn4, loader.lease, loader.clock
         self.settler = loader._settler()  # noqa: SLF001 - two halves of one thing
         self.opened: deque[Opened] = deque()
+        self._trouble: StoreError | None = None
         self._store_failures = 0
         self._done = 0
 
     def load(self) -> None:
         """Loads all that is due. Whatever ends it early, nothing that was not sent stays open."""
         at: datetime = self.journal.batch.check_time  # type: ignore[assignment]
-        items = ledger.due(self.loader.feed, self.loader.db, at)
-        prefetch = Prefetch(self.loader.feed, self.loader.store, self.clock)
+        self.items = ledger.due(self.loader.feed, self.loader.db, at)
+        self.prefetch = Prefetch(self.loader.feed, self.loader.store, self.clock)
         try:
-            while True:
-                prefetch.fill(items, len(self.opened))
-                if self.loader.stop():
-                    raise Stopped
+            while self.opened or self._open_more():
+                self.loader.check_stop()
                 if self.opened:
                     self._insert(self.opened.popleft())
-                    continue
-                self.journal.flush()
-                taken = prefetch.take(self.loader._beat)  # noqa: SLF001 - two halves of one thing
-                if not taken:
-                    break
-                self._open(taken)
+                if self._trouble:
+                    raise self._trouble
             self.journal.finish()
         except (Stopped, ServerAway, ServerMisconfigured, StoreError):
             self._give_back()
             raise
         finally:
-            prefetch.close()
+            self.prefetch.close()
+
+    def _open_more(self) -> bool:
+        """Waits for the next samples and opens their attempts; False when there are no more."""
+        self.prefetch.fill(self.items, 0)
+        self.journal.flush()
+        taken = self.prefetch.take(self.loader.beat)
+        self._open(taken)
+        return bool(taken)
+
+    def _meanwhile(self, sent: Insert) -> None:
+        """What is done while an insert is in flight, so that the server never waits for it (domain.md 2)."""
+        self.prefetch.fill(self.items, len(self.opened))
+        if len(self.opened) < AHEAD // 4 and self.prefetch.ready:
+            try:
+                self._open(self.prefetch.take(self.loader.beat))
+            except StoreError as error:
+                self._trouble = error
+        if not sent.is_answered:
+            self.journal.flush()
 
     def _open(self, taken: list[Fetched]) -> None:
         self.opened.extend(self.journal.open(taken))
@@ -232,6 +251,7 @@ class Stretch:
             except (ServerAway, ServerMisconfigured):
                 self.journal.end(attempt, not_sent())
                 raise
+            self._meanwhile(sent)
             answer = sent.answer(self.lease.beat)
             if answer.meaning is not Meaning.LOCKED:
                 break
@@ -249,14 +269,14 @@ class Stretch:
 
     def _in(self, attempt: LoadAttempt, status: int) -> None:
         if status == 200:
-            outcome, result = Outcome.INSERTED, Result.INSERTED
             self.result.inserted += 1
-        else:
-            # What is not yet written may be the very sample that this id was loaded with.
-            self.journal.flush()
-            outcome, result = Outcome.PRESENT, present_result(self.loader.server, attempt, self.loader.db)
-            self._count_present(attempt, result)
-        self.journal.end(attempt, loaded(outcome, result, attempt, self.clock.now()), status)
+            self.journal.inserted(attempt)
+            return
+        # What is not yet written may be the very sample that this id was loaded with.
+        self.journal.flush()
+        result = present_result(self.loader.server, attempt, self.loader.db)
+        self._count_present(attempt, result)
+        self.journal.end(attempt, loaded(Outcome.PRESENT, result, attempt, self.clock.now()), status)
 
     def _count_present(self, attempt: LoadAttempt, result: Result) -> None:
         if result == Result.CONFLICTING:

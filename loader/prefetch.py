@@ -65,6 +65,11 @@ class Prefetch:
             self._window.append((self._next, self._threads.submit(self._fetch, self._next)))
             self._next = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether `take` would not wait."""
+        return bool(self._window) and self._window[0][1].done()
+
     def take(self, beat: Callable[[], None]) -> list[Fetched]:
         """Waits for the next sample and returns it with those behind it that are ready, too. Empty: there are no more.
 
@@ -75,7 +80,7 @@ class Prefetch:
         while not wait([self._window[0][1]], timeout=1.0).done:
             beat()
         taken: list[Fetched] = []
-        while self._window and self._window[0][1].done() and len(taken) < AHEAD // 2:
+        while self.ready and len(taken) < AHEAD // 2:
             item, future = self._window.popleft()
             self._bytes -= item.size
             taken.append(future.result())

@@ -1,0 +1,99 @@
+"""How fast `fnload --once` feeds a server, beside a bare script in the same run (`make bench`).
+
+Both load the same bucket of the OCI stand-in, which verifies every signature, into a findNeighbour4 stand-in. What is
+measured is the time from the first list request to the last insert's answer, as the stand-ins saw it; rounds alternate
+and the median counts. CPU seconds are those of the loading process, its start included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.clients import Fn4Sandbox, OciSandbox
+from sandbox.genomes import fasta, mutant, reference
+
+ROOT = Path(__file__).parent.parent
+NAMESPACE, BUCKET = "lxxxx", "FN4-queue"
+
+
+@dataclass
+class Run:
+    """One measured run."""
+
+    seconds: float
+    cpu: float
+    busy: float
+
+
+def main() -> None:
+    """Runs the three cases of the issue and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--postgres", default="", help="URL of an empty database to use instead of SQLite files")
+    options = parser.parse_args()
+    compare("500 x 30 kB, server takes no time", 500, 29_903, options.rounds)
+    compare("30 x 4.4 MB, server takes no time", 30, 4_411_532, options.rounds)
+    busy_share(options.rounds)
+
+
+def compare(title: str, samples: int, length: int, rounds: int) -> None:
+    """fnload beside the bare script."""
+    of = reference(length)
+    files = {f"q/s{number}.fasta": fasta(f"s{number}", mutant(of, number)) for number in range(samples)}
+    runs: dict[str, list[Run]] = {"bare": [], "fnload": []}
+    for _ in range(rounds):
+        for kind, found in runs.items():
+            found.append(measure(kind, files, length, 0.0, 0.0))
+    rate = {kind: samples / statistics.median(run.seconds for run in found) for kind, found in runs.items()}
+    cpu = {kind: statistics.median(run.cpu for run in found) / samples * 1000 for kind, found in runs.items()}
+    print(f"{title} (median of {rounds})")
+    for kind in runs:
+        print(f"  {kind:8}{rate[kind]:9.1f} samples/s  {cpu[kind]:7.2f} CPU ms a sample")
+    print(f"  fnload / bare: {rate['fnload'] / rate['bare']:.2f} (wanted: at least 0.5)")
+
+
+def busy_share(rounds: int) -> None:
+    """The share of the time, from its first insert to its last, in which the server had an insert."""
+    of = reference()
+    files = {f"q/s{number}.fasta": fasta(f"s{number}", mutant(of, number)) for number in range(300)}
+    print(f"300 x 30 kB, 50 ms a download, 25 ms an insert (median of {rounds})")
+    for kind in ("bare", "fnload"):
+        share = statistics.median(measure(kind, files, len(of), 0.050, 0.025).busy for _ in range(rounds))
+        print(f"  {kind:8} server busy {share:6.1%}" + (" (wanted: 95 %, goal 97 %)" if kind == "fnload" else ""))
+
+
+def measure(kind: str, files: dict[str, bytes], length: int, read_delay: float, insert_seconds: float) -> Run:
+    """One run on fresh stand-ins and a fresh database."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        OciSandbox(BUCKET, namespace=NAMESPACE, read_delay=read_delay) as oci,
+        Fn4Sandbox(length, insert_seconds=insert_seconds) as fn4,
+    ):
+        oci.put_many(BUCKET, files)
+        environment = (
+            os.environ | oci.environ() | {"SECRET_KEY": "bench", "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3"}
+        )
+        command = [sys.executable, "-m", "bench.bare", fn4.url, NAMESPACE, BUCKET]
+        if kind == "fnload":
+            subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
+            command = [sys.executable, "manage.py", "fnload", fn4.url, NAMESPACE, BUCKET, "--once"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        stats = fn4.stats()
+        assert stats["samples"] == len(files), f"{kind} loaded {stats['samples']} of {len(files)}"
+        began = min(request["started"] for request in oci.log("GET", f"/n/{NAMESPACE}/b/{BUCKET}/o"))
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Run(stats["last_end"] - began, cpu, stats["busy_share"])
+
+
+if __name__ == "__main__":
+    main()

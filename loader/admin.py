@@ -1,0 +1,87 @@
+"""Feeds can be changed here; what machines write can be read."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
+
+
+@admin.register(Server)
+class ServerAdmin(ReadOnlyAdmin):
+    list_display = ("identity", "number_in_server", "circuit_open_since", "lease_host", "lease_pid", "lease_heartbeat")
+    search_fields = ("identity",)
+
+
+@admin.register(Feed)
+class FeedAdmin(AnyAdmin):
+    list_display = ("name", "server", "store_url", "interval", "paused_at", "checked_at")
+    list_select_related = ("server",)
+    list_filter = (("paused_at", admin.EmptyFieldListFilter), "scheduled")
+    search_fields = ("name", "store_url")
+    readonly_fields = ("server", "store_url", "created_at", "checked_at", "paused_at", "pause_reason")
+    actions = ("pause", "resume")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Feed | None = None) -> bool:
+        return False
+
+    @admin.action(description="Pause selected feeds", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
+        changed = queryset.filter(paused_at=None).update(
+            paused_at=timezone.now(), pause_reason=f"paused by {request.user.get_username()}"
+        )
+        messages.success(request, f"{changed} feeds paused; an insert in flight is finished.")
+
+    @admin.action(description="Resume selected feeds", permissions=["change"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
+        changed = queryset.exclude(paused_at=None).update(paused_at=None, pause_reason="")
+        messages.success(request, f"{changed} feeds resumed.")
+
+
+@admin.register(BucketObject)
+class BucketObjectAdmin(ReadOnlyAdmin):
+    list_display = ("name", "feed", "state", "result", "created", "tries", "not_before", "reason")
+    list_select_related = ("feed",)
+    list_filter = ("state", "result", "feed")
+    search_fields = ("=seqid", "=guid")
+    search_help_text = "A whole sample id."
+
+
+@admin.register(BatchLoad)
+class BatchLoadAdmin(ReadOnlyAdmin):
+    list_display = (
+        "bl_int_id",
+        "check_time",
+        "findneighbour_server_url",
+        "host_name",
+        "batch_size",
+        "number_in_server",
+        "finished",
+    )
+    list_filter = ("check_time", "feed")
+    list_select_related = ("feed",)
+
+
+@admin.register(LoadAttempt)
+class LoadAttemptAdmin(ReadOnlyAdmin):
+    list_display = (
+        "gp_int_id",
+        "seqid",
+        "findneighbour_server_url",
+        "parse_status",
+        "insert_start_time",
+        "insert_status_code",
+        "outcome",
+        "completed",
+    )
+    list_filter = ("outcome", "completed", "feed")
+    list_select_related = ("feed",)
+    search_fields = ("=seqid", "=fn4id")
+    search_help_text = "A whole sample id."
