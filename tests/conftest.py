@@ -1,3 +1,3 @@
 """Fixtures that several files share stand in modules of their own."""
 
-pytest_plugins = ["tests.fixtures_stores", "tests.fixtures_site"]
+pytest_plugins = ["tests.fixtures_stores", "tests.fixtures_site", "tests.fixtures_loader"]

@@ -1,0 +1,81 @@
+"""What a FASTA file must be to become a sample."""
+
+import pytest
+
+from loader.fasta import NotLoadable, first_characters, read_sample, sample_id
+from sandbox.genomes import bad_files, fasta, mutant, reference
+
+
+def read(content: bytes, name: str = "s1.fasta", prefix: str = "GPAS_SP3|", *, strict_ids: bool = True) -> tuple[str, bytes]:
+    sample = read_sample(content, name, prefix, strict_ids=strict_ids)
+    return sample.guid, sample.sequence
+
+
+@pytest.mark.parametrize("width", [1, 60, 30_000])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_it_reads_the_sequence_byte_for_byte_however_it_is_wrapped(width: int, line_end: bytes) -> None:
+    sequence = mutant(reference(), 7)
+    content = fasta("s1", sequence, width=width).replace(b"\n", line_end)
+    assert read(content) == ("s1", sequence.encode())
+
+
+def test_every_iupac_code_and_the_gap_are_letters_in_either_case() -> None:
+    letters = b"ACGTURYSWKMBDHVN-acgturyswkmbdhvn"
+    assert read(b">GPAS_SP3|s1\n" + letters)[1] == letters
+
+
+def test_what_follows_a_space_in_the_header_is_no_part_of_the_id() -> None:
+    assert read(b">GPAS_SP3|s1 from the north\nACGT\n")[0] == "s1"
+
+
+def test_the_prefix_may_be_empty() -> None:
+    assert read(b">s1\nACGT\n", prefix="")[0] == "s1"
+
+
+def test_a_record_of_another_id_is_loaded_under_it_when_the_feed_says_so() -> None:
+    assert read(b">GPAS_SP3|other\nACGT\n", strict_ids=False)[0] == "other"
+
+
+@pytest.mark.parametrize("name", [name for name in bad_files(reference()) if name != "truncated.fasta"])
+def test_each_bad_file_has_its_own_reason(name: str) -> None:
+    content, words = bad_files(reference())[name]
+    with pytest.raises(NotLoadable, match=words):
+        read(content, name)
+
+
+@pytest.mark.parametrize("guid", ["", ".", "..", "a/b", "a|b", "a#b", "a?b", "a%b", 'a"b', "a\\b", "é", "x" * 60, "a[b", "a`b"])
+def test_an_id_that_would_break_the_servers_links_is_never_sent(guid: str) -> None:
+    with pytest.raises(NotLoadable, match="can't take the id"):
+        read(f">GPAS_SP3|{guid}\nACGT\n".encode(), strict_ids=False)
+
+
+@pytest.mark.parametrize("guid", ["x" * 59, "a.b", "a_b~:;,+=@&()!*'$-", "..."])
+def test_an_id_that_the_server_can_take_is_loaded(guid: str) -> None:
+    assert read(f">GPAS_SP3|{guid}\nACGT\n".encode(), strict_ids=False)[0] == guid
+
+
+def test_it_says_all_that_is_wrong_with_the_line() -> None:
+    with pytest.raises(NotLoadable) as caught:
+        read(b">GPAS_SP3|other\nACGT\nAC!T\n")
+    assert "'other'" in str(caught.value)
+    assert "'!', first in line 3" in str(caught.value)
+
+
+def test_no_reason_holds_the_sequence() -> None:
+    with pytest.raises(NotLoadable) as caught:
+        read(b">" + b"ACGT" * 500 + b"\nACGT")
+    assert len(str(caught.value)) < 250
+
+
+def test_the_sample_id_is_the_file_name_up_to_its_first_dot() -> None:
+    assert [sample_id(name) for name in ("a/b.c/s1.v2.fasta", "s1.fasta", "s1", "")] == ["s1", "s1", "s1", ""]
+
+
+def test_the_first_characters_fit_any_database() -> None:
+    assert first_characters(b"\0\xff" * 100) == "\N{REPLACEMENT CHARACTER}" * 128
+    assert first_characters("é".encode() * 200) == "é" * 64
+
+
+def test_a_digest_does_not_care_for_case_as_the_server_does_not() -> None:
+    one, two = (read_sample(b">GPAS_SP3|s1\n" + letters, "s1.fasta", "GPAS_SP3|", strict_ids=True) for letters in (b"acgt", b"ACGT"))
+    assert one.digest == two.digest
