@@ -1,0 +1,373 @@
+"""What was sent and what became of it: Batch, BatchRecord, and IngestCheck with its IngestCounts.
+
+The columns are those of the batches CSV and of the step reports (domain.md 1), typed; NULL is unknown. A change of state
+is a conditional UPDATE: the number of rows that it changed says who won.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from batches.choices import (
+    UPLOADABLE,
+    Action,
+    BatchStatus,
+    IngestOutcome,
+    MapOutcome,
+    UploadOutcome,
+    Verdict,
+)
+from batches.keys import LONGEST_KEY, prefix
+from fnloader_site.fields import BytewiseCharField
+
+LONGEST_IDENTIFIER = LONGEST_KEY * 3 // 4
+"""Bytes that the decoded parts of a key can have at most, and so characters of an identifier."""
+LONGEST_MESSAGE = 1000
+CLAIM_SECONDS = 60
+"""An upload on another host that gave no sign for so long, by the database's clock, is taken for dead."""
+
+
+class Batch(models.Model):
+    """A set of records that is mapped, uploaded and ingested together."""
+
+    bid = BytewiseCharField("id", max_length=6, unique=True, help_text="Batch id: 1 to 6 letters and digits.")
+    status = models.CharField(
+        max_length=10, choices=BatchStatus, default=BatchStatus.ADDED, help_text="How far the batch has come."
+    )
+    rectype = models.CharField(
+        "record type", max_length=100, help_text="Record type of the mapping, e.g. collectionobject."
+    )
+    action = models.CharField(max_length=6, choices=Action, help_text="What the ingest does with its records.")
+    mode = models.CharField(
+        max_length=50, null=True, blank=True, help_text="Batch mode of the mapping (batch_mode), where it is known."
+    )
+    source_csv = models.CharField(
+        max_length=1024, null=True, blank=True, help_text="The CSV that was mapped, where it is known."
+    )
+    folder = models.CharField(
+        max_length=1024, null=True, blank=True, help_text="The batch folder (dir), on the machine where it was added."
+    )
+    source_columns = models.TextField(
+        default="[]", help_text="Columns of the mapper's report in their order, as a JSON list."
+    )
+    record_count = models.PositiveIntegerField(null=True, blank=True, help_text="Records in the batch (rec_ct).")
+
+    mapped_at = models.DateTimeField(null=True, blank=True, help_text="When it was mapped (mapped?).")
+    map_oks = models.PositiveIntegerField(null=True, blank=True, help_text="Records that were mapped.")
+    map_errs = models.PositiveIntegerField(null=True, blank=True, help_text="Records whose mapping failed.")
+    map_warns = models.PositiveIntegerField(null=True, blank=True, help_text="Records mapped with warnings.")
+    missing_terms = models.PositiveIntegerField(null=True, blank=True, help_text="Terms that the mapping missed.")
+
+    duplicates_checked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When duplicates were last looked for (duplicates_checked?)."
+    )
+    duplicates = models.PositiveIntegerField(null=True, blank=True, help_text="Duplicates found.")
+
+    store_url = models.CharField(
+        max_length=2048, null=True, blank=True, help_text="Where it was uploaded to, and is looked for."
+    )
+    uploaded_at = models.DateTimeField(null=True, blank=True, help_text="When its upload ended (uploaded?).")
+    upload_oks = models.PositiveIntegerField(null=True, blank=True, help_text="Records whose object was put.")
+    upload_errs = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Records whose upload failed, could not begin, or ended unclearly."
+    )
+    upload_started = models.DateTimeField(null=True, blank=True, help_text="When the latest upload began.")
+    upload_finished = models.DateTimeField(
+        null=True, blank=True, help_text="When the latest upload ended; empty while it runs, or if it was cut off."
+    )
+    upload_owner = models.CharField(
+        max_length=64, null=True, blank=True, help_text="Token of the upload that runs now; empty: none."
+    )
+    upload_host = models.CharField(max_length=255, null=True, blank=True, help_text="Host of the upload that runs.")
+    upload_pid = models.IntegerField(null=True, blank=True, help_text="Process id of the upload that runs.")
+    upload_process = models.CharField(
+        max_length=255, null=True, blank=True, help_text="Boot, process namespace and start of that process."
+    )
+    upload_heartbeat = models.DateTimeField(
+        null=True, blank=True, help_text="Last sign of the upload that runs (database's clock)."
+    )
+
+    ingest_start_time = models.DateTimeField(
+        null=True, blank=True, help_text="The moment just before the first object was put."
+    )
+    ingest_done_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a check found the ingest complete (ingest_done?)."
+    )
+    ingest_complete_time = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the ingest ended: by its log, else when the final count was first seen.",
+    )
+    ingest_duration = models.DurationField(null=True, blank=True, help_text="From its start to its end.")
+    ingest_errs = models.PositiveIntegerField(null=True, blank=True, help_text="Objects left in the bucket.")
+    ingest_oks = models.PositiveIntegerField(null=True, blank=True, help_text="Objects put, less those left.")
+
+    archived_at = models.DateTimeField(null=True, blank=True, help_text="When it was put out of the way.")
+    notes = models.TextField(blank=True, default="", help_text="Whatever people want to remember about it.")
+    added_at = models.DateTimeField(default=timezone.now, help_text="When it was added here.")
+    added_by = models.CharField(max_length=150, null=True, blank=True, help_text="Who added it.")
+    host = models.CharField(max_length=255, null=True, blank=True, help_text="HOST_NAME where it was added.")
+
+    class Meta:
+        verbose_name_plural = "batches"
+        ordering = ["-added_at", "-pk"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(bid=""), name="batches_batch_has_id"),
+            models.CheckConstraint(condition=Q(status__in=BatchStatus.values), name="batches_batch_status"),
+            models.CheckConstraint(condition=Q(action__in=Action.values), name="batches_batch_action"),
+        ]
+        indexes = [
+            # `ingstat --all`, `batch list` by status: the batches of a status that are not archived.
+            models.Index(fields=["status", "archived_at"], name="batches_batch_by_status"),
+            # `batch list` and the list page: newest first.
+            models.Index(fields=["-added_at", "-id"], name="batches_batch_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.bid
+
+    @property
+    def key_prefix(self) -> str:
+        """`batch_prefix` of the batches CSV: what all its keys begin with, and keys of other batches, too."""
+        return prefix(self.bid)
+
+    @property
+    def upload_is_open(self) -> bool:
+        """Whether an upload of it runs, or was cut off."""
+        return self.upload_started is not None and self.upload_finished is None
+
+    def claim_upload(self, token: str, *, host: str, pid: int, process: str, dead: str | None = None) -> bool:
+        """Makes `token` the only upload of this batch; False if another one is. Writes the claim and `upload_started`.
+
+        It wins over nobody, over the owner `dead`, and over one whose heartbeat is older than CLAIM_SECONDS.
+        """
+        free = Q(upload_owner=None) | Q(upload_heartbeat__lt=Now() - timedelta(seconds=CLAIM_SECONDS))
+        if dead:
+            free |= Q(upload_owner=dead)
+        return self._change(
+            Q(status__in=UPLOADABLE, archived_at=None) & free,
+            upload_owner=token,
+            upload_host=host,
+            upload_pid=pid,
+            upload_process=process,
+            upload_heartbeat=Now(),
+            upload_started=timezone.now(),
+            upload_finished=None,
+        )
+
+    def keep_claim(self, token: str) -> bool:
+        """A sign of life of the upload; False if the claim was lost."""
+        return self._change(Q(upload_owner=token), upload_heartbeat=Now())
+
+    def aim_upload(self, token: str, store_url: str) -> bool:
+        """Notes where it is uploaded to."""
+        return self._change(Q(upload_owner=token), store_url=store_url)
+
+    def start_ingest_clock(self, token: str, *, anew: bool) -> bool:
+        """Stamps `ingest_start_time`, just before the first object; `anew` also when there is one (nothing was put then)."""
+        when = Q(upload_owner=token) if anew else Q(upload_owner=token, ingest_start_time=None)
+        return self._change(when, ingest_start_time=timezone.now())
+
+    def release_upload(self, token: str) -> bool:
+        """Ends the claim of an upload that was cut off: it stays unfinished."""
+        return self._change(Q(upload_owner=token), **_NO_CLAIM)
+
+    def finish_upload(self, token: str, *, oks: int, errs: int) -> bool:
+        """Ends an upload in which each record has its outcome. Where nothing could be put, the status stays as it was."""
+        now = timezone.now()
+        done = {"status": BatchStatus.UPLOADED, "uploaded_at": now} if oks else {}
+        counts = {"upload_oks": oks, "upload_errs": errs, "upload_finished": now}
+        return self._change(Q(upload_owner=token), **_NO_CLAIM, **counts, **done)
+
+    def finish_ingest(self, *, left: int, done: datetime, complete: datetime) -> bool:
+        """Writes the result columns (domain.md 1), all but `ingest_oks`, which `count_ingested` adds in the same transaction.
+
+        False if another check wrote a result, or an upload began, since this row was read; `left` is objects left.
+        """
+        return self._change(
+            Q(status=BatchStatus.UPLOADED, upload_owner=None, upload_started=self.upload_started),
+            status=BatchStatus.INGESTED,
+            ingest_done_at=done,
+            ingest_errs=left,
+            ingest_complete_time=complete,
+            ingest_duration=complete - self.ingest_start_time if self.ingest_start_time else None,
+        )
+
+    def count_ingested(self, *, found: int) -> None:
+        """Adds `ingest_oks`. `found`: records whose upload ended unclearly, and whose object is left: it was put, after all."""
+        oks = (self.upload_oks or 0) + found
+        errs = max(0, (self.upload_errs or 0) - found)
+        # Never negative: there can be objects of the batch that none of its records knows.
+        left = self.ingest_errs or 0
+        self._change(Q(status=BatchStatus.INGESTED), upload_oks=oks, upload_errs=errs, ingest_oks=max(0, oks - left))
+
+    def _change(self, when: Q, **values: object) -> bool:
+        changed = Batch.objects.filter(when, pk=self.pk).update(**values)
+        if changed:
+            self.refresh_from_db(fields=list(values))
+        return bool(changed)
+
+
+_NO_CLAIM = {
+    "upload_owner": None,
+    "upload_host": None,
+    "upload_pid": None,
+    "upload_process": None,
+    "upload_heartbeat": None,
+}
+
+
+class BatchRecord(models.Model):
+    """One record of a batch: its object, and what became of it in each step."""
+
+    batch = models.ForeignKey(
+        # The unique constraints below begin with the batch.
+        Batch,
+        models.CASCADE,
+        related_name="records",
+        db_index=False,
+        help_text="The batch it belongs to.",
+    )
+    row = models.PositiveIntegerField(help_text="Row of the source, from 1: its order.")
+    key = BytewiseCharField(
+        max_length=LONGEST_KEY, null=True, blank=True, help_text="Name of its object; empty: it has none."
+    )
+    key_digest = models.CharField(
+        max_length=32, editable=False, help_text="Digest of the key, or of the row's number where there is none."
+    )
+    identifier = BytewiseCharField(
+        max_length=LONGEST_IDENTIFIER, null=True, blank=True, help_text="Identifier, as the key says it."
+    )
+    action = models.CharField(
+        max_length=6, choices=Action, null=True, blank=True, help_text="Action, as the key says it."
+    )
+    path = models.CharField(
+        max_length=LONGEST_IDENTIFIER, null=True, blank=True, help_text="Services path, as the key says it."
+    )
+    file = models.CharField(
+        max_length=1024, null=True, blank=True, help_text="The file that is sent; relative to the batch folder."
+    )
+    size = models.BigIntegerField(null=True, blank=True, help_text="Bytes of the file when it was last seen.")
+    map_outcome = models.CharField(
+        max_length=7, choices=MapOutcome, null=True, blank=True, help_text="What the mapper said (cmt_outcome)."
+    )
+    upload_outcome = models.CharField(
+        max_length=12,
+        choices=UploadOutcome,
+        default=UploadOutcome.PENDING,
+        help_text="What became of its object (cmt_upload_status).",
+    )
+    upload_message = models.CharField(
+        max_length=LONGEST_MESSAGE, null=True, blank=True, help_text="Why (cmt_upload_message)."
+    )
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When it was last marked as being sent.")
+    ingest_outcome = models.CharField(
+        max_length=9,
+        choices=IngestOutcome,
+        null=True,
+        blank=True,
+        help_text="What became of it in the ingest (CMT_ingest_status); empty: no result yet.",
+    )
+    ingest_message = models.CharField(
+        max_length=LONGEST_MESSAGE, null=True, blank=True, help_text="Why (CMT_ingest_message)."
+    )
+    tries = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How often the ingest tried it, where its log says so."
+    )
+    source = models.TextField(default="[]", help_text="The row of the mapper's report, as a JSON list of its values.")
+
+    class Meta:
+        verbose_name = "record"
+        constraints = [
+            # Also serves the report and the upload: a batch's records in the order of the source.
+            models.UniqueConstraint(fields=["batch", "row"], name="batches_record_row"),
+            # Also serves the result: the record of an object that is left.
+            models.UniqueConstraint(fields=["batch", "key_digest"], name="batches_record_key"),
+            models.CheckConstraint(condition=Q(row__gte=1), name="batches_record_row_from_1"),
+            models.CheckConstraint(
+                condition=Q(upload_outcome__in=UploadOutcome.values), name="batches_record_upload_outcome"
+            ),
+            models.CheckConstraint(
+                condition=Q(key__isnull=False) | ~Q(upload_outcome__in=["pending", "sending", "uncertain"]),
+                name="batches_record_sent_has_key",
+            ),
+        ]
+        indexes = [
+            # `batch show` and the end of an upload: counts by outcome, and the uncertain ones in order.
+            models.Index(fields=["batch", "upload_outcome", "row"], name="batches_record_by_upload"),
+            # A batch's page: the records that failed, in order.
+            models.Index(fields=["batch", "ingest_outcome", "row"], name="batches_record_by_ingest"),
+            # An identifier that stands more than once in a batch or in several batches, and the search by it.
+            models.Index(fields=["identifier", "batch"], name="batches_record_identifier"),
+        ]
+
+    def __str__(self) -> str:
+        return self.identifier or f"row {self.row}"
+
+
+class IngestCheck(models.Model):
+    """One check of a batch's ingest: what was counted, what it means, and who asked."""
+
+    batch = models.ForeignKey(
+        Batch, models.CASCADE, related_name="checks", db_index=False, help_text="The batch that was checked."
+    )
+    started_at = models.DateTimeField(help_text="When the check began.")
+    finished_at = models.DateTimeField(help_text="When its last count was complete.")
+    store = models.CharField(max_length=2048, help_text="URL of the store that was asked.")
+    sleep_seconds = models.FloatField(help_text="Pause between two counts (--sleep).")
+    checks = models.PositiveIntegerField(help_text="Counts that may find a change (--checks).")
+    rechecks = models.PositiveIntegerField(help_text="Counts that must find none (--rechecks).")
+    verdict = models.CharField(max_length=20, choices=Verdict, help_text="What the counts mean.")
+    remaining = models.PositiveIntegerField(help_text="Objects of the batch in the last count.")
+    unmatched = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Objects left that are none of its records; empty: not looked for."
+    )
+    ingest_oks = models.PositiveIntegerField(null=True, blank=True, help_text="Records ingested, if it is complete.")
+    ingest_complete_time = models.DateTimeField(null=True, blank=True, help_text="When the ingest ended, if it did.")
+    ingest_duration = models.DurationField(null=True, blank=True, help_text="How long it took, if it is complete.")
+    asked_by = models.CharField(max_length=150, help_text="Who asked: a user, or the job.")
+    host = models.CharField(max_length=255, help_text="HOST_NAME where it ran.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(verdict__in=Verdict.values), name="batches_check_verdict"),
+        ]
+        indexes = [
+            # A batch's history, and its latest check.
+            models.Index(fields=["batch", "finished_at"], name="batches_check_of_batch"),
+            # The list of all checks, newest first.
+            models.Index(fields=["finished_at"], name="batches_check_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.batch}: {Verdict(self.verdict).label}, {self.remaining} remaining"
+
+
+class IngestCount(models.Model):
+    """One count of a check: a complete listing of what is left of the batch."""
+
+    # The unique constraint below begins with the check.
+    check_run = models.ForeignKey(
+        IngestCheck, models.CASCADE, related_name="counts", db_index=False, help_text="The check it belongs to."
+    )
+    number = models.PositiveIntegerField(help_text="Which count of the check, from 1.")
+    counted_at = models.DateTimeField(help_text="When the listing was complete.")
+    remaining = models.PositiveIntegerField(help_text="Objects of the batch.")
+    digest = models.CharField(max_length=32, help_text="Digest of their names, in byte order.")
+    foreign = models.PositiveIntegerField(help_text="Objects of other batches that share the prefix; not counted.")
+    invalid = models.PositiveIntegerField(help_text="Objects whose name is no key; not counted.")
+
+    class Meta:
+        constraints = [
+            # Also serves the curve: the counts of a check in their order.
+            models.UniqueConstraint(fields=["check_run", "number"], name="batches_count_once"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="batches_count_from_1"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.remaining} remaining at {self.counted_at:%Y-%m-%d %H:%M:%S} UTC"
