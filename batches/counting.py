@@ -1,0 +1,108 @@
+"""How many objects of a batch are in the bucket: one complete listing, in flat memory."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from types import TracebackType
+from typing import IO, Self
+from urllib.parse import urlsplit
+
+from django.utils import timezone
+
+from batches.keys import Membership, prefix
+from batches.verdict import Observation
+from objectstores.base import Store
+
+CHUNK = 1000
+EXAMPLES = 3
+"""Names that are no keys are reported by number, and so many by name."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one complete listing saw below the batch's prefix."""
+
+    counted_at: datetime
+    seen: Observation
+    foreign: int
+    """Objects of other batches that share the prefix."""
+    invalid: int
+    """Objects whose name is no key: they belong to no batch."""
+    examples: tuple[str, ...]
+    """Some of the invalid names."""
+
+    @property
+    def remaining(self) -> int:
+        """Objects of this batch."""
+        return self.seen.remaining
+
+
+class Remaining(AbstractContextManager["Remaining"]):
+    """The keys that a count saw, kept in a temporary file, because there may be a million."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+
+    def clear(self) -> None:
+        """Forgets them, before another count."""
+        self._file.seek(0)
+        self._file.truncate()
+
+    def add(self, lines: bytes) -> None:
+        """Keeps keys, each with a line end."""
+        self._file.write(lines)
+
+    def groups(self, size: int) -> Iterator[list[str]]:
+        """The keys in their order, in lists of `size`."""
+        self._file.seek(0)
+        while some := [line[:-1].decode() for line in islice(self._file, size)]:
+            yield some
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+
+def base_of(url: str) -> str:
+    """The prefix that a store's URL puts before each key in the names of its objects; a folder has none."""
+    return "" if url.startswith("file:") else urlsplit(url).path[1:]
+
+
+def count(store: Store, bid: str, remaining: Remaining | None = None) -> Count:
+    """Counts what is left of a batch. Raises what the listing raises: a failed one is never a count.
+
+    With `remaining`, the keys are put there.
+    """
+    membership, base = Membership(bid), len(base_of(store.url))
+    names = (one.name[base:] for one in store.list(prefix(bid)))
+    owner = membership.owner
+    digest = hashlib.blake2b(digest_size=16)
+    left = foreign = 0
+    invalid: list[str] = []
+    bad = 0
+    if remaining:
+        remaining.clear()
+    while chunk := list(islice(names, CHUNK)):
+        owners = list(map(owner, chunk))
+        own = [key for key, whose in zip(chunk, owners, strict=True) if whose == "own"]
+        if len(own) < len(chunk):
+            strange = [key for key, whose in zip(chunk, owners, strict=True) if whose == "invalid"]
+            bad += len(strange)
+            foreign += len(chunk) - len(own) - len(strange)
+            invalid.extend(strange[: EXAMPLES - len(invalid)])
+        if own:
+            left += len(own)
+            lines = ("\n".join(own) + "\n").encode()
+            digest.update(lines)
+            if remaining:
+                remaining.add(lines)
+    seen = Observation(left, digest.hexdigest())
+    return Count(timezone.now(), seen, foreign, bad, tuple(invalid))

@@ -1,0 +1,43 @@
+"""How the commands say things: times, durations, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+
+def at(when: datetime | None) -> str:
+    """A time in TIME_ZONE, to the second; empty for none."""
+    return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S}" if when else ""
+
+
+def lasting(duration: timedelta | None) -> str:
+    """`HH:MM:SS`, hours may exceed 24; empty for none."""
+    if duration is None:
+        return ""
+    seconds = round(duration.total_seconds())
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def many(number: int, noun: str) -> str:
+    """`1 object`, `2 objects`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Lines with aligned columns; numbers to the right."""
+    cells = [[str("" if value is None else value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    right = [
+        bool(cells) and all(row[index].isdigit() or not row[index] for row in cells) for index in range(len(header))
+    ]
+    return [
+        "  ".join(
+            text.rjust(width) if number else text.ljust(width)
+            for text, width, number in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in [list(header), *cells]
+    ]

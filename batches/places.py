@@ -1,0 +1,28 @@
+"""Which store a batch is in."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from batches.errors import Refused
+from batches.models import Batch
+
+
+def store_url(batch: Batch) -> str:
+    """Where it was uploaded to; where nothing was, BATCH_STORE_URL. Raises Refused when there is neither."""
+    if url := batch.store_url or settings.BATCH_STORE_URL:
+        return str(url)
+    raise Refused(
+        f"BATCH_STORE_URL is not set, so nobody knows where {batch.bid} is to be uploaded or looked for."
+        " Set it in the environment or in .env, for example BATCH_STORE_URL=s3://fast-import-bucket."
+    )
+
+
+def moved(batch: Batch) -> str:
+    """One line when BATCH_STORE_URL is another store than the batch's own; else empty."""
+    now = str(settings.BATCH_STORE_URL)
+    if not batch.store_url or not now or now.rstrip("/") == batch.store_url.rstrip("/"):
+        return ""
+    return (
+        f"{batch.bid} was uploaded to {batch.store_url} and is looked for there, though BATCH_STORE_URL is {now} now."
+    )

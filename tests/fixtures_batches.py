@@ -1,0 +1,220 @@
+"""What tests of batches share: a site with a real S3 server, and a proxy that acts between two listings.
+
+To use it: `pytest_plugins = ["tests.fixtures_batches"]`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from batches.keys import encode
+from sandbox.s3 import S3Sandbox
+from tests.fixtures_site import Manage
+
+PATH = "/collectionobjects"
+
+
+class Between:
+    """A proxy before the real S3 server: calls `before_listing(n)` before it passes on the n-th listing, from 0.
+
+    It writes down the keys that were put, in their order, and what it was told to do `before_put(key)`.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = urlsplit(upstream).netloc
+        self.listings = 0
+        self.puts: list[str] = []
+        self.before_listing: Callable[[int], None] = lambda _number: None
+        self.before_put: Callable[[str], int] = lambda _key: 0
+        between = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            # Head and body of an answer go out in two writes, which would wait for each other.
+            disable_nagle_algorithm = True
+            wbufsize = -1
+
+            def do(self) -> None:
+                between.pass_on(self)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do  # noqa: N815 - http.server's names
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            # A client that was killed is no news.
+            def handle_error(self, *_: object) -> None:
+                pass
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._lock = threading.Lock()
+        self._thread.start()
+
+    def reset(self) -> None:
+        """Forgets listings, puts and what was to be done."""
+        self.listings, self.puts = 0, []
+        self.before_listing, self.before_put = lambda _number: None, lambda _key: 0
+
+    def close(self) -> None:
+        """Ends it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def pass_on(self, request: BaseHTTPRequestHandler) -> None:
+        """One exchange; the Host header goes on unchanged, so that the signature stays right."""
+        body = request.rfile.read(int(request.headers.get("content-length", 0)))
+        if request.command == "GET" and "list-type=2" in request.path:
+            number, self.listings = self.listings, self.listings + 1
+            self.before_listing(number)
+        if request.command == "PUT":
+            key = unquote(request.path.partition("?")[0].rpartition("/")[2])
+            refused = self.before_put(key)
+            if refused:
+                return self._refuse(request, refused)
+            with self._lock:
+                self.puts.append(key)
+        upstream = http.client.HTTPConnection(self.upstream, timeout=30)
+        try:
+            upstream.putrequest(request.command, request.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in request.headers.items():
+                upstream.putheader(name, value)
+            upstream.endheaders(body)
+            self._answer(request, upstream.getresponse())
+        finally:
+            upstream.close()
+        return None
+
+    def _refuse(self, request: BaseHTTPRequestHandler, status: int) -> None:
+        if status < 0:
+            # Nobody answers: the connection ends.
+            request.close_connection = True
+            return
+        text = b"<Error><Code>AccessDenied</Code><Message>told so by the test</Message></Error>"
+        request.send_response(status)
+        request.send_header("content-length", str(len(text)))
+        request.end_headers()
+        request.wfile.write(text)
+
+    def _answer(self, request: BaseHTTPRequestHandler, response: http.client.HTTPResponse) -> None:
+        content = response.read()
+        request.send_response(response.status)
+        for name, value in response.getheaders():
+            if name.lower() not in {"content-length", "transfer-encoding", "connection", "server", "date"}:
+                request.send_header(name, value)
+        request.send_header("content-length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+
+@dataclass
+class BatchSite:
+    """manage.py on a database of its own, with BATCH_STORE_URL a fresh bucket behind the proxy."""
+
+    manage: Manage
+    s3: S3Sandbox
+    bucket: str
+    between: Between
+    folder: Path
+    _objects: list[str] = field(default_factory=list)
+
+    def __call__(self, *words: str, **environment: str) -> CompletedProcess[str]:
+        return self.manage(*words, **environment)
+
+    def ingstat(self, *words: str) -> CompletedProcess[str]:
+        """`ingstat` with next to no sleep."""
+        return self.manage("ingstat", "--sleep", "0.01", *words)
+
+    def seed(self, **identifiers: Sequence[str]) -> None:
+        """Batches that are uploaded, by id, with these records; their objects are in the bucket."""
+        self.run(_SEED.format(batches=json.dumps({bid: list(some) for bid, some in identifiers.items()}), url=self.url))
+        keys = [self.key(bid, one) for bid, some in identifiers.items() for one in some]
+        self.s3.put_many(self.bucket, dict.fromkeys(keys, b"<xml/>"))
+
+    def run(self, code: str) -> str:
+        """Runs Python in the site's shell."""
+        result = self.manage("shell", "-v0", "-c", code)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    @staticmethod
+    def key(bid: str, identifier: str, action: str = "CREATE") -> str:
+        """The key of a record."""
+        return encode(bid, PATH, identifier, action)
+
+    @property
+    def url(self) -> str:
+        """Where batches go."""
+        return f"s3://{self.bucket}"
+
+    def delete(self, *keys: str) -> None:
+        """Takes objects out of the bucket, past the proxy."""
+        self.s3.delete(self.bucket, *keys)
+
+    def batch(self, bid: str) -> dict[str, Any]:
+        """What `batch show --json` says."""
+        result = self.manage("batch", "show", bid, "--json")
+        assert result.returncode == 0, result.stderr
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
+    def checks(self) -> int:
+        """How many checks are recorded, of all batches."""
+        return int(str(self.manage.rows("select count(*) from batches_ingestcheck")[0][0]))
+
+    def files(self, name: str, number: int, start: int = 1) -> Path:
+        """A folder with so many files to upload."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        for n in range(start, start + number):
+            (folder / f"A.{n:05}.xml").write_text(f"<record n='{n}'/>")
+        return folder
+
+
+_SEED = """
+from datetime import timedelta
+from django.utils import timezone
+from batches.keys import digest, encode
+from batches.models import Batch, BatchRecord
+ago = timezone.now() - timedelta(hours=30)
+for bid, identifiers in {batches}.items():
+    batch = Batch.objects.create(bid=bid, status="uploaded", rectype="collectionobject", action="CREATE",
+        record_count=len(identifiers), store_url={url!r}, uploaded_at=ago, upload_started=ago, upload_finished=ago,
+        upload_oks=len(identifiers), upload_errs=0, ingest_start_time=ago, source_columns='["identifier"]')
+    for row, one in enumerate(identifiers, 1):
+        key = encode(bid, "/collectionobjects", one, "CREATE")
+        BatchRecord.objects.create(batch=batch, row=row, key=key, key_digest=digest(key), identifier=one, action="CREATE",
+            path="/collectionobjects", upload_outcome="success", source='["' + one + '"]')
+"""
+
+
+@pytest.fixture(scope="session")
+def between_process(s3: S3Sandbox) -> Iterator[Between]:
+    """Take `site`."""
+    proxy = Between(s3.endpoint)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def site(manage: Manage, s3: S3Sandbox, bucket: str, between_process: Between, tmp_path: Path) -> BatchSite:
+    """A site whose batches go to a real S3 server."""
+    between_process.reset()
+    manage.environment |= s3.environ(between_process.endpoint) | {"BATCH_STORE_URL": f"s3://{bucket}"}
+    return BatchSite(manage, s3, bucket, between_process, tmp_path)
