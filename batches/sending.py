@@ -1,0 +1,238 @@
+"""Sends the records of a batch: marked in small groups before anything is put, each outcome written as it is known.
+
+Threads only read files and talk to the store; this thread alone talks to the database. A group is committed as `sending`
+before its first object is put, so whatever dies, an object that may be in the bucket belongs to a record that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import NamedTuple
+
+from django.db import transaction
+from django.utils import timezone
+
+from batches.choices import TO_SEND, UploadOutcome
+from batches.claims import BEAT_SECONDS, Claim
+from batches.counting import base_of
+from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
+from objectstores.base import Misconfigured, NotFound, Store, StoreError, Unavailable
+
+THREADS = 8
+GROUP = 50
+"""Records that are marked in one transaction; two groups are under way at a time, so that no thread waits for a commit."""
+PAGE = 1000
+GONE = "its upload was cut off, and its object is not in the bucket: it may have been ingested, or never sent"
+ENOUGH = 20
+"""After so many objects in a row that could not be put, sending stops: it is not the objects' fault."""
+
+
+class Parcel(NamedTuple):
+    """A record to be sent."""
+
+    pk: int
+    row: int
+    key: str
+    file: str
+    uncertain: bool
+    """An earlier object of it may have been ingested: only a success ends that."""
+
+
+class Sent(NamedTuple):
+    """What became of it."""
+
+    parcel: Parcel
+    outcome: UploadOutcome
+    message: str | None = None
+    hopeless: bool = False
+    """No other object would fare better: stop at once."""
+
+
+@dataclass
+class Sender:
+    """Sends what is to be sent of a batch, once over its records in their order."""
+
+    batch: Batch
+    store: Store
+    claim: Claim
+    tell: Callable[[Sent], None]
+    resend_uncertain: bool = False
+    stopped: str = ""
+    """Why it stopped before the end; empty if it did not."""
+    _under_way: int = 0
+    _failed_in_a_row: int = 0
+    _none_left: bool = False
+    _done: list[Sent] = field(default_factory=list)
+    _todo: SimpleQueue[Parcel | None] = field(default_factory=SimpleQueue)
+    _results: SimpleQueue[Sent] = field(default_factory=SimpleQueue)
+
+    def run(self) -> None:
+        """Sends until nothing is left or `stopped` says why. Raises ClaimLost, and lets an interrupt through after what is in
+        flight has ended and is recorded."""
+        threads = [Thread(target=self._work, daemon=True) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        try:
+            self._send_all()
+        except BaseException:
+            self.stopped = self.stopped or "interrupted"
+            raise
+        finally:
+            try:
+                self._wind_up()
+            finally:
+                for _ in threads:
+                    self._todo.put(None)
+                for thread in threads:
+                    thread.join()
+
+    def _send_all(self) -> None:
+        parcels = self._parcels()
+        while True:
+            while not self._none_left and not self.stopped and self._under_way <= GROUP:
+                group = list(islice(parcels, GROUP))
+                self._none_left = not group
+                self._commit(group)
+            if self._under_way <= 0:
+                return
+            self._collect()
+            self.claim.beat()
+
+    def _wind_up(self) -> None:
+        """Waits for what is in flight and records it; what was not begun is to be sent again."""
+        while self._under_way > 0:
+            self._collect()
+        self._commit([])
+
+    def _parcels(self) -> Iterator[Parcel]:
+        """What is to be sent. A page of rows at a time, chosen here: a database might sort the whole batch for each page."""
+        records = BatchRecord.objects.filter(batch=self.batch).order_by("row")
+        wanted = {*TO_SEND, UploadOutcome.UNCERTAIN} if self.resend_uncertain else {*TO_SEND}
+        last = 0
+        while page := list(
+            records.filter(row__gt=last).values_list("pk", "row", "key", "file", "upload_outcome")[:PAGE]
+        ):
+            for pk, row, key, file, outcome in page:
+                if key and file and outcome in wanted:
+                    yield Parcel(pk, row, key, file, outcome == UploadOutcome.UNCERTAIN)
+            last = page[-1][1]
+
+    def _commit(self, group: list[Parcel]) -> None:
+        """Writes the outcomes that are known, and marks the next group; then hands the group to the threads."""
+        done = self._done
+        with transaction.atomic():
+            self._write(done)
+            there = [parcel for parcel in group if self._has_file(parcel)]
+            if there:
+                self.claim.confirm()
+                BatchRecord.objects.filter(pk__in=[parcel.pk for parcel in there]).update(
+                    upload_outcome=UploadOutcome.SENDING, upload_message=None, sent_at=timezone.now()
+                )
+        self._done = []
+        for parcel in there:
+            # In this order, so that an interrupt between the two can't leave us waiting for what was never begun.
+            self._todo.put(parcel)
+            self._under_way += 1
+
+    def _write(self, done: list[Sent]) -> None:
+        sorts: dict[tuple[UploadOutcome, str | None], list[int]] = {}
+        for sent in done:
+            sorts.setdefault((sent.outcome, sent.message), []).append(sent.parcel.pk)
+        for (outcome, message), pks in sorts.items():
+            # Only what is still ours: a run that took over has looked at them itself.
+            records = BatchRecord.objects.filter(pk__in=pks, upload_outcome=UploadOutcome.SENDING)
+            records.update(upload_outcome=outcome, upload_message=message and message[:LONGEST_MESSAGE])
+
+    def _has_file(self, parcel: Parcel) -> bool:
+        """Whether it can be sent; if not, its record says why."""
+        path = self._path(parcel)
+        if path.is_file():
+            return True
+        message = f"there is no file {parcel.file!r}"
+        if not parcel.uncertain:
+            values = {"upload_outcome": UploadOutcome.UNUPLOADABLE, "upload_message": message[:LONGEST_MESSAGE]}
+            BatchRecord.objects.filter(pk=parcel.pk).update(**values)
+        self.tell(Sent(parcel, UploadOutcome.UNUPLOADABLE, message))
+        return False
+
+    def _path(self, parcel: Parcel) -> Path:
+        return Path(self.batch.folder or "", parcel.file)
+
+    def _collect(self) -> None:
+        """Takes results: waits for one, then for as many as make a group, while there is something in flight."""
+        try:
+            self._take(self._results.get(timeout=BEAT_SECONDS / 2))
+            while len(self._done) < GROUP and self._under_way:
+                self._take(self._results.get(timeout=BEAT_SECONDS / 2))
+        except Empty:
+            return
+
+    def _take(self, sent: Sent) -> None:
+        self._done.append(sent)
+        self._under_way -= 1
+        self.tell(sent)
+        if sent.outcome is UploadOutcome.SUCCESS:
+            self._failed_in_a_row = 0
+        elif sent.outcome in (UploadOutcome.FAILURE, UploadOutcome.UNCERTAIN):
+            self._failed_in_a_row += 1
+            if sent.hopeless:
+                self.stopped = self.stopped or sent.message or ""
+            elif self._failed_in_a_row >= ENOUGH:
+                self.stopped = self.stopped or f"{ENOUGH} objects in a row could not be put; the last: {sent.message}"
+
+    def _work(self) -> None:
+        base = base_of(self.store.url)
+        while parcel := self._todo.get():
+            try:
+                sent = self._send(parcel, base + parcel.key)
+            except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its record for ever
+                sent = Sent(parcel, UploadOutcome.UNCERTAIN, f"unexpected: {error!r}", hopeless=True)
+            if parcel.uncertain and sent.outcome is not UploadOutcome.SUCCESS:
+                sent = sent._replace(outcome=UploadOutcome.UNCERTAIN, message=sent.message or GONE)
+            self._results.put(sent)
+
+    def _send(self, parcel: Parcel, name: str) -> Sent:
+        try:
+            content = self._path(parcel).read_bytes()
+        except OSError as error:
+            return Sent(parcel, UploadOutcome.UNUPLOADABLE, f"{parcel.file}: {error.strerror}")
+        if self.stopped or not self.claim.is_fresh():
+            return Sent(parcel, UploadOutcome.PENDING)
+        try:
+            self.store.write(name, content)
+        except Unavailable as error:
+            return self._after_unclear_end(parcel, name, error)
+        except StoreError as error:
+            hopeless = isinstance(error, Misconfigured | NotFound)
+            return Sent(parcel, UploadOutcome.FAILURE, str(error), hopeless=hopeless)
+        return Sent(parcel, UploadOutcome.SUCCESS)
+
+    def _after_unclear_end(self, parcel: Parcel, name: str, error: Unavailable) -> Sent:
+        if never_sent(error):
+            return Sent(parcel, UploadOutcome.FAILURE, str(error))
+        try:
+            there = is_there(self.store, name)
+        except StoreError:
+            there = False
+        if there:
+            return Sent(parcel, UploadOutcome.SUCCESS)
+        return Sent(parcel, UploadOutcome.UNCERTAIN, str(error))
+
+
+def is_there(store: Store, name: str) -> bool:
+    """Whether the object is in the bucket now. Raises StoreError."""
+    listed = store.list(name.removeprefix(base_of(store.url)))
+    return next((one.name for one in listed), None) == name
+
+
+def never_sent(error: Unavailable) -> bool:
+    """Whether the object certainly is not in the bucket: no connection came about, or the store said that it refuses."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    refused = error.__cause__ is None and (" 503 SlowDown" in str(error) or " 429 " in str(error))
+    return refused or isinstance(error.__cause__, NewConnectionError | ConnectTimeoutError)

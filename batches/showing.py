@@ -1,0 +1,88 @@
+"""`batch list` and `batch show`: the facts of batches, for lines and for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Count
+
+from batches.choices import NOT_UPLOADED, IngestOutcome, UploadOutcome
+from batches.models import Batch, BatchRecord
+
+NAMED = 20
+"""So many records are named by `batch show`; --json names them all."""
+MOST_CAUSES = 10
+
+_FACTS = (
+    "bid",
+    "status",
+    "rectype",
+    "action",
+    "mode",
+    "source_csv",
+    "folder",
+    "record_count",
+    "mapped_at",
+    "map_oks",
+    "map_errs",
+    "map_warns",
+    "missing_terms",
+    "duplicates_checked_at",
+    "duplicates",
+    "store_url",
+    "upload_started",
+    "upload_finished",
+    "uploaded_at",
+    "upload_oks",
+    "upload_errs",
+    "ingest_start_time",
+    "ingest_done_at",
+    "ingest_complete_time",
+    "ingest_duration",
+    "ingest_oks",
+    "ingest_errs",
+    "archived_at",
+    "added_at",
+    "added_by",
+    "host",
+    "notes",
+)
+
+
+def facts(batch: Batch) -> dict[str, Any]:
+    """Every fact that the row has, and the key prefix, in the order of the steps; None for unknown."""
+    found = {name: getattr(batch, name) for name in _FACTS}
+    return {"id": found.pop("bid"), **found, "batch_prefix": batch.key_prefix}
+
+
+def outcomes(batch: Batch) -> dict[str, dict[str, int]]:
+    """How many records have each outcome, by step; records without one are left out."""
+    records = BatchRecord.objects.filter(batch=batch).order_by()
+    return {
+        step: {value: n for value, n in records.values_list(column).annotate(n=Count("pk")) if value}
+        for step, column in (("map", "map_outcome"), ("upload", "upload_outcome"), ("ingest", "ingest_outcome"))
+    }
+
+
+def causes(batch: Batch) -> list[dict[str, Any]]:
+    """Why records were not uploaded: the most frequent messages, each with its number."""
+    records = BatchRecord.objects.filter(batch=batch, upload_outcome__in=[*NOT_UPLOADED, UploadOutcome.SKIP])
+    found = records.order_by().values_list("upload_outcome", "upload_message").annotate(n=Count("pk")).order_by("-n")
+    return [{"outcome": one, "message": message, "records": n} for one, message, n in found[:MOST_CAUSES]]
+
+
+def uncertain(batch: Batch) -> Iterator[dict[str, Any]]:
+    """The records of which nobody knows whether they were ingested, in the order of the source."""
+    return _named(batch, upload_outcome=UploadOutcome.UNCERTAIN)
+
+
+def failed(batch: Batch) -> Iterator[dict[str, Any]]:
+    """The records that the ingest left in the bucket, or that never came there."""
+    return _named(batch, ingest_outcome=IngestOutcome.FAILURE)
+
+
+def _named(batch: Batch, **chosen: str) -> Iterator[dict[str, Any]]:
+    records = BatchRecord.objects.filter(batch=batch, **chosen).order_by("row")
+    wanted = ("row", "identifier", "action", "file", "sent_at", "upload_message", "ingest_message")
+    return iter(records.values(*wanted).iterator())

@@ -1,0 +1,169 @@
+"""`batch upload`: puts the objects of a batch, and never one that may have been ingested (design.md, promise 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import Count
+
+from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, UploadOutcome
+from batches.claims import Claim, out_of_order
+from batches.counting import base_of
+from batches.errors import Refused
+from batches.models import Batch, BatchRecord
+from batches.places import store_url
+from batches.sending import GONE, GROUP, Sender, Sent, is_there
+from objectstores import Store, open_store
+
+
+@dataclass
+class Uploaded:
+    """Where the records of a batch stand after a run, and how the run went."""
+
+    outcomes: dict[str, int]
+    recovered: int = 0
+    """Records of an upload that was cut off whose object is in the bucket: they had arrived."""
+    stopped: str = ""
+    """Why the run ended before all was sent; empty if it did not."""
+
+    def number(self, *outcomes: UploadOutcome) -> int:
+        """How many records have one of these outcomes."""
+        return sum(self.outcomes.get(outcome, 0) for outcome in outcomes)
+
+    @property
+    def number_unfinished(self) -> int:
+        """How many records are still to be sent."""
+        return self.number(UploadOutcome.PENDING, UploadOutcome.SENDING)
+
+    @property
+    def errors(self) -> int:
+        """How many records were not uploaded, or not certainly."""
+        return self.number(*NOT_UPLOADED)
+
+
+@dataclass
+class Plan:
+    """What a run would do."""
+
+    store: str
+    to_send: int
+    unclear: int
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a run would do anything."""
+        return bool(self.to_send or self.unclear)
+
+
+def plan(batch: Batch, *, resend_uncertain: bool = False) -> Plan:
+    """What `upload` would do now, without asking the store. Raises Refused as it would."""
+    if reason := out_of_order(batch):
+        raise Refused(reason)
+    outcomes = by_outcome(batch)
+    unclear = sum(outcomes.get(outcome, 0) for outcome in UNCLEAR)
+    to_send = waiting(batch) + (unclear if resend_uncertain else 0)
+    return Plan(_target(batch), to_send, unclear, outcomes)
+
+
+def upload(
+    batch: Batch,
+    *,
+    resend_uncertain: bool = False,
+    begin: Callable[[int], None] = lambda _number: None,
+    tell: Callable[[Sent], None] = lambda _sent: None,
+) -> Uploaded:
+    """Sends what is not sent yet, one run at a time; a run that was cut off is taken up where it ended.
+
+    A record whose upload ended unclearly is looked for: in the bucket it is a success; else it is uncertain, and sent again
+    only with `resend_uncertain`. `begin` gets the number of records to send, `tell` each outcome. Raises Refused, ClaimLost,
+    and StoreError when the store can't be opened or looked at.
+    """
+    if batch.upload_finished and not out_of_order(batch) and not plan(batch).has_work:
+        return Uploaded(by_outcome(batch))
+    target = _target(batch)
+    with closing(open_store(target)) as store:
+        claim = Claim(batch)
+        claim.take()
+        try:
+            return _run(batch, store, claim, resend_uncertain=resend_uncertain, begin=begin, tell=tell)
+        finally:
+            # What ended well has given the claim back already. A database that is away must not hide the first error.
+            with suppress(DatabaseError):
+                batch.release_upload(claim.token)
+
+
+def by_outcome(batch: Batch) -> dict[str, int]:
+    """How many of its records have each outcome of the upload."""
+    found = BatchRecord.objects.filter(batch=batch).values_list("upload_outcome").annotate(n=Count("pk")).order_by()
+    return dict(found)
+
+
+def waiting(batch: Batch) -> int:
+    """How many of its records a run would send."""
+    sendable = BatchRecord.objects.filter(batch=batch, key__isnull=False, file__isnull=False)
+    return sendable.filter(upload_outcome__in=TO_SEND).count()
+
+
+def _run(
+    batch: Batch,
+    store: Store,
+    claim: Claim,
+    *,
+    resend_uncertain: bool,
+    begin: Callable[[int], None],
+    tell: Callable[[Sent], None],
+) -> Uploaded:
+    recovered = _look_for_unclear(batch, store, claim)
+    outcomes = by_outcome(batch)
+    arrived = any(outcomes.get(outcome) for outcome in (UploadOutcome.SUCCESS, UploadOutcome.UNCERTAIN))
+    batch.aim_upload(claim.token, store.url)
+    number = waiting(batch) + (outcomes.get(UploadOutcome.UNCERTAIN, 0) if resend_uncertain else 0)
+    sender = Sender(batch, store, claim, tell, resend_uncertain=resend_uncertain)
+    if number:
+        begin(number)
+        batch.start_ingest_clock(claim.token, anew=not arrived)
+        sender.run()
+    return _finish(batch, claim, recovered, sender.stopped)
+
+
+def _target(batch: Batch) -> str:
+    """The store to send to: the batch's own once something of it may be there, BATCH_STORE_URL until then."""
+    arrived = (UploadOutcome.SUCCESS, *UNCLEAR)
+    if settings.BATCH_STORE_URL and not BatchRecord.objects.filter(batch=batch, upload_outcome__in=arrived).exists():
+        return str(settings.BATCH_STORE_URL)
+    return store_url(batch)
+
+
+def _look_for_unclear(batch: Batch, store: Store, claim: Claim) -> int:
+    """Settles the records of an upload that was cut off; returns how many of them had arrived."""
+    base, last, found = base_of(store.url), 0, 0
+    records = BatchRecord.objects.filter(batch=batch, upload_outcome__in=UNCLEAR)
+    while some := list(records.filter(row__gt=last).order_by("row").values_list("row", "pk", "key")[:GROUP]):
+        there = []
+        for _row, pk, key in some:
+            claim.beat()
+            if key and is_there(store, base + key):
+                there.append(pk)
+        gone = [pk for _row, pk, _key in some if pk not in there]
+        found += len(there)
+        with transaction.atomic():
+            records.filter(pk__in=there).update(upload_outcome=UploadOutcome.SUCCESS, upload_message=None)
+            BatchRecord.objects.filter(pk__in=gone, upload_outcome=UploadOutcome.SENDING).update(
+                upload_outcome=UploadOutcome.UNCERTAIN, upload_message=GONE
+            )
+        last = some[-1][0]
+    return found
+
+
+def _finish(batch: Batch, claim: Claim, recovered: int, stopped: str) -> Uploaded:
+    result = Uploaded(by_outcome(batch), recovered, stopped)
+    if result.number_unfinished:
+        return result
+    if not batch.finish_upload(claim.token, oks=result.number(UploadOutcome.SUCCESS), errs=result.errors):
+        raise Refused(f"The upload of {batch} was taken over by another process at its very end; that one goes on.")
+    return result
