@@ -12,6 +12,8 @@ from objectstores.base import Unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
+FIRST_PAUSE = 0.25
+"""Seconds before the second try, at most; each further pause may be twice as long."""
 _TRIES = 4
 _LAST_START = 9.5
 """Seconds after which no try begins, so that one more connection that times out (5 s) ends within 15 s of the first."""
@@ -24,7 +26,7 @@ def patiently(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """
     retrying = Retrying(
         retry=retry_if_exception_type(Unavailable),
-        wait=wait_random_exponential(multiplier=0.25, max=4),
+        wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=4),
         stop=stop_after_attempt(_TRIES) | stop_before_delay(_LAST_START),
         reraise=True,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -25,6 +26,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 from objectstores.base import Misconfigured, Unavailable
 
 _WAY_OUT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?/?$")
 
 
 class Credentials(Protocol):
@@ -112,8 +114,12 @@ def _session(core: botocore.session.Session, settings: Mapping[str, str]) -> bot
 
 def _presigned(bucket: str, session: boto3.session.Session, settings: Mapping[str, str]) -> SplitResult:
     """A URL that botocore has signed: it knows the rules of hosts, paths, regions and partitions."""
-    endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL")
-    client = session.client("s3", endpoint_url=endpoint or None, config=Config(signature_version="s3v4"))
+    endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL") or None
+    client = session.client("s3", endpoint_url=endpoint, config=Config(signature_version="s3v4"))
+    if _AMAZON.search(client.meta.endpoint_url):
+        # Without this it signs for the global endpoint, which sends many buckets' clients elsewhere.
+        virtual = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+        client = session.client("s3", endpoint_url=endpoint, config=virtual)
     url: str = client.generate_presigned_url("list_objects_v2", {"Bucket": bucket})
     return urlsplit(url)
 

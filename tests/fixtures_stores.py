@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from objectstores import Store, open_store
+from objectstores import Store, open_store, retrying
 from sandbox.clients import OciSandbox
 from sandbox.faultproxy import FaultProxy
 from sandbox.s3 import S3Sandbox
@@ -71,6 +71,12 @@ def oci_bucket(oci: OciSandbox) -> Iterator[str]:
     oci.add_bucket(name)
     yield name
     oci.remove_bucket(name)
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores of this process try again without a pause worth mentioning, as often as ever."""
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
 
 
 @dataclass

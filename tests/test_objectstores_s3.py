@@ -1,0 +1,284 @@
+"""What can go wrong between us and S3, and what becomes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from objectstores import Denied, Misconfigured, NotFound, Store, StoreError, Unavailable, open_store
+from objectstores.s3_listing import parse
+from sandbox.faultproxy import FaultProxy
+from sandbox.s3 import S3Sandbox
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
+SECOND_PAGE = {"method": "GET", "path": "continuation-token="}
+
+
+@contextlib.contextmanager
+def opened(bucket: str, settings: Mapping[str, str]) -> Iterator[Store]:
+    store = open_store(f"s3://{bucket}", settings)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def proxied(s3: S3Sandbox, s3_proxy: FaultProxy, bucket: str) -> Iterator[Store]:
+    with opened(bucket, {**s3.environ(s3_proxy.endpoint), "STORE_READ_TIMEOUT": "0.5"}) as store:
+        yield store
+
+
+NAMES = [f"key-{number:04}" for number in range(1200)]
+"""More than a page of objects."""
+
+
+@pytest.fixture(scope="module")
+def full_bucket(s3: S3Sandbox) -> str:
+    s3.create_bucket("full-bucket")
+    s3.put_many("full-bucket", dict.fromkeys(NAMES, b""))
+    return "full-bucket"
+
+
+@pytest.fixture(scope="module")
+def other_s3() -> Iterator[S3Sandbox]:
+    """A server that may be killed."""
+    with S3Sandbox("bucket") as server:
+        yield server
+
+
+FAULTS = [
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 503},
+    {"kind": "status", "status": 429},
+    {"kind": "status", "status": 200, "code": "InternalError"},
+    {"kind": "page"},
+    {"kind": "reset"},
+    {"kind": "truncate"},
+    {"kind": "corrupt"},
+    {"kind": "hang"},
+]
+
+
+@pytest.mark.parametrize(
+    "fault", FAULTS[:2] + FAULTS[3:], ids=lambda fault: f"{fault['kind']}-{fault.get('status', '')}"
+)
+def test_a_listing_whose_second_page_fails_raises_and_does_not_end(
+    s3: S3Sandbox, s3_proxy: FaultProxy, full_bucket: str, fault: dict[str, object]
+) -> None:
+    s3_proxy.faults({**SECOND_PAGE, **fault})
+    with opened(full_bucket, {**s3.environ(s3_proxy.endpoint), "STORE_READ_TIMEOUT": "0.3"}) as store:
+        listing = store.list()
+        assert [one.name for one in itertools.islice(listing, 1000)] == NAMES[:1000]
+        with pytest.raises(StoreError):
+            next(listing)
+
+
+@pytest.mark.parametrize(
+    "fault", FAULTS[:7] + FAULTS[8:], ids=lambda fault: f"{fault['kind']}-{fault.get('status', '')}"
+)
+def test_a_fault_that_passes_is_waited_for(
+    s3: S3Sandbox, s3_proxy: FaultProxy, bucket: str, proxied: Store, fault: dict[str, object]
+) -> None:
+    s3.put(bucket, "one", b"content")
+    s3_proxy.faults({"method": "GET", "path": "list-type=2", "times": 1, **fault})
+    assert [one.name for one in proxied.list()] == ["one"]
+    assert s3_proxy.requests("GET") == 2
+
+
+@pytest.mark.parametrize(
+    "fault", FAULTS[:3] + FAULTS[5:7], ids=lambda fault: f"{fault['kind']}-{fault.get('status', '')}"
+)
+def test_a_read_that_goes_on_failing_is_given_up(
+    s3: S3Sandbox, s3_proxy: FaultProxy, bucket: str, proxied: Store, fault: dict[str, object]
+) -> None:
+    s3.put(bucket, "one", b"content")
+    s3_proxy.faults({"method": "GET", **fault})
+    with pytest.raises(Unavailable, match=bucket if fault["kind"] == "status" else "127.0.0.1"):
+        proxied.read("one")
+    assert s3_proxy.requests("GET") == 4
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status", "status": 500}, {"kind": "reset", "when": "after"}, {"kind": "hang"}]
+)
+def test_a_write_is_tried_once(s3_proxy: FaultProxy, proxied: Store, fault: dict[str, object]) -> None:
+    s3_proxy.faults({"method": "PUT", **fault})
+    with pytest.raises(Unavailable):
+        proxied.write("one", b"content")
+    assert s3_proxy.requests("PUT") == 1
+
+
+def test_an_error_inside_a_deletion_that_succeeded_is_an_error(
+    s3: S3Sandbox, s3_proxy: FaultProxy, bucket: str, proxied: Store
+) -> None:
+    s3.put(bucket, "one", b"content")
+    body = "<DeleteResult><Error><Key>one</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
+    s3_proxy.faults({"method": "POST", "kind": "status", "status": 200, "body": body})
+    with pytest.raises(Denied, match="AccessDenied: no"):
+        proxied.delete(["one"])
+
+
+def test_a_redirect_names_the_variable_to_set(s3_proxy: FaultProxy, proxied: Store) -> None:
+    body = "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message><Region>eu-west-2</Region></Error>"
+    s3_proxy.faults({"kind": "status", "status": 301, "body": body})
+    with pytest.raises(Misconfigured, match=r"AWS_REGION to the bucket's region, eu-west-2"):
+        next(proxied.list())
+    assert s3_proxy.requests() == 1
+
+
+def test_a_listing_out_of_order_is_refused(s3: S3Sandbox, bucket: str) -> None:
+    # SeaweedFS sorts folder by folder.
+    s3.put_many(bucket, {"a/b": b"", "a-b": b""})
+    with opened(bucket, s3.environ()) as store, pytest.raises(StoreError, match="'a-b' after 'a/b'"):
+        list(store.list())
+
+
+@pytest.mark.parametrize("wrong", [{"AWS_SECRET_ACCESS_KEY": "wrong"}, {"AWS_ACCESS_KEY_ID": "WRONG"}])
+def test_wrong_credentials_are_denied(s3: S3Sandbox, bucket: str, wrong: dict[str, str]) -> None:
+    with opened(bucket, {**s3.environ(), **wrong}) as store:
+        for use in (lambda: next(store.list()), lambda: store.read("a"), lambda: store.write("a", b"")):
+            with pytest.raises(Denied) as caught:
+                use()
+            assert s3.secret_key not in str(caught.value)
+
+
+def test_a_port_that_refuses_is_unavailable(s3: S3Sandbox, bucket: str) -> None:
+    with socket.socket() as taken:
+        # Bound, and nobody listens.
+        taken.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with opened(bucket, s3.environ(endpoint)) as store, pytest.raises(Unavailable, match=r"refused"):
+            next(store.list())
+
+
+def test_no_credentials_say_what_to_set() -> None:
+    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("HOME", home)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        with pytest.raises(Misconfigured, match="AWS_ACCESS_KEY_ID"):
+            open_store("s3://bucket")
+        patch.setenv("AWS_PROFILE", "nobody")
+        with pytest.raises(Misconfigured, match="nobody"):
+            open_store("s3://bucket")
+
+
+def test_a_wrong_endpoint_is_named() -> None:
+    with pytest.raises(Misconfigured, match="not a url"):
+        open_store(
+            "s3://bucket", {"AWS_ENDPOINT_URL_S3": "not a url", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+        )
+
+
+def test_credentials_that_end_are_asked_for_again(s3: S3Sandbox, bucket: str, tmp_path: Path) -> None:
+    """A profile whose keys come from a program, as with SSO, that names a set that has ended and then a good one."""
+    calls = tmp_path / "calls"
+    program = tmp_path / "credentials"
+    program.write_text(
+        "#!/bin/sh\n"
+        f"echo x >> {calls}\n"
+        f'[ $(wc -l < {calls}) = 1 ] && when=$(date -u -d "+2 seconds" +%FT%TZ) && secret=old\n'
+        f"[ $(wc -l < {calls}) = 1 ] || {{ when=2099-01-01T00:00:00Z; secret={s3.secret_key}; }}\n"
+        f'echo "{{\\"Version\\": 1, \\"AccessKeyId\\": \\"{s3.access_key}\\", \\"SecretAccessKey\\": \\"$secret\\", '
+        '\\"SessionToken\\": \\"\\", \\"Expiration\\": \\"$when\\"}"\n'
+    )
+    program.chmod(0o700)
+    config = tmp_path / "config"
+    config.write_text(f"[profile sso]\ncredential_process={program}\nregion=us-east-1\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_CONFIG_FILE", str(config))
+        settings = {"AWS_PROFILE": "sso", "AWS_ENDPOINT_URL_S3": s3.endpoint}
+        with opened(bucket, settings) as store:
+            store.write("one", b"signed with keys that were renewed")
+    assert calls.read_text().count("x") == 2
+
+
+def test_a_server_that_is_killed_and_comes_back_is_met_again_by_the_same_store(other_s3: S3Sandbox) -> None:
+    with opened("bucket", other_s3.environ()) as store:
+        store.write("one", b"content")
+        other_s3.kill()
+        with pytest.raises(Unavailable):
+            store.read("one")
+        other_s3.start()
+        assert store.read("one") == b"content"
+        store.delete(["one"])
+
+
+def test_a_server_that_hangs_is_given_up(other_s3: S3Sandbox) -> None:
+    with opened("bucket", {**other_s3.environ(), "STORE_READ_TIMEOUT": "0.3"}) as store:
+        os.kill(other_s3.server_pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unavailable, match="timed out"):
+                next(store.list())
+        finally:
+            os.kill(other_s3.server_pid, signal.SIGCONT)
+        assert list(store.list()) == []
+
+
+def test_a_bucket_that_is_not_there_takes_no_object(s3: S3Sandbox) -> None:
+    with opened("no-such-bucket", s3.environ()) as store, pytest.raises(NotFound, match="NoSuchBucket"):
+        store.write("one", b"content")
+
+
+@pytest.mark.parametrize(
+    ("bucket", "region", "where"),
+    [
+        ("fast-import-bucket", "eu-west-2", "https://fast-import-bucket.s3.eu-west-2.amazonaws.com (region eu-west-2)"),
+        ("dotted.bucket", "eu-west-2", "https://s3.eu-west-2.amazonaws.com (region eu-west-2)"),
+        ("bucket", "cn-north-1", "https://bucket.s3.cn-north-1.amazonaws.com.cn (region cn-north-1)"),
+    ],
+)
+def test_the_way_to_a_bucket_of_amazons_is_botos(bucket: str, region: str, where: str) -> None:
+    settings = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": region}
+    with opened(bucket, settings) as store:
+        assert where in store.describe()
+
+
+PAGE = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    "<Name>b</Name>{}</ListBucketResult>"
+)
+ENTRY = (
+    "<Contents><Key>{}</Key><LastModified>2024-09-11T18:25:00.000Z</LastModified><ETag>&quot;e1&quot;</ETag>"
+    "<Size>7</Size>{}</Contents>"
+)
+
+
+def test_a_page_of_another_server_is_read_as_well() -> None:
+    body = PAGE.format(
+        "<IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b</NextContinuationToken>"
+        + ENTRY.format("a&amp;b", "<Owner><ID>me</ID></Owner><StorageClass>STANDARD</StorageClass>")
+        + ENTRY.format("c", "<StorageClass>GLACIER</StorageClass>")
+    )
+    page = parse(body.encode())
+    assert [(one.name, one.size, one.etag, one.archived) for one in page.objects] == [
+        ("a&b", 7, "e1", False),
+        ("c", 7, "e1", True),
+    ]
+    assert page.token == "a&b"
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<IsTruncated>true</IsTruncated>" + ENTRY.format("a", ""),
+        "<KeyCount>2</KeyCount>" + ENTRY.format("a", ""),
+        ENTRY.format("a", "").replace("<Size>7</Size>", ""),
+        ENTRY.format("a", "").replace(">7<", ">seven<"),
+        ENTRY.format("a", "").replace("2024-09-11", "yesterday "),
+        "<EncodingType>url</EncodingType>" + ENTRY.format("%FF", ""),
+    ],
+)
+def test_a_page_that_does_not_add_up_is_refused(inside: str) -> None:
+    with pytest.raises(Unavailable, match="garbled"):
+        parse(PAGE.format(inside).encode())
