@@ -50,6 +50,8 @@ class PassResult:
     rejected: int = 0
     postponed: int = 0
     gone: int = 0
+    begun: bool = False
+    """The server answered, the lease was ours and the bucket was listed: what comes after is no mistake of the call."""
     trouble: str = ""
     misconfigured: bool = False
     stopped: bool = False
@@ -112,6 +114,7 @@ class Loader:
         batch = ledger.new_batch(self.feed, analysis, self.db, self.host, self.clock.now(), in_server)
         result.listed, result.ignored, result.new = analysis.listed, analysis.ignored, analysis.found
         result.due = batch.batch_size or 0
+        result.begun = True
         Stretch(self, Journal(self.feed, self.server, self.lease, self.clock, self.db, self.host, batch), result).load()
         if result.inserted:
             Server.objects.using(self.db).filter(pk=self.server.pk).update(counted_at=None)

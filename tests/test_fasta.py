@@ -6,7 +6,9 @@ from loader.fasta import NotLoadable, first_characters, read_sample, sample_id
 from sandbox.genomes import bad_files, fasta, mutant, reference
 
 
-def read(content: bytes, name: str = "s1.fasta", prefix: str = "GPAS_SP3|", *, strict_ids: bool = True) -> tuple[str, bytes]:
+def read(
+    content: bytes, name: str = "s1.fasta", prefix: str = "GPAS_SP3|", *, strict_ids: bool = True
+) -> tuple[str, bytes]:
     sample = read_sample(content, name, prefix, strict_ids=strict_ids)
     return sample.guid, sample.sequence
 
@@ -43,7 +45,9 @@ def test_each_bad_file_has_its_own_reason(name: str) -> None:
         read(content, name)
 
 
-@pytest.mark.parametrize("guid", ["", ".", "..", "a/b", "a|b", "a#b", "a?b", "a%b", 'a"b', "a\\b", "é", "x" * 60, "a[b", "a`b"])
+@pytest.mark.parametrize(
+    "guid", ["", ".", "..", "a/b", "a|b", "a#b", "a?b", "a%b", 'a"b', "a\\b", "é", "x" * 60, "a[b", "a`b"]
+)
 def test_an_id_that_would_break_the_servers_links_is_never_sent(guid: str) -> None:
     with pytest.raises(NotLoadable, match="can't take the id"):
         read(f">GPAS_SP3|{guid}\nACGT\n".encode(), strict_ids=False)
@@ -77,5 +81,8 @@ def test_the_first_characters_fit_any_database() -> None:
 
 
 def test_a_digest_does_not_care_for_case_as_the_server_does_not() -> None:
-    one, two = (read_sample(b">GPAS_SP3|s1\n" + letters, "s1.fasta", "GPAS_SP3|", strict_ids=True) for letters in (b"acgt", b"ACGT"))
+    one, two = (
+        read_sample(b">GPAS_SP3|s1\n" + letters, "s1.fasta", "GPAS_SP3|", strict_ids=True)
+        for letters in (b"acgt", b"ACGT")
+    )
     assert one.digest == two.digest

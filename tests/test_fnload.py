@@ -151,7 +151,9 @@ def test_what_is_not_to_be_had_ends_with_1_and_is_named(feeding: Feeding) -> Non
 
 def test_a_paused_feed_is_refused_unless_told(feeding: Feeding) -> None:
     assert feeding.load().returncode == 0
-    feeding.manage.rows("UPDATE loader_feed SET paused_at = '2026-01-01 00:00:00+00', pause_reason = 'holiday' RETURNING 1")
+    feeding.manage.rows(
+        "UPDATE loader_feed SET paused_at = '2026-01-01 00:00:00+00', pause_reason = 'holiday' RETURNING 1"
+    )
     feeding.put_samples("s1")
     refused = feeding.load()
     assert (refused.returncode, "holiday" in refused.stderr) == (1, True)

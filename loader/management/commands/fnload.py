@@ -119,7 +119,7 @@ class Command(FnloaderCommand):
                 close_old_connections()
                 self._wait(loader, min(interval, 10.0))
                 continue
-            if result and first and result.trouble:
+            if result and first and result.trouble and not result.begun:
                 raise CommandError(result.trouble)
             if result and result.trouble != trouble and result.trouble:
                 self._line(result.trouble)
