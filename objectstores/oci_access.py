@@ -26,7 +26,8 @@ from oci.auth.signers import (
 from objectstores.base import Misconfigured, Unavailable
 
 AUTHS = ("config_file", "instance_principal", "resource_principal", "security_token")
-_RENEW_AT_MOST_EVERY = 30.0
+RENEW_AT_MOST_EVERY = 30.0
+"""Seconds."""
 T = TypeVar("T")
 
 
@@ -74,7 +75,7 @@ class Access:
     def renew(self) -> bool:
         """Reads credentials and tokens anew, after a 401: a daemon outlives them. False when that was done just now."""
         with self._lock:
-            if time.monotonic() - self._renewed < _RENEW_AT_MOST_EVERY:
+            if time.monotonic() - self._renewed < RENEW_AT_MOST_EVERY:
                 return False
             self._signer, _region = _identify(self.auth, self._settings)
             self._renewed = time.monotonic()
