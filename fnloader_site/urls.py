@@ -6,6 +6,9 @@ from django.urls import path
 
 from fnloader_site import views
 
+admin.site.site_header = admin.site.site_title = "fnloader"
+admin.site.index_title = "What is in the database"
+
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("login/", auth.LoginView.as_view(), name="login"),

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from fnloader_site.overview import overview as read
+
+SEES_LOADER = "loader.view_loadattempt"
+SEES_BATCHES = "batches.view_batch"
 
 
+@require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    """What was sent, what was loaded, and whether something needs a person."""
-    return render(request, "overview.html", {})
+    """What was sent, what was loaded, and whether something needs a person: the half that this user may see."""
+    loader, batches = request.user.has_perm(SEES_LOADER), request.user.has_perm(SEES_BATCHES)
+    if not (loader or batches):
+        raise PermissionDenied(
+            f"To see the overview, a user needs the permission {SEES_LOADER} (the loader's half) or {SEES_BATCHES} "
+            "(the batches' half)."
+        )
+    page = read(timezone.now(), loader=loader, batches=batches)
+    return render(request, "overview.html", {"page": page, "zone": timezone.get_current_timezone_name()})
 
 
 @login_not_required

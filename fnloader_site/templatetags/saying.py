@@ -1,0 +1,78 @@
+"""How pages say times, numbers and rows (`{% load saying %}`)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Model
+from django.template import Context
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from fnloader_site.overview import Concern
+
+register = template.Library()
+
+NONE = "–"  # noqa: RUF001 - a dash is what it is
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """`12,345`; a dash for unknown."""
+    return NONE if value is None else f"{value:,}"
+
+
+@register.filter
+def at(when: datetime | None) -> str:
+    """A time to the second in TIME_ZONE (the page says which it is), with the exact one for machines; a dash for none."""
+    if when is None:
+        return NONE
+    text = f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S}"
+    return format_html('<time datetime="{}">{}</time>', when.isoformat(timespec="seconds"), text)
+
+
+@register.filter
+def lasting(value: datetime | timedelta | None) -> str:
+    """How long something took (`01:05:09`, hours may exceed 24), or how long ago it was (`5 minutes`)."""
+    if value is None:
+        return NONE
+    if isinstance(value, timedelta):
+        seconds = max(0, round(value.total_seconds()))
+        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    # A clock that is ahead of ours would make it negative, which timesince says as 0 minutes.
+    text = timesince(value, depth=1)
+    return "less than a minute" if text.startswith("0") else text
+
+
+@register.simple_tag(takes_context=True)
+def admin_link(context: Context, row: Model, text: object = "") -> str | SafeString:
+    """A link to a row in the admin for who may open it there, else only the text (by default the row's own)."""
+    words = text or str(row)
+    name = f"{row._meta.app_label}_{row._meta.model_name}"  # noqa: SLF001 - how Django names it
+    if not _may_open(context.get("user"), row):
+        return str(words)
+    try:
+        return format_html('<a href="{}">{}</a>', reverse(f"admin:{name}_change", args=[row.pk]), words)
+    except NoReverseMatch:
+        return str(words)
+
+
+@register.simple_tag(takes_context=True)
+def more_link(context: Context, concern: Concern) -> str | SafeString:
+    """A link to the rows that a concern is about, for who may open them in the admin; else nothing."""
+    user = context.get("user")
+    if not concern.link or not user or not (user.is_staff and user.has_perm(concern.permission)):
+        return ""
+    return format_html('<a href="{}?{}">Show them in the admin</a>', reverse(concern.link), concern.query)
+
+
+def _may_open(user: User | AnonymousUser | None, row: Model) -> bool:
+    if user is None or not (user.is_active and user.is_staff):
+        return False
+    app, model = row._meta.app_label, row._meta.model_name  # noqa: SLF001
+    return user.has_perm(f"{app}.view_{model}") or user.has_perm(f"{app}.change_{model}")
