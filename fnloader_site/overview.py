@@ -71,6 +71,16 @@ class Overview:
     concerns: list[Concern] = field(default_factory=list)
     running: list[Running] = field(default_factory=list)
 
+    @property
+    def verdict(self) -> str:
+        """All concerns in one line."""
+        wrong = sum(concern.level is Level.BAD for concern in self.concerns)
+        parts = (
+            (f"{many(wrong, 'thing')} wrong", wrong),
+            (f"{len(self.concerns) - wrong} to look at", len(self.concerns) - wrong),
+        )
+        return ", ".join(text for text, number in parts if number) or "Nothing needs a person"
+
 
 def overview(asked_at: datetime, *, loader: bool, batches: bool) -> Overview:
     """Reads the halves that are asked for, worst concerns first."""

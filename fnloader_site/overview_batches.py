@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from batches.choices import COLOURS, BatchStatus, UploadOutcome, Verdict
 from batches.models import CLAIM_SECONDS, Batch, BatchRecord, IngestCheck
-from fnloader_site.overview import Concern, Level, Running, many
+from fnloader_site.overview import SHOWN, Concern, Level, Running, many
 
-NEWEST = 20
 MOST_CONCERNS = 50
 
 
@@ -23,6 +22,7 @@ class BatchRow:
 
     batch: Batch
     check: IngestCheck | None
+    status: str
     colour: str
 
     @property
@@ -57,8 +57,7 @@ class BatchesHalf:
 
 def batches_half() -> BatchesHalf:
     """Six queries at the most, whatever the tables hold. Archived batches are left out."""
-    current = Batch.objects.filter(archived_at=None)
-    by_status = dict(current.order_by().values_list("status").annotate(n=Count("pk")))
+    by_status = dict(Batch.objects.filter(archived_at=None).order_by().values_list("status").annotate(n=Count("pk")))
     uploads = _unfinished_uploads()
     going = [batch for batch in uploads if batch.alive]  # type: ignore[attr-defined]
     return BatchesHalf(
@@ -72,16 +71,27 @@ def batches_half() -> BatchesHalf:
 
 def _newest() -> list[BatchRow]:
     last = IngestCheck.objects.filter(batch=OuterRef("pk")).order_by("-finished_at", "-pk").values("pk")[:1]
-    batches = list(Batch.objects.filter(archived_at=None).annotate(last_check=Subquery(last))[:NEWEST])
+    batches = list(_current().annotate(last_check=Subquery(last))[:SHOWN])
     checks = IngestCheck.objects.in_bulk([batch.last_check for batch in batches if batch.last_check])
-    return [BatchRow(batch, checks.get(batch.last_check), COLOURS[BatchStatus(batch.status)]) for batch in batches]
+    return [_row(batch, checks.get(batch.last_check)) for batch in batches]
+
+
+def _row(batch: Batch, check: IngestCheck | None) -> BatchRow:
+    if batch.upload_is_open:
+        alive = batch.alive  # type: ignore[attr-defined]
+        return BatchRow(batch, check, *(("uploading", "blue") if alive else ("upload cut off", "red")))
+    return BatchRow(batch, check, batch.get_status_display(), COLOURS[BatchStatus(batch.status)])
+
+
+def _current() -> QuerySet[Batch]:
+    # Whether an upload is alive is the database's clock to say, as it is for who wants to take it over.
+    alive = Q(upload_owner__isnull=False, upload_heartbeat__gt=Now() - timedelta(seconds=CLAIM_SECONDS))
+    return Batch.objects.filter(archived_at=None).annotate(alive=alive)
 
 
 def _unfinished_uploads() -> list[Batch]:
-    # Whether an upload is alive is the database's clock to say, as it is for who wants to take it over.
-    alive = Q(upload_owner__isnull=False, upload_heartbeat__gt=Now() - timedelta(seconds=CLAIM_SECONDS))
-    begun = Batch.objects.filter(archived_at=None, upload_started__isnull=False, upload_finished=None)
-    return list(begun.annotate(alive=alive).order_by("upload_started")[:MOST_CONCERNS])
+    begun = _current().filter(upload_started__isnull=False, upload_finished=None)
+    return list(begun.order_by("upload_started")[:MOST_CONCERNS])
 
 
 def _cut_off(batches: list[Batch]) -> Iterator[Concern]:
