@@ -12,7 +12,7 @@ import urllib3
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
-from objectstores.base import Misconfigured, TooLarge, Unavailable
+from objectstores.base import Denied, Misconfigured, StoreError, TooLarge, Unavailable
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
@@ -115,6 +115,19 @@ def _reason(error: Exception) -> str:
     """The error in words; urllib3 puts the object that failed before them, which tells a reader nothing."""
     text = str(error)
     return text.rpartition(">: ")[2] if text.startswith("<") else text or type(error).__name__
+
+
+def foreign(answer: Answer, what: str) -> StoreError:
+    """The error for a refusal that is not worded as the store words its own: a proxy, a gateway, a wrong endpoint.
+
+    A 404 of that kind says nothing of the object, so it is never NotFound.
+    """
+    kind: type[StoreError] = Unavailable
+    if answer.status in (401, 403, 407):
+        kind = Denied
+    elif 300 <= answer.status < 400:
+        kind = Misconfigured
+    return kind(f"{what}: {answer.status}, not in the store's words; check the endpoint and what stands before it")
 
 
 def read_timeout(settings: Mapping[str, str]) -> float:

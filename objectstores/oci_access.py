@@ -153,4 +153,6 @@ def _explained(what: str, kind: type[Misconfigured | Unavailable]) -> Iterator[N
 
 def _short(error: Exception) -> str:
     """The SDK's text without its advice, which is about itself."""
+    if isinstance(error, oci.exceptions.ServiceError):
+        return str(error.message)
     return str(error).partition(", please follow")[0].partition(" For more info about config file")[0] or repr(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, StoreError, Unavailable
-from objectstores.http import Answer
+from objectstores.http import Answer, foreign
 
 OBJECT_NOT_FOUND = "ObjectNotFound"
 
@@ -37,8 +37,10 @@ _HINTS = {
 def refusal(answer: Answer, what: str) -> StoreError:
     """The error to raise for this answer, its text beginning with `what`: the store and the object."""
     code, message = code_and_message(answer)
+    if not code:
+        return foreign(answer, what)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(answer.status) or _by_class(answer.status)
-    said = f"{code}: {message}" if code else "no reason given"
+    said = f"{code}: {message}"
     number = answer.headers.get("opc-request-id")
     return kind(
         f"{what}: {answer.status} {said}{_HINTS.get(code, '')}" + (f" (opc-request-id {number})" if number else "")

@@ -6,7 +6,7 @@ import html
 import re
 
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, StoreError, Unavailable
-from objectstores.http import Answer
+from objectstores.http import Answer, foreign
 
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
@@ -49,8 +49,10 @@ def refusal(answer: Answer, what: str) -> StoreError:
     """The error to raise for this answer, its text beginning with `what`: the store and the object."""
     text = answer.body[:4000].decode(errors="replace")
     code = _first(_CODE, text)
+    if not code:
+        return foreign(answer, what)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(answer.status) or _by_class(answer.status)
-    said = f"{code}: {_first(_MESSAGE, text)}" if code else "no reason given"
+    said = f"{code}: {_first(_MESSAGE, text)}"
     return kind(f"{what}: {answer.status} {said}{_hint(kind, code, answer, text)}")
 
 

@@ -145,7 +145,6 @@ def test_a_write_is_tried_once(oci: OciSandbox, store: Store, fault: dict[str, o
         (404, "ObjectNotFound", NotFound, "ObjectNotFound"),
         (409, "NotRestored", Archived, "restored"),
         (400, "InvalidParameter", StoreError, "InvalidParameter"),
-        (302, "", Misconfigured, "302"),
     ],
 )
 def test_each_refusal_has_its_meaning(
@@ -156,6 +155,18 @@ def test_each_refusal_has_its_meaning(
         store.read("one")
     assert type(caught.value) is error
     assert oci.requests("GET") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(302, Misconfigured), (403, Denied), (404, Unavailable), (412, Unavailable), (502, Unavailable)],
+)
+def test_a_page_of_something_between_says_nothing_of_the_object(
+    oci: OciSandbox, store: Store, status: int, error: type[StoreError]
+) -> None:
+    oci.faults({"method": "GET", "kind": "status", "status": status, "body": "<html>Not found</html>"})
+    with pytest.raises(error, match="not in the store's words"):
+        store.read("one")
 
 
 def test_a_missing_namespace_is_not_found(oci: OciSandbox, oci_bucket: str) -> None:

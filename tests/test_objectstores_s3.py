@@ -135,6 +135,18 @@ def test_a_redirect_names_the_variable_to_set(s3_proxy: FaultProxy, proxied: Sto
     assert s3_proxy.requests() == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(302, Misconfigured), (403, Denied), (404, Unavailable), (412, Unavailable), (502, Unavailable)],
+)
+def test_a_page_of_something_between_says_nothing_of_the_object(
+    s3_proxy: FaultProxy, proxied: Store, status: int, error: type[StoreError]
+) -> None:
+    s3_proxy.faults({"method": "GET", "kind": "status", "status": status, "body": "<html>Not found</html>"})
+    with pytest.raises(error, match="not in the store's words"):
+        proxied.read("one")
+
+
 def test_a_listing_out_of_order_is_refused(s3: S3Sandbox, bucket: str) -> None:
     # SeaweedFS sorts folder by folder.
     s3.put_many(bucket, {"a/b": b"", "a-b": b""})
