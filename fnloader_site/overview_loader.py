@@ -109,7 +109,9 @@ def loader_half() -> LoaderHalf:
         running=[_running(server) for server in servers if server.held],  # type: ignore[attr-defined]
         feeds=rows,
         loads=list(BatchLoad.objects.select_related("feed").order_by("-bl_int_id")[:SHOWN]),
-        attempts=[_attempt_row(one) for one in LoadAttempt.objects.order_by("-gp_int_id")[:SHOWN]],
+        attempts=[
+            _attempt_row(one) for one in LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")[:SHOWN]
+        ],
         waiting=sum(row.waiting for row in rows),
         loaded=sum(row.loaded for row in rows),
         rejected=sum(row.rejected for row in rows),
