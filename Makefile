@@ -25,10 +25,10 @@ demo: install ## both jobs on local stand-ins, then the site until Ctrl-C (ARGS=
 	@$(BIN)/python -m sandbox.demo $(ARGS)
 
 test: .venv/installed ## the tests on SQLite
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 test-postgres: .venv/installed ## the tests on PostgreSQL and Redis (FNLOADER_TEST_POSTGRES, REDIS_URL)
-	@FNLOADER_TEST_POSTGRES=$${FNLOADER_TEST_POSTGRES:-postgres://postgres@127.0.0.1:5432/postgres} $(BIN)/python -m pytest -q $(ARGS)
+	@FNLOADER_TEST_POSTGRES=$${FNLOADER_TEST_POSTGRES:-postgres://postgres@127.0.0.1:5432/postgres} $(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 check: .venv/installed ## the gate: format, lint, types, templates, imports, migrations
 	@$(BIN)/ruff format --check $(SOURCES)

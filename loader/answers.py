@@ -48,7 +48,8 @@ class Answer:
         """The answer in words, without markup and without sequence (promise 10), at most 300 characters."""
         if self.error:
             return self.error
-        words = html.unescape(re.sub(r"<[^>]*>", " ", self.body.decode("utf-8", "replace")))
+        page = re.sub(r"(?is)<(title|h1)>.*?</\1>", " ", self.body.decode("utf-8", "replace"))
+        words = html.unescape(re.sub(r"<[^>]*>", " ", page))
         words = re.sub(r"[A-Za-z*-]{60,}", "[…]", " ".join(words.split()))
         return f"HTTP {self.status}: {words[:280] or 'no text'}"
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,6 +17,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 POSTGRES = os.environ.get("FNLOADER_TEST_POSTGRES", "")
 """`postgres://user@host:port/database` of a server on which tests may create databases; empty: SQLite."""
+
+PATIENCE = 90.0
+"""Seconds that a command may take."""
 
 
 @dataclass
@@ -35,18 +39,18 @@ class Manage:
             text=True,
         )
 
-    def __call__(self, *words: str, timeout: float = 90, **environment: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs `manage.py words…` to its end."""
         process = self.start(*words, **environment)
         try:
-            out, err = process.communicate(timeout=timeout)
+            out, err = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
             raise AssertionError(f"{words} did not end.\n{out}\n{err}") from None
         return subprocess.CompletedProcess(list(words), process.returncode, out, err)
 
-    def rows(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+    def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Asks the site's database with a connection of our own."""
         url = self.environment["DATABASE_URL"]
         if url.startswith("sqlite"):
@@ -57,7 +61,7 @@ class Manage:
             lite.close()
             return found
         with psycopg.connect(url) as connection:
-            cursor = connection.execute(sql, parameters)  # type: ignore[arg-type]
+            cursor = connection.execute(sql.encode(), parameters)
             return cursor.fetchall() if cursor.description else []
 
 
@@ -98,4 +102,4 @@ def _url(name: str) -> str:
 
 def _postgres(statement: str) -> None:
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute(statement.encode())

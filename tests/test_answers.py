@@ -33,4 +33,4 @@ def test_the_meaning_of_an_answer(status: int, body: bytes, meaning: Meaning) ->
 
 def test_the_text_of_an_answer_has_no_markup_and_no_sequence() -> None:
     text = Answer(500, PAGE % (b"bad: " + b"ACGT" * 1000 + b" &amp; more")).text
-    assert text == "HTTP 500: 500 Internal Server Error bad: […] & more"
+    assert text == "HTTP 500: bad: […] & more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from sandbox.genomes import bad_files, fasta, mutant
 from tests.fixtures_loader import REFERENCE, Feeding
@@ -99,7 +100,7 @@ def test_a_store_url_does_as_well_as_namespace_and_bucket(feeding: Feeding) -> N
     assert feeding.manage.rows("SELECT count(*) FROM loader_feed") == [(1,)], "both name the same feed"
 
 
-def test_all_tables_of_a_run_are_in_the_database_that_is_named(feeding: Feeding, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_all_tables_of_a_run_are_in_the_database_that_is_named(feeding: Feeding, tmp_path: Path) -> None:
     feeding.put_samples("s1")
     other = Manage({"DATABASE_URL": f"sqlite:///{tmp_path}/other.sqlite3"})
     feeding.manage.environment["DATABASE_URL_UNITTEST_ORACLE"] = other.environment["DATABASE_URL"]

@@ -224,7 +224,7 @@ def test_told_to_stop_it_finishes_and_records_the_insert_in_flight(feeding: Feed
     until(lambda: feeding.fn4.stats()["in_flight"], "an insert is in flight", process)
     status, said = stop(process, number)
     assert status == 0, said
-    ended = dict(feeding.manage.rows("SELECT outcome, count(*) FROM fn4loadattempt GROUP BY outcome"))
+    ended: dict[str, int] = dict(feeding.manage.rows("SELECT outcome, count(*) FROM fn4loadattempt GROUP BY outcome"))
     assert ended.get("inserted") == len(feeding.fn4.guids()) >= 1
     assert "open" not in ended
     assert feeding.manage.rows("SELECT lease_token FROM loader_server") == [("",)]

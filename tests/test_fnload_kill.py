@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
+from pathlib import Path
 
 from tests.fixtures_loader import Feeding
 from tests.test_fnload_faults import stop, until
@@ -29,17 +30,22 @@ def assert_all_is_true(feeding: Feeding) -> None:
     assert {state for _, state, _ in feeding.objects()} == {"loaded"}
 
 
+def start_and_kill(feeding: Feeding, after: float) -> None:
+    """Starts a pass, and kills it so many seconds after it first spoke to the server."""
+    before = feeding.fn4.requests()
+    process = feeding.start("--once")
+    until(lambda: process.poll() is not None or feeding.fn4.requests() > before, "it talks to the server")
+    time.sleep(after)
+    process.kill()
+    process.communicate()
+
+
 def test_it_can_be_killed_at_any_moment(feeding: Feeding) -> None:
     feeding.put_samples(*SAMPLES)
     feeding.fn4.insert_seconds(0.05)
     chance = random.Random(4)
     for _ in range(8):
-        process = feeding.start("--once")
-        before = feeding.fn4.requests()
-        until(lambda: process.poll() is not None or feeding.fn4.requests() > before, "it talks to the server")
-        time.sleep(chance.uniform(0, 0.5))
-        process.kill()
-        process.communicate()
+        start_and_kill(feeding, chance.uniform(0, 0.5))
     result = feeding.load()
     assert result.returncode == 0, result.stderr
     assert_all_is_true(feeding)
@@ -111,7 +117,7 @@ def test_two_loaders_at_once_insert_one_at_a_time(feeding: Feeding) -> None:
     assert_all_is_true(feeding)
 
 
-def test_a_server_that_is_killed_and_started_again_gets_all_samples(feeding: Feeding, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_server_that_is_killed_and_started_again_gets_all_samples(feeding: Feeding, tmp_path: Path) -> None:
     from sandbox.clients import Fn4Sandbox
 
     feeding.put_samples(*SAMPLES[:12])
@@ -123,8 +129,12 @@ def test_a_server_that_is_killed_and_started_again_gets_all_samples(feeding: Fee
             server.kill()
             time.sleep(0.5)
             server.start()
-        due = "UPDATE loader_bucketobject SET not_before = NULL WHERE state = 'waiting' RETURNING 1"
-        until(lambda: feeding.manage.rows(due) and False or len(server.guids()) == 12, "all samples are in", process)
+
+        def all_are_in() -> bool:
+            feeding.manage.rows("UPDATE loader_bucketobject SET not_before = NULL WHERE state = 'waiting' RETURNING 1")
+            return len(server.guids()) == 12
+
+        until(all_are_in, "all samples are in", process)
         until(lambda: not feeding.attempts("1", "outcome = 'open'"), "all attempts are closed", process)
         assert stop(process)[0] == 0
         feeding.assert_every_sample_is_in_once()

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand, seconds
+from fnloader_site.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +77,9 @@ class Command(FnloaderCommand):
                     "Resume it in the admin, or add --even-if-paused."
                 )
             interval = feed.interval if options["interval"] is None else options["interval"]
-            loader = Loader(feed, store, client_for(feed), db, told.stop, self._line)
-            status = self._once(loader) if self.once else self._for_ever(loader, interval)
+            with Progress(self.stderr, f"loading {feed.name}") as self.progress:
+                loader = Loader(feed, store, client_for(feed), db, told.stop, self._line, self.progress.show)
+                status = self._once(loader) if self.once else self._for_ever(loader, interval)
             store.close()
         return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
 
@@ -87,7 +89,8 @@ class Command(FnloaderCommand):
         if "://" not in store_url:
             if not where:
                 self.usage(
-                    f"'{store_url}' alone says not where the files are: give NAMESPACE BUCKET, or a URL such as oci://bucket@namespace."
+                    f"'{store_url}' alone does not say where the files are: give NAMESPACE BUCKET, "
+                    "or a URL such as oci://bucket@namespace."
                 )
             store_url = f"oci://{where.pop(0)}@{store_url}"
         if (where and alias) or len(where) > 1:
@@ -153,6 +156,7 @@ class Command(FnloaderCommand):
             time.sleep(min(0.2, max(0.0, until - time.monotonic())))
 
     def _report(self, feed: Feed, result: PassResult) -> None:
+        self.progress.end()
         if self.json:
             self.stdout.write(json.dumps({"feed": feed.name} | asdict(result)))
         elif not result.trouble or result.due:
@@ -163,6 +167,7 @@ class Command(FnloaderCommand):
             )
 
     def _line(self, text: str) -> None:
+        self.progress.end()
         stream = self.stderr if self.json else self.stdout
         stream.write(f"{time.strftime('%H:%M:%S')} {text}")
         stream.flush()
