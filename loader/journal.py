@@ -215,7 +215,7 @@ class Journal:
                 {"outcome": Outcome.FAILED, "completed": 0, "message": fetched.problem},
                 {"state": State.GONE, "reason": fetched.problem, "done_at": now},
             )
-        closing = failed(fetched.problem, now, tries=fetched.item.tries, spend=fetched.ended_as is Fetch.DAMAGED)
+        closing = failed(fetched.problem, now, tries=fetched.item.tries, spend=fetched.ended_as is not Fetch.LATER)
         closing.item.setdefault("not_before", now + timedelta(seconds=FIRST_BACK_OFF))
         return closing
 

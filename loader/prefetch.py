@@ -13,7 +13,7 @@ from enum import Enum
 from loader.clock import Clock
 from loader.fasta import NotLoadable, Sample, first_characters, read_sample
 from loader.models import BucketObject, Feed
-from objectstores.base import Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
+from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
 
 THREADS = 8
 AHEAD = 24
@@ -29,6 +29,7 @@ class Fetch(Enum):
     NEVER = "never"
     GONE = "gone"
     DAMAGED = "damaged"
+    ARCHIVED = "archived"
     LATER = "later"
 
 
@@ -107,6 +108,8 @@ class Prefetch:
             raise
         except TooLarge as error:
             return end(Fetch.NEVER, str(error))
+        except Archived as error:
+            return end(Fetch.ARCHIVED, str(error))
         except StoreError as error:
             return end(Fetch.LATER, str(error))
         read_end = self._clock.now()

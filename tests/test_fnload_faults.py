@@ -183,6 +183,16 @@ def test_files_that_arrive_damaged_are_read_again_and_rejected_in_the_end(feedin
     assert "checksum" in feeding.attempts("message", "completed = 1 AND outcome = 'rejected'")[0][0]
 
 
+def test_archived_files_wait_and_do_not_stop_the_others(feeding: Feeding) -> None:
+    for number in range(4):
+        feeding.put(f"a{number}.fasta", fasta(f"a{number}", "ACGT"), archived=True, created="2025-01-01T00:00:00.000Z")
+    feeding.put_samples("s1")
+    assert feeding.load().returncode == 10
+    feeding.assert_every_sample_is_in_once()
+    assert "archived" in feeding.attempts("message", "seqid = 'a0'")[0][0]
+    assert {tries for (tries,) in feeding.objects("tries")} == {0, 1}
+
+
 def test_a_truncated_download_is_noticed(feeding: Feeding) -> None:
     feeding.put_samples("s1")
     feeding.oci.faults({"kind": "truncate", "name_prefix": "s1", "times": 1})
