@@ -38,7 +38,7 @@ INSTALLED_APPS = [
     "fnloader_site",
     "batches",
     "loader",
-    "django.contrib.admin",
+    "fnloader_site.lateadmin.LateAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -6,6 +6,7 @@ from django.urls import path
 
 from fnloader_site import views
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "fnloader"
 admin.site.index_title = "What is in the database"
 
