@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from fnloader_site.env import Environment
 
@@ -25,10 +26,8 @@ if not SECRET_KEY:
             "Run `make .env` once, or set a long random SECRET_KEY in the environment, .env or a file (SECRET_KEY_FILE).",
         )
 
-SITE_URL = env.text("SITE_URL").rstrip("/")
+SITE_URL = env.url("SITE_URL", "https://fnloader.example.org", "http", "https").rstrip("/")
 _site = urlsplit(SITE_URL)
-if SITE_URL and (_site.scheme not in {"http", "https"} or not _site.hostname):
-    env.require("E_SITE_URL", "SITE_URL is no URL.", "It must look like https://fnloader.example.org.")
 _https = _site.scheme == "https"
 
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [_site.hostname] if _site.hostname else ["localhost", "127.0.0.1", "[::1]"])
@@ -92,9 +91,7 @@ def _database(name: str, default: str = "") -> dict[str, Any]:
 
 
 DATABASES = {"default": _database("DATABASE_URL", "sqlite:///db.sqlite3")} | {
-    name.removeprefix("DATABASE_URL_").lower(): _database(name)
-    for name in sorted(os.environ)
-    if name.startswith("DATABASE_URL_") and name != "DATABASE_URL_FILE"
+    name.removeprefix("DATABASE_URL_").lower(): _database(name) for name in env.names("DATABASE_URL_")
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -114,7 +111,13 @@ LOGOUT_REDIRECT_URL = "login"
 LANGUAGE_CODE = "en"
 USE_TZ = True
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
-if not (TIME_ZONE and (Path("/usr/share/zoneinfo") / TIME_ZONE).is_file()) and TIME_ZONE != "UTC":
+try:
+    ZoneInfo(TIME_ZONE)
+    # Django looks here, too, and would end with a traceback.
+    _known = not Path("/usr/share/zoneinfo").exists() or (Path("/usr/share/zoneinfo") / TIME_ZONE).is_file()
+except (KeyError, ValueError, OSError):
+    _known = False
+if not _known:
     env.require("E_TIME_ZONE", "TIME_ZONE is no time zone of this machine.", "It must be a name such as Europe/London.")
     TIME_ZONE = "UTC"
 
@@ -137,7 +140,7 @@ if _https:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
 
-REDIS_URL = env.text("REDIS_URL")
+REDIS_URL = env.url("REDIS_URL", "redis://127.0.0.1:6379/0", "redis", "rediss", "unix")
 Q_CLUSTER: dict[str, Any] = {
     "name": "fnloader",
     "workers": 2,
@@ -149,19 +152,28 @@ Q_CLUSTER: dict[str, Any] = {
 }
 
 HOST_NAME = env.text("HOST_NAME", socket.gethostname())
-BATCH_STORE_URL = env.text("BATCH_STORE_URL")
+BATCH_STORE_URL = env.url("BATCH_STORE_URL", "s3://fast-import-bucket", "s3", "oci", "file")
 INGEST_LOG_GROUP = env.text("INGEST_LOG_GROUP")
-REPORTS_DIR = BASE_DIR / env.text("REPORTS_DIR", "reports")
+REPORTS_DIR = Path(env.path("REPORTS_DIR", "reports"))
 # By the feed's name in capitals; "" is for all feeds that have none of their own.
-FN4_AUTH = {
-    name.removeprefix("FN4_AUTH").removesuffix("_FILE").strip("_"): env.text(name.removesuffix("_FILE"))
-    for name in sorted(os.environ)
-    if name.startswith("FN4_AUTH")
-}
-FN4_CA_BUNDLE = env.text("FN4_CA_BUNDLE")
+FN4_AUTH = {name.removeprefix("FN4_AUTH").strip("_"): env.text(name) for name in env.names("FN4_AUTH")}
+for _feed, _auth in FN4_AUTH.items():
+    if _auth and ":" not in _auth:
+        _name = f"FN4_AUTH_{_feed}".rstrip("_")
+        env.require(f"E_{_name}", f"{_name} can't be understood.", "It must be user:password.")
+FN4_CA_BUNDLE = env.path("FN4_CA_BUNDLE")
 FN4_INSERT_DEADLINE = env.number("FN4_INSERT_DEADLINE", 150, above=0)
 if FN4_CA_BUNDLE and not Path(FN4_CA_BUNDLE).is_file():
     env.require("E_FN4_CA_BUNDLE", "FN4_CA_BUNDLE names no file.", "It must be the path of a PEM file, or unset.")
+
+# These are read from the environment by the stores themselves.
+OCI_AUTH = env.choice(
+    "OCI_AUTH", ("config_file", "instance_principal", "resource_principal", "security_token"), "config_file"
+)
+env.url("OCI_ENDPOINT", "https://objectstorage.eu-frankfurt-1.oraclecloud.com", "http", "https")
+env.export("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+if os.environ.get("OCI_CONFIG_FILE"):
+    os.environ["OCI_CONFIG_FILE"] = str(BASE_DIR / Path(os.environ["OCI_CONFIG_FILE"]).expanduser())
 
 LOGGING = {
     "version": 1,
