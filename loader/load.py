@@ -113,7 +113,7 @@ class Loader:
         in_server = self._count_server()
         batch = ledger.new_batch(self.feed, analysis, self.db, self.host, self.clock.now(), in_server)
         result.listed, result.ignored, result.new = analysis.listed, analysis.ignored, analysis.found
-        result.due = batch.batch_size or 0
+        result.due, result.gone = batch.batch_size or 0, analysis.gone
         result.begun = True
         Stretch(self, Journal(self.feed, self.server, self.lease, self.clock, self.db, self.host, batch), result).load()
         if result.inserted:

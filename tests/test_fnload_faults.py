@@ -272,3 +272,12 @@ def test_two_samples_of_one_id_are_never_both_claimed(feeding: Feeding) -> None:
     assert feeding.load().returncode == 0
     results = sorted(result for _, _, result in feeding.objects())
     assert results == ["conflicting", "inserted"]
+
+
+def test_what_leaves_the_bucket_while_it_waits_is_gone(feeding: Feeding) -> None:
+    feeding.put_samples("s1", "s2")
+    feeding.fn4.faults({"kind": "status", "status": 500, "method": "POST", "name_prefix": "s1"})
+    assert feeding.load().returncode == 10
+    feeding.oci.delete(feeding.bucket, "s1.fasta")
+    assert feeding.load().returncode == 0
+    assert feeding.objects("name, state") == [("s1.fasta", "gone"), ("s2.fasta", "loaded")]
