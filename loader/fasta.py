@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from dataclasses import dataclass
 
 import needletail
@@ -12,7 +13,7 @@ GUID = re.compile(r"[A-Za-z0-9._~:;,+=@&()!*'$-]{1,59}")
 """Ids that findNeighbour4 stores without breaking its own links (domain.md 2)."""
 NUCLEOTIDES = b"ACGTURYSWKMBDHVNacgturyswkmbdhvn-"
 """IUPAC nucleotide codes in either case, and the gap."""
-SUFFIX = re.compile(r"\.(fasta|fa|fna)$", re.IGNORECASE)
+SUFFIX = re.compile(r"\.(fasta|fa|fna)(\.gz)?$", re.IGNORECASE)
 
 
 class NotLoadable(Exception):
@@ -31,6 +32,26 @@ class Sample:
 def sample_id(name: str) -> str:
     """The sample id of an object: the file name up to its first dot (domain.md 3)."""
     return name.rpartition("/")[2].partition(".")[0]
+
+
+def unpacked(content: bytes, name: str, largest: int) -> bytes:
+    """The content of a file, unpacked if its name ends in `.gz`. Raises NotLoadable before more than `largest` bytes are held."""
+    if not name.lower().endswith(".gz"):
+        return content
+    parts, size, rest = [], 0, content
+    while rest:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            parts.append(member.decompress(rest, largest + 1 - size))
+        except zlib.error:
+            raise NotLoadable("the file's name ends in .gz, and it is no whole gzip file") from None
+        size += len(parts[-1])
+        if size > largest:
+            raise NotLoadable(f"the file unpacks to more than the {largest:,} bytes that are allowed")
+        if not member.eof:
+            raise NotLoadable("the gzip file breaks off before its end")
+        rest = member.unused_data
+    return b"".join(parts)
 
 
 def first_characters(content: bytes) -> str:

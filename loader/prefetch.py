@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 
 from loader.clock import Clock
-from loader.fasta import NotLoadable, Sample, first_characters, read_sample
+from loader.fasta import NotLoadable, Sample, first_characters, read_sample, unpacked
 from loader.models import BucketObject, Feed
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
 
@@ -116,6 +116,7 @@ class Prefetch:
         if wrong:
             return end(Fetch.DAMAGED if item.tries + 1 < WRONG_CONTENT_TRIES else Fetch.NEVER, wrong, content)
         try:
+            content = unpacked(content, item.name, self._feed.largest)
             sample = read_sample(content, item.name, self._feed.header_prefix, strict_ids=self._feed.strict_ids)
         except NotLoadable as error:
             return end(Fetch.NEVER, str(error), content)

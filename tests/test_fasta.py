@@ -1,8 +1,10 @@
 """What a FASTA file must be to become a sample."""
 
+import gzip
+
 import pytest
 
-from loader.fasta import NotLoadable, first_characters, read_sample, sample_id
+from loader.fasta import SUFFIX, NotLoadable, first_characters, read_sample, sample_id, unpacked
 from sandbox.genomes import bad_files, fasta, mutant, reference
 
 
@@ -86,3 +88,33 @@ def test_a_digest_does_not_care_for_case_as_the_server_does_not() -> None:
         for letters in (b"acgt", b"ACGT")
     )
     assert one.digest == two.digest
+
+
+def test_a_gzipped_file_is_unpacked_also_when_it_was_packed_in_parts() -> None:
+    packed = gzip.compress(b">s1\n") + gzip.compress(b"ACGT\n")
+    assert unpacked(packed, "s1.fasta.GZ", 100) == b">s1\nACGT\n"
+    assert unpacked(b">s1", "s1.fasta", 1) == b">s1"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(b"A" * 10_000_000), "unpacks to more than"),
+        (gzip.compress(b"ACGT" * 100)[:-9], "breaks off"),
+        (b">s1\nACGT", "no whole gzip"),
+        (gzip.compress(b"A" * 9) + b"rubbish", "no whole gzip"),
+    ],
+)
+def test_a_gzip_bomb_or_a_broken_one_is_refused(content: bytes, words: str) -> None:
+    with pytest.raises(NotLoadable, match=words):
+        unpacked(content, "s1.fasta.gz", 1000)
+
+
+@pytest.mark.parametrize("name", ["a.fasta", "a.FA", "a.v1.fna", "dir/a.Fasta.gz"])
+def test_these_names_are_fasta_files(name: str) -> None:
+    assert SUFFIX.search(name)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "fasta", "a.fasta.bak", "a.gz", "a.fasta/"])
+def test_these_names_are_not(name: str) -> None:
+    assert not SUFFIX.search(name)
