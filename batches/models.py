@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -76,6 +76,7 @@ class Batch(models.Model):
     upload_errs = models.PositiveIntegerField(
         null=True, blank=True, help_text="Records whose upload failed, could not begin, or ended unclearly."
     )
+    upload_runs = models.PositiveIntegerField(default=0, help_text="How many runs of its upload began.")
     upload_started = models.DateTimeField(null=True, blank=True, help_text="When the latest upload began.")
     upload_finished = models.DateTimeField(
         null=True, blank=True, help_text="When the latest upload ended; empty while it runs, or if it was cut off."
@@ -156,6 +157,7 @@ class Batch(models.Model):
             upload_pid=pid,
             upload_process=process,
             upload_heartbeat=Now(),
+            upload_runs=F("upload_runs") + 1,
             upload_started=timezone.now(),
             upload_finished=None,
         )
@@ -190,7 +192,7 @@ class Batch(models.Model):
         False if another check wrote a result, or an upload began, since this row was read; `left` is objects left.
         """
         return self._change(
-            Q(status=BatchStatus.UPLOADED, upload_owner=None, upload_started=self.upload_started),
+            Q(status=BatchStatus.UPLOADED, upload_owner=None, upload_runs=self.upload_runs),
             status=BatchStatus.INGESTED,
             ingest_done_at=done,
             ingest_errs=left,

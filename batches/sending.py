@@ -7,6 +7,7 @@ before its first object is put, so whatever dies, an object that may be in the b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,14 +19,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from batches.choices import TO_SEND, UploadOutcome
-from batches.claims import BEAT_SECONDS, Claim
+from batches.claims import BEAT_SECONDS, Claim, clock
 from batches.counting import base_of
 from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
 from objectstores.base import Misconfigured, NotFound, Store, StoreError, Unavailable
 
 THREADS = 8
-GROUP = 50
-"""Records that are marked in one transaction; two groups are under way at a time, so that no thread waits for a commit."""
+SMALLEST_GROUP, LARGEST_GROUP = THREADS, 50
+"""Records that are marked in one transaction; two groups are under way at a time, so that no thread waits for a commit.
+
+All that is marked when the upload dies may become uncertain, so a group is as small as the store's speed allows.
+"""
+GROUP_SECONDS = 0.04
+"""A group that takes less is too small: commits would be most of the work."""
 PAGE = 1000
 GONE = "its upload was cut off, and its object is not in the bucket: it may have been ingested, or never sent"
 ENOUGH = 20
@@ -66,6 +72,7 @@ class Sender:
     """Why it stopped before the end; empty if it did not."""
     _under_way: int = 0
     _failed_in_a_row: int = 0
+    _group: int = SMALLEST_GROUP
     _none_left: bool = False
     _done: list[Sent] = field(default_factory=list)
     _todo: SimpleQueue[Parcel | None] = field(default_factory=SimpleQueue)
@@ -83,19 +90,13 @@ class Sender:
             self.stopped = self.stopped or "interrupted"
             raise
         finally:
-            try:
-                self._wind_up()
-            finally:
-                for _ in threads:
-                    self._todo.put(None)
-                for thread in threads:
-                    thread.join()
+            self._wind_up(threads)
 
     def _send_all(self) -> None:
         parcels = self._parcels()
         while True:
-            while not self._none_left and not self.stopped and self._under_way <= GROUP:
-                group = list(islice(parcels, GROUP))
+            while not self._none_left and not self.stopped and self._under_way <= self._group:
+                group = list(islice(parcels, self._group))
                 self._none_left = not group
                 self._commit(group)
             if self._under_way <= 0:
@@ -103,10 +104,16 @@ class Sender:
             self._collect()
             self.claim.beat()
 
-    def _wind_up(self) -> None:
+    def _wind_up(self, threads: list[Thread]) -> None:
         """Waits for what is in flight and records it; what was not begun is to be sent again."""
-        while self._under_way > 0:
-            self._collect()
+        for _ in threads:
+            self._todo.put(None)
+        for thread in threads:
+            thread.join()
+        # Until nothing is left, not until a number is reached: an interrupt may have lost count.
+        with suppress(Empty):
+            while True:
+                self._take(self._results.get_nowait())
         self._commit([])
 
     def _parcels(self) -> Iterator[Parcel]:
@@ -165,16 +172,22 @@ class Sender:
 
     def _collect(self) -> None:
         """Takes results: waits for one, then for as many as make a group, while there is something in flight."""
+        began = clock()
         try:
-            self._take(self._results.get(timeout=BEAT_SECONDS / 2))
-            while len(self._done) < GROUP and self._under_way:
+            while len(self._done) < self._group and self._under_way > 0:
                 self._take(self._results.get(timeout=BEAT_SECONDS / 2))
         except Empty:
             return
+        # The next group is larger after a quick one, smaller after a slow one.
+        took = clock() - began
+        if took < GROUP_SECONDS:
+            self._group = min(self._group * 2, LARGEST_GROUP)
+        elif took > 4 * GROUP_SECONDS:
+            self._group = max(self._group // 2, SMALLEST_GROUP)
 
     def _take(self, sent: Sent) -> None:
-        self._done.append(sent)
         self._under_way -= 1
+        self._done.append(sent)
         self.tell(sent)
         if sent.outcome is UploadOutcome.SUCCESS:
             self._failed_in_a_row = 0

@@ -16,7 +16,7 @@ from batches.counting import base_of
 from batches.errors import Refused
 from batches.models import Batch, BatchRecord
 from batches.places import store_url
-from batches.sending import GONE, GROUP, Sender, Sent, is_there
+from batches.sending import GONE, LARGEST_GROUP, Sender, Sent, is_there
 from objectstores import Store, open_store
 
 
@@ -143,7 +143,7 @@ def _look_for_unclear(batch: Batch, store: Store, claim: Claim) -> int:
     """Settles the records of an upload that was cut off; returns how many of them had arrived."""
     base, last, found = base_of(store.url), 0, 0
     records = BatchRecord.objects.filter(batch=batch, upload_outcome__in=UNCLEAR)
-    while some := list(records.filter(row__gt=last).order_by("row").values_list("row", "pk", "key")[:GROUP]):
+    while some := list(records.filter(row__gt=last).order_by("row").values_list("row", "pk", "key")[:LARGEST_GROUP]):
         there = []
         for _row, pk, key in some:
             claim.beat()

@@ -72,7 +72,7 @@ def test_it_says_each_count_as_it_comes_and_that_other_objects_are_a_change(site
 
 def test_it_sleeps_between_two_counts_as_long_as_it_is_told(site: BatchSite) -> None:
     site.seed(plc=["a"])
-    result = site.manage("ingstat", "plc", "--sleep", "0", "--rechecks", "2", "--json")
+    result = site("ingstat", "plc", "--sleep", "0", "--rechecks", "2", "--json")
     assert result.returncode == 10
     assert len(json.loads(result.stdout)["batches"][0]["counts"]) == 4
     assert site.manage.rows("select sleep_seconds, checks, rechecks from batches_ingestcheck") == [(0.0, 1, 2)]

@@ -144,7 +144,7 @@ class Command(FnloaderCommand):
                 f"The upload of {batch} is unfinished, {many(left, 'record')} left to send.{why}\n"
                 f"Run `manage.py batch upload {batch}` again."
             )
-        if not result.outcomes.get("success"):
+        if not result.outcomes.get("success") and not result.outcomes.get("uncertain"):
             raise CommandError(f"Nothing of {batch} was uploaded: `manage.py batch show {batch}` says why.")
         if result.errors:
             self.stdout.write(

@@ -1,0 +1,75 @@
+"""`kill -9` of `batch upload` at random moments, while the ingest takes objects away: nothing is ever sent twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.ingest import Ingest, ingested
+
+if TYPE_CHECKING:
+    from tests.fixtures_batches import BatchSite
+
+pytest_plugins = ["tests.fixtures_batches"]
+
+RECORDS = 500
+KILLS = 10
+
+
+def kill_after(site: BatchSite, puts: int, delay: float, *options: str) -> bool:
+    """Starts an upload and kills it `delay` seconds after so many objects more were put; False if it ended by itself."""
+    process = site.manage.start("batch", "upload", "plc", *options)
+    goal = len(site.between.puts) + puts
+    while process.poll() is None and len(site.between.puts) < goal:
+        time.sleep(0.001)
+    time.sleep(delay)
+    alive = process.poll() is None
+    process.kill()
+    process.communicate()
+    return alive
+
+
+def test_no_object_is_put_again_after_it_was_ingested_however_often_the_upload_dies(site: BatchSite) -> None:
+    chance = random.Random()
+    log = site.folder / "ingested"
+    assert site("batch", "add", "plc", str(site.files("plc", RECORDS))).returncode == 0
+    site.between.before_put = lambda _key: time.sleep(0.004)  # as far away as a bucket on the same continent
+    with Ingest(site.s3.environ(), site.bucket, rate=400, log=log):
+        killed = sum(
+            kill_after(site, chance.randrange(0, RECORDS // KILLS), chance.random() * 0.02) for _ in range(KILLS)
+        )
+        last = site("batch", "upload", "plc")
+        assert last.returncode == 10, last.stderr
+        deadline = time.monotonic() + 30
+        while site.s3.objects(site.bucket) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    keys = [one.key for one in ingested(log)]
+    assert killed > KILLS // 2
+    assert len(keys) == len(set(keys)), "an object was put, ingested, and put again"
+    assert len(site.between.puts) == len(set(site.between.puts)), "an object was put twice"
+    batch = site.batch("plc")
+    found = batch["outcomes"]["upload"]
+    assert set(found) == {"success", "uncertain"}
+    assert found["uncertain"] < KILLS * 25, "groups are small while the store is slow"
+    assert sum(found.values()) == RECORDS
+    named = set(batch["uncertain"])
+    assert len(named) == found.get("uncertain", 0)
+    everything = {site.key("plc", f"A.{n:05}") for n in range(1, RECORDS + 1)}
+    lost = everything - set(keys)
+    assert lost <= {site.key("plc", one) for one in named}, "a record that never arrived is not named as uncertain"
+    assert len(keys) >= found["success"]
+
+
+def test_without_an_ingest_an_upload_that_died_is_completed(site: BatchSite) -> None:
+    assert site("batch", "add", "plc", str(site.files("plc", 150))).returncode == 0
+    assert kill_after(site, 40, 0)
+    unfinished = site.ingstat("plc")
+    assert unfinished.returncode == 1
+    assert "The upload of plc is unfinished" in unfinished.stderr
+    result = site("batch", "upload", "plc")
+    assert "of a run that was cut off had arrived" in result.stdout
+    again = site("batch", "upload", "plc", "--resend-uncertain")
+    assert again.returncode == 0, again.stderr
+    assert len(site.s3.objects(site.bucket)) == 150
+    assert site.batch("plc")["upload_oks"] == 150
