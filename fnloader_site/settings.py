@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fnloader_site.env import Environment
+from objectstores import FORMS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(BASE_DIR)
@@ -122,9 +123,8 @@ if not _known:
     TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "build" / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Served straight from the apps' folders: there is no collectstatic step to forget, and no manifest to be out of date.
+# Served straight from the apps' folders: there is no collectstatic step to forget, no STATIC_ROOT, and no manifest.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -152,7 +152,7 @@ Q_CLUSTER: dict[str, Any] = {
 }
 
 HOST_NAME = env.text("HOST_NAME", socket.gethostname())
-BATCH_STORE_URL = env.url("BATCH_STORE_URL", "s3://fast-import-bucket", "s3", "oci", "file")
+BATCH_STORE_URL = env.url("BATCH_STORE_URL", FORMS, "s3", "oci", "file")
 INGEST_LOG_GROUP = env.text("INGEST_LOG_GROUP")
 REPORTS_DIR = Path(env.path("REPORTS_DIR", "reports"))
 # By the feed's name in capitals; "" is for all feeds that have none of their own.

@@ -1,0 +1,70 @@
+"""Sentry hears of errors only when it is asked for, and never of local variables or sequences."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fixtures_site import Manage
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """Takes what Sentry's client sends."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.came = threading.Event()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                plain = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+                receiver.events.append(plain.decode())
+                receiver.came.set()
+                self.send_response(200)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    one = Receiver()
+    thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield one
+    one.shutdown()
+    one.server_close()
+    thread.join()
+
+
+def test_an_exception_of_a_command_is_sent_without_local_variables(manage: Manage, receiver: Receiver) -> None:
+    dsn = f"http://key@127.0.0.1:{receiver.server_port}/1"
+    code = "sequence = 'ACGT' * 20; raise RuntimeError('something broke')"
+    result = manage("shell", "-v0", "-c", f"def load():\n    {code}\nload()", FN_SENTRY_URL=dsn)
+    assert result.returncode == 1
+    assert receiver.came.wait(10)
+    sent = "\n".join(receiver.events)
+    event = next(json.loads(line) for line in sent.splitlines() if '"exception"' in line)
+    assert event["exception"]["values"][-1]["value"] == "something broke"
+    assert event["server_name"] == "test-host"
+    assert '"vars"' not in sent
+    assert "ACGT" * 20 not in sent
+
+
+def test_without_a_dsn_the_client_is_not_even_loaded(manage: Manage) -> None:
+    code = "import sys; print('sentry_sdk' in sys.modules)"
+    assert manage("shell", "-v0", "-c", code, FN_SENTRY_URL="").stdout.strip() == "False"
