@@ -21,13 +21,15 @@ from loader.journal import Journal, Opened, failed, loaded, not_sent
 from loader.lease import Lease, LeaseLost
 from loader.models import Feed, LoadAttempt, Outcome, Result, Server
 from loader.prefetch import AHEAD, Fetch, Fetched, Prefetch
-from loader.server import FindNeighbour4, Insert, ServerAway, ServerMisconfigured
+from loader.server import FindNeighbour4, ServerAway, ServerMisconfigured
 from loader.settle import Settler, present_result
 from objectstores.base import Store, StoreError, Unavailable
 
 LEASE_WAIT = 10.0
 LOCK_WAIT = 120.0
 SLICE = 0.2
+SLOW_INSERT = 0.005
+"""Seconds; a server that takes longer leaves time to commit the last sample's end while the next one is in flight."""
 STORE_FAILURES = 3
 COUNT_EVERY = timedelta(hours=1)
 
@@ -179,6 +181,7 @@ class Stretch:
         self.settler = loader._settler()  # noqa: SLF001 - two halves of one thing
         self.opened: deque[Opened] = deque()
         self._trouble: StoreError | None = None
+        self._server_is_slow = True
         self._store_failures = 0
         self._done = 0
 
@@ -209,7 +212,7 @@ class Stretch:
         self._open(taken)
         return bool(taken)
 
-    def _meanwhile(self, sent: Insert) -> None:
+    def _meanwhile(self) -> None:
         """What is done while an insert is in flight, so that the server never waits for it (domain.md 2)."""
         self.prefetch.fill(self.items, len(self.opened))
         if len(self.opened) < AHEAD // 4 and self.prefetch.ready:
@@ -217,7 +220,7 @@ class Stretch:
                 self._open(self.prefetch.take(self.loader.beat))
             except StoreError as error:
                 self._trouble = error
-        if not sent.is_answered:
+        if self._server_is_slow:
             self.journal.flush()
 
     def _open(self, taken: list[Fetched]) -> None:
@@ -249,13 +252,15 @@ class Stretch:
         while True:
             self.lease.ensure()
             self.journal.start(opened)
+            begun = monotonic()
             try:
                 sent = self.fn4.begin_insert(sample.guid, sample.sequence)
             except (ServerAway, ServerMisconfigured):
                 self.journal.end(attempt, not_sent())
                 raise
-            self._meanwhile(sent)
+            self._meanwhile()
             answer = sent.answer(self.lease.beat)
+            self._server_is_slow = monotonic() - begun > SLOW_INSERT
             if answer.meaning is not Meaning.LOCKED:
                 break
             attempt.lock_waits = (attempt.lock_waits or 0) + 1

@@ -139,11 +139,6 @@ class Insert:
             # A proxy may answer before it has read everything (413) and hang up: its answer is still there to be read.
             self._broken = f"the connection broke while sending ({error})"
 
-    @property
-    def is_answered(self) -> bool:
-        """Whether `answer` would not wait."""
-        return bool(select.select([self._connection.sock], [], [], 0)[0])
-
     def answer(self, beat: Callable[[], None]) -> Answer:
         """The server's answer, or an Answer of status 0. Calls `beat` a few times a minute while it waits."""
         try:
