@@ -73,7 +73,7 @@ NOT_UPLOADED = (UploadOutcome.FAILURE, UploadOutcome.UNUPLOADABLE, UploadOutcome
 FINISHED = (Verdict.COMPLETE, Verdict.COMPLETE_WITH_ERRORS)
 """Verdicts that end an ingest."""
 
-COLOURS = {
+COLOURS: dict[str, str] = {
     BatchStatus.ADDED: "grey",
     BatchStatus.MAPPED: "grey",
     BatchStatus.UPLOADED: "blue",

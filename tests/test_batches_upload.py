@@ -28,7 +28,7 @@ def test_every_object_is_put_once_with_the_content_of_its_file(site: BatchSite) 
     assert site.between.puts == []
     result = site("batch", "upload", "plc")
     assert result.returncode == 0, result.stderr
-    assert result.stdout == "uploading plc: 130 to send\nplc: 130 success.\nNext: manage.py ingstat plc\n"
+    assert result.stdout == "130 records to send\nplc: 130 success.\nNext: manage.py ingstat plc\n"
     keys = [site.key("plc", f"A.{n:05}") for n in range(1, 131)]
     assert sorted(site.between.puts) == sorted(keys)
     assert site.s3.objects(site.bucket) == sorted(keys)

@@ -8,20 +8,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from django.core.management.base import OutputWrapper
 from django.core.serializers.json import DjangoJSONEncoder
 
 from batches import showing
 from batches.adding import add
-from batches.choices import Action, BatchStatus
+from batches.choices import Action, BatchStatus, UploadOutcome
 from batches.errors import ClaimLost, Refused
 from batches.ingest import find
 from batches.lines import at, lasting, many, table
 from batches.models import Batch
 from batches.owners import user_name
 from batches.places import moved
-from batches.progress import Progress
+from batches.sending import Sent
 from batches.uploading import Uploaded, plan, upload
 from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand
+from fnloader_site.progress import Progress
 
 SOME_FAILED = 10
 STATUSES = {
@@ -127,8 +129,9 @@ class Command(FnloaderCommand):
             if would.unclear:
                 self.stdout.write(f"{many(would.unclear, 'record')} whose upload ended unclearly would be looked for.")
             return 0
-        with Progress(self.stdout, str(batch)) as progress:
-            result = upload(batch, resend_uncertain=resend, begin=progress.begin, tell=progress.tell)
+        with Progress(self.stdout, f"uploading {batch}") as progress:
+            meter = _Meter(self.stdout, progress)
+            result = upload(batch, resend_uncertain=resend, begin=meter.begin, tell=meter.tell)
         return self._say_uploaded(batch, result)
 
     def _say_uploaded(self, batch: Batch, result: Uploaded) -> int:
@@ -225,6 +228,24 @@ class Command(FnloaderCommand):
 
     def _json(self, document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
         self.stdout.write(json.dumps(document, indent=2, cls=DjangoJSONEncoder, ensure_ascii=False))
+
+
+class _Meter:
+    """Counts what an upload does with its records."""
+
+    def __init__(self, out: OutputWrapper, progress: Progress) -> None:
+        self._out, self._progress = out, progress
+        self._total = self._done = self._failed = 0
+
+    def begin(self, total: int) -> None:
+        self._total = total
+        self._out.write(f"{many(total, 'record')} to send")
+        self._progress.show(0, total)
+
+    def tell(self, sent: Sent) -> None:
+        self._done += 1
+        self._failed += sent.outcome is not UploadOutcome.SUCCESS
+        self._progress.show(self._done, self._total, f", {self._failed} of them not uploaded" if self._failed else "")
 
 
 def _text(name: str, value: Any) -> str:  # noqa: ANN401 - a value of a row

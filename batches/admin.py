@@ -1,0 +1,119 @@
+"""The admin: to look at what commands and jobs wrote. Only a batch's notes are for people to write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from batches.choices import COLOURS
+from batches.lines import lasting
+from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
+from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
+
+if TYPE_CHECKING:
+    Counts = admin.TabularInline[IngestCount, IngestCheck]
+else:
+    Counts = admin.TabularInline
+
+
+def coloured(value: str | None, label: str) -> SafeString | str:
+    """The label of a state, with a mark in its colour."""
+    if not value:
+        return "-"
+    return format_html('<span style="color: {}">●</span> {}', COLOURS.get(value, "grey"), label)
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    list_display = [
+        "bid",
+        "state",
+        "rectype",
+        "action",
+        "record_count",
+        "upload_oks",
+        "upload_errs",
+        "ingest_oks",
+        "ingest_errs",
+        "took",
+        "added_at",
+    ]
+    list_filter = ["status", "action", "added_at", ("archived_at", admin.EmptyFieldListFilter)]
+    search_fields = ["bid__exact", "rectype__startswith"]
+    date_hierarchy = "added_at"
+    actions = None
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return AnyAdmin.has_change_permission(self, request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        return [field.name for field in self.opts.fields if field.name != "notes"]
+
+    @admin.display(description="status", ordering="status")
+    def state(self, batch: Batch) -> SafeString | str:
+        return coloured(batch.status, batch.get_status_display())
+
+    @admin.display(description="took", ordering="ingest_duration")
+    def took(self, batch: Batch) -> str:
+        return lasting(batch.ingest_duration)
+
+
+@admin.register(BatchRecord)
+class BatchRecordAdmin(ReadOnlyAdmin):
+    list_display = ["batch", "row", "identifier", "action", "upload", "ingest", "message", "tries"]
+    list_display_links = ["row"]
+    list_filter = ["upload_outcome", "ingest_outcome"]
+    list_select_related = ["batch"]
+    # Each has an index: a search by a part of a text would read the whole table.
+    search_fields = ["batch__bid__exact", "identifier__exact", "key_digest__exact"]
+    search_help_text = "A batch id, or a whole identifier."
+    ordering = ["-batch_id", "row"]
+
+    @admin.display(description="upload", ordering="upload_outcome")
+    def upload(self, record: BatchRecord) -> SafeString | str:
+        return coloured(record.upload_outcome, record.get_upload_outcome_display())
+
+    @admin.display(description="ingest", ordering="ingest_outcome")
+    def ingest(self, record: BatchRecord) -> SafeString | str:
+        return coloured(record.ingest_outcome, record.get_ingest_outcome_display() or "")
+
+    @admin.display(description="why")
+    def message(self, record: BatchRecord) -> str:
+        return record.ingest_message or record.upload_message or ""
+
+
+class IngestCountInline(Counts):
+    model = IngestCount
+    extra = 0
+    can_delete = False
+    ordering = ["number"]
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(IngestCheck)
+class IngestCheckAdmin(ReadOnlyAdmin):
+    list_display = ["batch", "finished_at", "found", "remaining", "ingest_oks", "took", "asked_by", "host"]
+    list_display_links = ["finished_at"]
+    list_filter = ["verdict", "finished_at"]
+    list_select_related = ["batch"]
+    search_fields = ["batch__bid__exact"]
+    ordering = ["-finished_at"]
+    inlines = [IngestCountInline]
+
+    @admin.display(description="verdict", ordering="verdict")
+    def found(self, check: IngestCheck) -> SafeString | str:
+        return coloured(check.verdict, check.get_verdict_display())
+
+    @admin.display(description="took", ordering="ingest_duration")
+    def took(self, check: IngestCheck) -> str:
+        return lasting(check.ingest_duration)

@@ -1,0 +1,73 @@
+"""The admin shows what machines wrote, and lets nobody change it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from django.urls import reverse
+
+from batches.keys import digest
+from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from pytest_django import DjangoAssertNumQueries
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def batch(db: None) -> Batch:
+    batch = Batch.objects.create(bid="plc", rectype="collectionobject", action="CREATE", record_count=3)
+    for row in range(1, 4):
+        BatchRecord.objects.create(
+            batch=batch, row=row, key=f"k{row}", key_digest=digest(f"k{row}"), identifier=f"A{row}"
+        )
+    check = IngestCheck.objects.create(
+        batch=batch,
+        started_at=NOW,
+        finished_at=NOW,
+        store="s3://b",
+        sleep_seconds=1.5,
+        checks=1,
+        rechecks=1,
+        verdict="in_progress",
+        remaining=3,
+        asked_by="me",
+        host="here",
+    )
+    IngestCount.objects.create(
+        check_run=check, number=1, counted_at=NOW, remaining=3, digest="0" * 32, foreign=0, invalid=0
+    )
+    return batch
+
+
+@pytest.mark.parametrize("model", ["batch", "batchrecord", "ingestcheck"])
+def test_lists_and_rows_are_shown_and_nothing_can_be_added_or_deleted(
+    admin_client: Client, batch: Batch, model: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_max_num_queries(9):
+        assert "3" in admin_client.get(reverse(f"admin:batches_{model}_changelist")).content.decode()
+    pk = {"batch": batch.pk, "batchrecord": batch.records.get(row=2).pk, "ingestcheck": batch.checks.get().pk}[model]
+    assert admin_client.get(reverse(f"admin:batches_{model}_change", args=[pk])).status_code == 200
+    assert admin_client.get(reverse(f"admin:batches_{model}_add")).status_code == 403
+    assert admin_client.post(reverse(f"admin:batches_{model}_delete", args=[pk]), {"post": "yes"}).status_code == 403
+
+
+def test_only_the_notes_of_a_batch_can_be_written(admin_client: Client, batch: Batch) -> None:
+    change = reverse("admin:batches_batch_change", args=[batch.pk])
+    assert admin_client.post(change, {"notes": "ask the museum", "status": "ingested"}).status_code == 302
+    batch.refresh_from_db()
+    assert (batch.notes, batch.status) == ("ask the museum", "added")
+    record = batch.records.get(row=1)
+    row = reverse("admin:batches_batchrecord_change", args=[record.pk])
+    assert admin_client.post(row, {"upload_outcome": "success"}).status_code == 403
+
+
+def test_records_are_found_by_batch_and_by_identifier(admin_client: Client, batch: Batch) -> None:
+    records = reverse("admin:batches_batchrecord_changelist")
+    for words, hits in (("plc", 3), ("A2", 1), ("A", 0)):
+        page = admin_client.get(records, {"q": words}).content.decode()
+        assert page.count('class="field-identifier"') == hits, words
