@@ -50,12 +50,12 @@ class Site:
             if self._answers():
                 return
             time.sleep(0.05)
-        raise AssertionError("the site did not start")
+        raise AssertionError(f"the site did not start: {self.stop()}")
 
     def _answers(self) -> bool:
         try:
             return self.get("/healthz")[0] == 200
-        except urllib.error.URLError:
+        except OSError:
             return False
 
     def get(self, path: str, **headers: str) -> tuple[int, str, str]:
@@ -77,8 +77,10 @@ class Site:
 @pytest.fixture
 def site(manage: Manage) -> Iterator[Site]:
     one = Site(manage)
-    yield one
-    one.stop()
+    try:
+        yield one
+    finally:
+        one.stop()
 
 
 def test_with_debug_off_the_site_serves_its_own_files_and_pages(site: Site) -> None:
@@ -98,6 +100,7 @@ def test_with_debug_off_the_site_serves_its_own_files_and_pages(site: Site) -> N
 def test_an_error_of_ours_is_a_page_without_details_and_a_traceback_in_the_log(manage: Manage) -> None:
     site = Site(manage, DATABASE_URL="sqlite:////nowhere/at/all.sqlite3")
     status, _, text = site.get("/", Cookie="sessionid=" + "a" * 32)
+    log = site.stop()
     assert (status, "Something went wrong here" in text) == (500, True)
     assert "OperationalError" not in text
-    assert "OperationalError" in site.stop()
+    assert "OperationalError" in log

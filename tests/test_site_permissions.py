@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import URLPattern, get_resolver
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from batches.models import Batch
 from loader.models import Feed, LoadAttempt, Server
@@ -58,7 +59,7 @@ def test_nobody_sees_anything_but_the_login_and_the_word_for_monitors() -> None:
         assert (response.status_code, b"sample-1" in response.content) in {(302, False), (404, False)}, path
     assert client.get("/")["location"] == "/login/?next=/"
     for path in ("/admin/", *admin_lists()):
-        assert client.get(path)["location"].startswith("/admin/login/"), path
+        assert re.match(r"/(admin/)?login/\?next=", client.get(path)["location"]), path
     assert client.post("/logout/")["location"] == "/login/"
 
 
@@ -128,7 +129,7 @@ def test_what_machines_write_nobody_adds_changes_or_deletes_by_hand() -> None:
     assert LoadAttempt.objects.get().seqid == "sample-1"
 
 
-def test_a_login_leads_to_the_page_that_was_asked_for_and_never_to_another_site(settings: SettingsWrapper) -> None:
+def test_a_login_leads_to_the_page_that_was_asked_for_and_never_to_another_site(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast, and only here
     User.objects.create_user("new", password="pw")
     login = {"username": "new", "password": "pw"}
