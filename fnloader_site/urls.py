@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.contrib.auth import views as auth
+from django.contrib.auth.decorators import login_not_required
 from django.urls import path
 
 from fnloader_site import views
@@ -13,7 +14,8 @@ admin.site.index_title = "What is in the database"
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("login/", auth.LoginView.as_view(), name="login"),
-    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    # Whose session has ended is logged out, and must not be sent back here after the next login.
+    path("logout/", login_not_required(auth.LogoutView.as_view()), name="logout"),
     path("healthz", views.healthz, name="healthz"),
     path("admin/", admin.site.urls),
 ]
