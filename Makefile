@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+KILLS ?= 1000
+MINUTES ?= 10
 SOURCES := manage.py fnloader_site objectstores batches loader sandbox tests bench
 
-.PHONY: help install demo test test-postgres check format bench audit clean
+.PHONY: help install demo test test-postgres check format bench soak audit clean
 
 help: ## what can be made
 	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -46,6 +48,9 @@ format: .venv/installed ## format the code
 
 bench: .venv/installed ## the measurements (minutes)
 	@$(BIN)/python -m bench.load $(ARGS)
+
+soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10)
+	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py $(ARGS)
 
 audit: .venv/installed ## known weaknesses of what we depend on (asks a service on the internet)
 	@$(BIN)/pip-audit -r requirements.txt

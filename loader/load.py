@@ -25,6 +25,7 @@ from loader.server import FindNeighbour4, ServerAway, ServerMisconfigured
 from loader.settle import Settler, present_result
 from objectstores.base import Store, StoreError, Unavailable
 
+PROBE_WAIT = 3.0
 LEASE_WAIT = 10.0
 LOCK_WAIT = 120.0
 SLICE = 0.2
@@ -90,7 +91,7 @@ class Loader:
         """
         result = PassResult()
         try:
-            self.fn4.probe()
+            self._probe()
             self._close_circuit()
             self._take_lease()
             try:
@@ -120,6 +121,19 @@ class Loader:
         Stretch(self, Journal(self.feed, self.server, self.lease, self.clock, self.db, self.host, batch), result).load()
         if result.inserted:
             Server.objects.using(self.db).filter(pk=self.server.pk).update(counted_at=None)
+
+    def _probe(self) -> None:
+        """Asks whether the server is well, for some seconds before it counts as away."""
+        until = monotonic() + PROBE_WAIT
+        while True:
+            try:
+                self.fn4.probe()
+            except ServerAway:
+                if monotonic() > until:
+                    raise
+                self.pause(0.5, beat=False)
+            else:
+                return
 
     def _take_lease(self) -> None:
         until = monotonic() + LEASE_WAIT

@@ -44,6 +44,13 @@ class Server(models.Model):
     lease_expires = models.DateTimeField(
         null=True, blank=True, help_text="When others may take over (database's clock)."
     )
+    wanted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody else last asked for the lease in vain (database's clock)."
+    )
+    taken_over_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the lease was last taken over from an owner that had not given it back."
+    )
+    taken_over_from = models.CharField(max_length=300, blank=True, null=True, help_text="Who that owner was.")
     circuit_open_since = models.DateTimeField(null=True, blank=True, help_text="Since when the server has been away.")
     circuit_reason = models.CharField(
         max_length=TEXT_LENGTH, blank=True, default="", help_text="How we know that it is away."
@@ -81,6 +88,22 @@ class Feed(models.Model):
         default=100_000_000, validators=[MinValueValidator(1)], help_text="Bytes; a larger file is rejected unread."
     )
     scheduled = models.BooleanField(default=False, help_text="Loaded by the background jobs, too.")
+    refusals_limit = models.PositiveIntegerField(
+        default=10,
+        help_text="After so many refusals of the server in a row, with no success between, the feed pauses; 0: never.",
+    )
+    refusals_in_row = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Refusals of the server since its last success."
+    )
+    oldest_limit = models.PositiveIntegerField(
+        default=3600,
+        validators=[MinValueValidator(1)],
+        help_text="Seconds that a file may wait before fnstatus and the overview say so.",
+    )
+    running_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when an fnload without --once feeds it; empty: it was told to stop."
+    )
+    running_interval = models.FloatField(null=True, blank=True, help_text="Seconds: the --interval of that fnload.")
     paused_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when nothing is loaded; empty: not paused."
     )
@@ -143,6 +166,9 @@ class BucketObject(models.Model):
         max_length=12, choices=Result.choices, blank=True, default="", help_text="How it came in."
     )
     done_at = models.DateTimeField(null=True, blank=True, help_text="When it was loaded, rejected or found gone.")
+    acknowledged_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody took note that it is rejected."
+    )
 
     class Meta:
         constraints = [

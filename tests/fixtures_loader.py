@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,7 +33,8 @@ class Feeding:
         """Puts a good file for each sample, the first one earliest."""
         for number, sample in enumerate(samples, len(self.sent)):
             self.sent[sample] = mutant(REFERENCE, number)
-            self.put(f"{sample}.fasta", fasta(sample, self.sent[sample]), created=f"2026-01-01T00:00:{number:02d}.000Z")
+            created = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+            self.put(f"{sample}.fasta", fasta(sample, self.sent[sample]), created=created.isoformat())
 
     def put(self, name: str, content: bytes, **item: object) -> None:
         """Puts one file."""
