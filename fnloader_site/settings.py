@@ -31,7 +31,9 @@ SITE_URL = env.url("SITE_URL", "https://fnloader.example.org", "http", "https").
 _site = urlsplit(SITE_URL)
 _https = _site.scheme == "https"
 
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [_site.hostname] if _site.hostname else ["localhost", "127.0.0.1", "[::1]"])
+# This machine may always ask, for monitors of /healthz.
+_hosts = [_site.hostname] if _site.hostname else []
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [*_hosts, "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [f"https://{_site.netloc}"] if _https else [])
 
 INSTALLED_APPS = [
@@ -134,6 +136,7 @@ SESSION_COOKIE_HTTPONLY = True
 if _https:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
     SECURE_HSTS_SECONDS = 365 * 24 * 3600

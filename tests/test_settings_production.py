@@ -35,7 +35,7 @@ def test_an_https_site_url_turns_on_what_https_needs(manage: Manage) -> None:
     code = f"import json; from django.conf import settings as s; print(json.dumps([getattr(s, n) for n in {names}]))"
     result = manage("shell", "-v0", "-c", code, **PRODUCTION)
     assert json.loads(result.stdout) == [
-        ["fnloader.example.org"],
+        ["fnloader.example.org", "localhost", "127.0.0.1", "[::1]"],
         ["https://fnloader.example.org"],
         True,
         True,

@@ -104,3 +104,13 @@ def test_an_error_of_ours_is_a_page_without_details_and_a_traceback_in_the_log(m
     assert (status, "Something went wrong here" in text) == (500, True)
     assert "OperationalError" not in text
     assert "OperationalError" in log
+
+
+def test_behind_https_a_monitor_on_the_machine_still_gets_its_word(manage: Manage) -> None:
+    site = Site(manage, SITE_URL="https://fnloader.example.org")
+    try:
+        assert site.get("/healthz") == (200, "text/plain", "ok\n")
+        status, _, text = site.get("/login/", **{"X-Forwarded-Proto": "https", "Host": "fnloader.example.org"})
+        assert (status, "csrfmiddlewaretoken" in text) == (200, True)
+    finally:
+        site.stop()
