@@ -30,10 +30,16 @@ def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
     assert "hidden" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["http://localhost:5025", "http://127.0.0.1:5025", "http://127.1.2.3", "http://[::1]:1"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:5025", "http://127.0.0.1:5025", "http://127.1.2.3", "http://[::1]:1"]
+)
 def test_a_loopback_address_is_another_server_on_another_host(url: str) -> None:
     assert identity(url, "one") != identity(url, "two")
 
 
 def test_any_other_address_is_one_server_for_all_hosts() -> None:
-    assert identity("http://fn4.example.org", "one") == identity("http://fn4.example.org", "two") == "http://fn4.example.org"
+    assert (
+        identity("http://fn4.example.org", "one")
+        == identity("http://fn4.example.org", "two")
+        == "http://fn4.example.org"
+    )
