@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
+from loader import feeds, rejections
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
 
 
@@ -23,7 +23,16 @@ class FeedAdmin(AnyAdmin):
     list_select_related = ("server",)
     list_filter = (("paused_at", admin.EmptyFieldListFilter), "scheduled")
     search_fields = ("name", "store_url")
-    readonly_fields = ("server", "store_url", "created_at", "checked_at", "paused_at", "pause_reason")
+    readonly_fields = (
+        "server",
+        "store_url",
+        "created_at",
+        "checked_at",
+        "paused_at",
+        "pause_reason",
+        "running_since",
+        "running_interval",
+    )
     actions = ("pause", "resume")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -34,15 +43,12 @@ class FeedAdmin(AnyAdmin):
 
     @admin.action(description="Pause selected feeds", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
-        changed = queryset.filter(paused_at=None).update(
-            paused_at=timezone.now(), pause_reason=f"paused by {request.user.get_username()}"
-        )
+        changed = feeds.pause(queryset, f"paused by {request.user.get_username()}")
         messages.success(request, f"{changed} feeds paused; an insert in flight is finished.")
 
     @admin.action(description="Resume selected feeds", permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
-        changed = queryset.exclude(paused_at=None).update(paused_at=None, pause_reason="")
-        messages.success(request, f"{changed} feeds resumed.")
+        messages.success(request, f"{feeds.resume(queryset)} feeds resumed.")
 
 
 @admin.register(BucketObject)
@@ -52,6 +58,15 @@ class BucketObjectAdmin(ReadOnlyAdmin):
     list_filter = ("state", "result", "feed")
     search_fields = ("=seqid", "=guid")
     search_help_text = "A whole sample id."
+    actions = ("try_again",)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("loader.change_bucketobject")
+
+    @admin.action(description="Try selected files again", permissions=["retry"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
+        changed = rejections.try_again(queryset)
+        messages.success(request, f"{changed} files are tried again with the next look at their bucket.")
 
 
 @admin.register(BatchLoad)

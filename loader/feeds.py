@@ -1,21 +1,29 @@
-"""Finds or makes the feed that a command names: a server, a store, and where they are written down."""
+"""Feeds by their names, and by what they join: found, made, paused, resumed; and which server a URL means."""
 
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils.text import slugify
 
 from loader.ledger import digest
-from loader.models import URL_LENGTH, Feed, Server
+from loader.models import TEXT_LENGTH, URL_LENGTH, Feed, Server
 from loader.server import FindNeighbour4
 
 
 class WrongUrl(ValueError):
     """A server's URL that can't be one; the text names it and the way out."""
+
+
+class Refused(ValueError):
+    """What can't be done with a feed; the text says why, and the way out."""
 
 
 def normalise(url: str) -> str:
@@ -58,6 +66,51 @@ def feed_for(server_url: str, store_url: str, db: str) -> Feed:
         return found or Feed.objects.using(db).create(
             name=_free_name(store_url, db), server=server, store_url=store_url, store_digest=digest(store_url)
         )
+
+
+def named(name: str, db: str) -> Feed:
+    """The feed of that name, with its server. Raises Refused."""
+    try:
+        return Feed.objects.using(db).select_related("server").get(name=name)
+    except Feed.DoesNotExist:
+        known = list(Feed.objects.using(db).order_by("name").values_list("name", flat=True)[:20])
+        raise Refused(f"There is no feed '{name}'. Known: {', '.join(known) or 'none yet'}.") from None
+
+
+def add(name: str, server_url: str, store_url: str, db: str, *, dry_run: bool = False, **columns: Any) -> Feed:  # noqa: ANN401
+    """A new feed; `columns` are its settings. Raises WrongUrl, Refused, and StoreError for a store that can't be."""
+    from objectstores import open_store
+
+    url = normalise(server_url)
+    open_store(store_url).close()
+    feed = Feed(name=name, store_url=store_url, store_digest=digest(store_url), **columns)
+    try:
+        feed.clean_fields(exclude=["server"])
+    except ValidationError as error:
+        raise Refused(" ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())) from None
+    who = identity(url, settings.HOST_NAME)
+    with transaction.atomic(using=db):
+        if Feed.objects.using(db).filter(name=name).exists():
+            raise Refused(f"There is a feed '{name}' already: choose another name, or remove it first.")
+        same = Feed.objects.using(db).filter(server__identity=who, store_digest=feed.store_digest).first()
+        if same:
+            raise Refused(f"The feed '{same.name}' loads this store into this server already.")
+        if dry_run:
+            feed.server = Server(identity=who, url=url)
+        else:
+            feed.server, _ = Server.objects.using(db).get_or_create(identity=who, defaults={"url": url})
+            feed.save(using=db)
+    return feed
+
+
+def pause(feeds: QuerySet[Feed], reason: str) -> int:
+    """Pauses those that are not paused; an insert in flight is finished. Returns how many."""
+    return feeds.filter(paused_at=None).update(paused_at=Now(), pause_reason=reason[: TEXT_LENGTH - 100])
+
+
+def resume(feeds: QuerySet[Feed]) -> int:
+    """Lets paused feeds load again, and counts refusals of their servers anew. Returns how many."""
+    return feeds.exclude(paused_at=None).update(paused_at=None, pause_reason="", refusals_in_row=0)
 
 
 def client_for(feed: Feed) -> FindNeighbour4:

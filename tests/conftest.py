@@ -6,7 +6,13 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.fixtures_stores", "tests.fixtures_site", "tests.fixtures_loader", "tests.fixtures_batches"]
+pytest_plugins = [
+    "tests.fixtures_stores",
+    "tests.fixtures_site",
+    "tests.fixtures_loader",
+    "tests.fixtures_feeds",
+    "tests.fixtures_batches",
+]
 
 _skipped: list[str] = []
 

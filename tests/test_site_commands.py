@@ -19,6 +19,7 @@ CALLS = {
     "ingstat": ("plc",),
     "batch": ("list",),
     "fnload": ("http://127.0.0.1:1", "file:///tmp", "--once"),
+    "feed": ("list",),
 }
 SDKS = ("boto3", "botocore", "oci", "requests", "needletail", "rich", "ijson", "sentry_sdk", "whitenoise", "tenacity")
 
