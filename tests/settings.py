@@ -6,4 +6,4 @@ os.environ["FNLOADER_ENV_FILE"] = os.devnull
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 os.environ.setdefault("HOST_NAME", "test-host")
 
-from fnloader_site.settings import *  # noqa: E402, F403 - after the environment is set
+from fnloader_site.settings import *  # noqa: F403 - after the environment is set
