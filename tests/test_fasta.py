@@ -104,6 +104,7 @@ def test_a_gzipped_file_is_unpacked_also_when_it_was_packed_in_parts() -> None:
         (b">s1\nACGT", "no whole gzip"),
         (gzip.compress(b"A" * 9) + b"rubbish", "no whole gzip"),
     ],
+    ids=["bomb", "broken off", "no gzip", "rubbish behind it"],
 )
 def test_a_gzip_bomb_or_a_broken_one_is_refused(content: bytes, words: str) -> None:
     with pytest.raises(NotLoadable, match=words):
