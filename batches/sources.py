@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,14 +180,15 @@ def _found(folder: Path, file: str) -> tuple[str | None, int | None]:
     if not file:
         return None, None
     # The folder may have been moved since it was mapped, and then the report still names the old place.
-    for candidate in (folder / file, folder / Path(file).name):
+    for name in (file, file.rpartition("/")[2]):
+        candidate = folder / name
         try:
-            size = candidate.stat().st_size if candidate.is_file() else None
+            status = candidate.stat()
         except OSError:
-            size = None
-        if size is not None:
-            inside = candidate.is_relative_to(folder)
-            return str(candidate.relative_to(folder) if inside else candidate), size
+            continue
+        if stat.S_ISREG(status.st_mode):
+            inside = name.startswith("/") and candidate.is_relative_to(folder)
+            return str(candidate.relative_to(folder)) if inside else name, status.st_size
     return file, None
 
 
