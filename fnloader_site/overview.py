@@ -1,19 +1,14 @@
-"""The overview: is anything wrong, what runs now, since when. Each half is built by its own module, for who may see it.
+"""What the overview, its two halves and the monitors share: concerns, what runs, and how they are said.
 
-Everything here reads; nothing is changed by looking. Lists are short, and no table that grows is counted but by index.
+Imports neither app, so that each may say its concerns with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from fnloader_site.overview_batches import BatchesHalf
-    from fnloader_site.overview_loader import LoaderHalf
 
 SHOWN = 10
 """Rows of each list of what happened last."""
@@ -41,6 +36,10 @@ class Concern:
     query: str = ""
     permission: str = ""
     """Who may follow the link, besides being staff."""
+    kind: str = ""
+    """One word for monitors, the same for the same matter (docs/loader.md, fnstatus)."""
+    about: str = ""
+    """The feed or server it is about, by its name."""
 
     @property
     def word(self) -> str:
@@ -59,44 +58,6 @@ class Running:
     """What `since` is."""
     done: int | None = None
     of: int | None = None
-
-
-@dataclass(frozen=True)
-class Overview:
-    """What one user may see; a half that is None is not for them."""
-
-    asked_at: datetime
-    loader: LoaderHalf | None
-    batches: BatchesHalf | None
-    concerns: list[Concern] = field(default_factory=list)
-    running: list[Running] = field(default_factory=list)
-
-    @property
-    def verdict(self) -> str:
-        """All concerns in one line."""
-        wrong = sum(concern.level is Level.BAD for concern in self.concerns)
-        parts = (
-            (f"{many(wrong, 'thing')} wrong", wrong),
-            (f"{len(self.concerns) - wrong} to look at", len(self.concerns) - wrong),
-        )
-        return ", ".join(text for text, number in parts if number) or "Nothing needs a person"
-
-
-def overview(asked_at: datetime, *, loader: bool, batches: bool) -> Overview:
-    """Reads the halves that are asked for, worst concerns first."""
-    from fnloader_site.overview_batches import batches_half
-    from fnloader_site.overview_loader import loader_half
-
-    first = loader_half() if loader else None
-    second = batches_half() if batches else None
-    halves = [half for half in (first, second) if half]
-    return Overview(
-        asked_at,
-        first,
-        second,
-        worst_first(concern for half in halves for concern in half.concerns),
-        [running for half in halves for running in half.running],
-    )
 
 
 def worst_first(concerns: Iterable[Concern]) -> list[Concern]:

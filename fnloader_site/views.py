@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from fnloader_site.overview import overview as read
+from fnloader_site.overview_page import overview as read
 
 SEES_LOADER = "loader.view_loadattempt"
 SEES_BATCHES = "batches.view_batch"

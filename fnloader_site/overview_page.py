@@ -1,0 +1,48 @@
+"""The overview: is anything wrong, what runs now, since when. Each half is built by its own module, for who may see it.
+
+Everything here reads; nothing is changed by looking. Lists are short, and no table that grows is counted but by index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fnloader_site.overview import Concern, Level, Running, many, worst_first
+from fnloader_site.overview_batches import BatchesHalf, batches_half
+from fnloader_site.overview_loader import LoaderHalf, loader_half
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What one user may see; a half that is None is not for them."""
+
+    asked_at: datetime
+    loader: LoaderHalf | None
+    batches: BatchesHalf | None
+    concerns: list[Concern] = field(default_factory=list)
+    running: list[Running] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """All concerns in one line."""
+        wrong = sum(concern.level is Level.BAD for concern in self.concerns)
+        parts = (
+            (f"{many(wrong, 'thing')} wrong", wrong),
+            (f"{len(self.concerns) - wrong} to look at", len(self.concerns) - wrong),
+        )
+        return ", ".join(text for text, number in parts if number) or "Nothing needs a person"
+
+
+def overview(asked_at: datetime, *, loader: bool, batches: bool) -> Overview:
+    """Reads the halves that are asked for, worst concerns first."""
+    first = loader_half() if loader else None
+    second = batches_half() if batches else None
+    halves = [half for half in (first, second) if half]
+    return Overview(
+        asked_at,
+        first,
+        second,
+        worst_first(concern for half in halves for concern in half.concerns),
+        [running for half in halves for running in half.running],
+    )
