@@ -115,7 +115,7 @@ def test_files_that_can_not_be_loaded_are_counted_and_lead_to_their_reasons(page
     link = re.search(r'href="(/admin/loader/bucketobject/[^"]+)"', page.html())
     assert link
     listed = page.client.get(link[1].replace("&amp;", "&")).content.decode()
-    assert listed.count("rejected0.fasta") == 1
+    assert "rejected0.fasta" in listed
     assert "loaded0.fasta" not in listed
     assert re.search(r"tb in order .* 2 for 3 hours 1,234 3 ", page.words())
 
@@ -123,6 +123,7 @@ def test_files_that_can_not_be_loaded_are_counted_and_lead_to_their_reasons(page
 def test_an_open_attempt_is_only_wrong_when_nobody_loads(page: Page) -> None:
     now = timezone.now()
     alive = server("http://alive", lease_token="t", lease_host="h", lease_pid=1, lease_heartbeat=now)
+    feed(alive)
     Server.objects.update(lease_expires=now + timedelta(minutes=5))
     LoadAttempt.objects.create(server=alive, outcome=Outcome.OPEN, seqid="s1")
     assert "Nothing needs a person" in page.words()
