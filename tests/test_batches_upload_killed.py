@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from batches.sending import LARGEST_GROUP
 from sandbox.ingest import Ingest, ingested
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ def test_no_object_is_put_again_after_it_was_ingested_however_often_the_upload_d
     assert site("batch", "add", "plc", str(site.files("plc", RECORDS))).returncode == 0
     site.between.before_put = lambda _key: time.sleep(0.004)  # as far away as a bucket on the same continent
     with Ingest(site.s3.environ(), site.bucket, rate=400, log=log):
-        killed = sum(
-            kill_after(site, chance.randrange(0, RECORDS // KILLS), chance.random() * 0.02) for _ in range(KILLS)
-        )
+        killed = 0
+        for _ in range(KILLS):
+            killed += kill_after(site, chance.randrange(0, RECORDS // KILLS), chance.random() * 0.02)
+            assert site.batch("plc")["outcomes"]["upload"].get("sending", 0) <= 2 * LARGEST_GROUP
         last = site("batch", "upload", "plc")
-        assert last.returncode == 10, last.stderr
         deadline = time.monotonic() + 30
         while site.s3.objects(site.bucket) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -50,15 +51,15 @@ def test_no_object_is_put_again_after_it_was_ingested_however_often_the_upload_d
     assert len(site.between.puts) == len(set(site.between.puts)), "an object was put twice"
     batch = site.batch("plc")
     found = batch["outcomes"]["upload"]
-    assert set(found) == {"success", "uncertain"}
-    assert found["uncertain"] < KILLS * 25, "groups are small while the store is slow"
+    assert set(found) <= {"success", "uncertain"}
+    assert last.returncode == (10 if "uncertain" in found else 0), last.stderr
     assert sum(found.values()) == RECORDS
     named = set(batch["uncertain"])
     assert len(named) == found.get("uncertain", 0)
     everything = {site.key("plc", f"A.{n:05}") for n in range(1, RECORDS + 1)}
     lost = everything - set(keys)
     assert lost <= {site.key("plc", one) for one in named}, "a record that never arrived is not named as uncertain"
-    assert len(keys) >= found["success"]
+    assert len(keys) >= found.get("success", 0)
 
 
 def test_without_an_ingest_an_upload_that_died_is_completed(site: BatchSite) -> None:
