@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
-from django.db.models import Count, Min, Q, QuerySet
-from django.db.models.functions import Now
-
-from fnloader_site.overview import SHOWN, Concern, Level, Running, many
-from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Server, State
+from fnloader_site.overview import SHOWN, Concern, Running
+from loader.concerns import look
+from loader.figures import Counted, objects_by_state
+from loader.models import BatchLoad, Feed, LoadAttempt, Outcome, Server, State
+from loader.showing import status
 
 MOST = 100
-"""Feeds and servers shown; more than that is a matter of their own pages."""
+"""Feeds shown; more than that is a matter of their own pages."""
 
+STANDS = {"paused": "red", "server away": "red", "never checked": "grey", "in order": "green"}
 COLOURS = {
     Outcome.OPEN: "blue",
     Outcome.INSERTED: "green",
@@ -26,13 +24,6 @@ COLOURS = {
     Outcome.FAILED: "orange",
     Outcome.NOT_SENT: "grey",
 }
-
-
-class Counted(NamedTuple):
-    """Objects of a feed in one state, and when the earliest of them was created."""
-
-    number: int = 0
-    earliest: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -98,16 +89,13 @@ class LoaderHalf:
 
 
 def loader_half() -> LoaderHalf:
-    """Six queries, whatever the tables hold; the numbers of objects come from the index on feed and state."""
-    counted = _objects_by_state()
-    feeds = list(Feed.objects.select_related("server").order_by("name")[:MOST])
-    rows = [_feed_row(feed, counted[feed.pk]) for feed in feeds]
-    servers = list(_servers())
-    unclosed = _open_attempts(servers)
+    """Eight queries, whatever the tables hold, and one for each feed that seems silent."""
+    seen, counted = look(), objects_by_state()
+    rows = [_feed_row(feed, counted[feed.pk]) for feed in seen.feeds]
     return LoaderHalf(
-        concerns=[*_server_concerns(servers, unclosed), *_feed_concerns(rows)],
-        running=[_running(server) for server in servers if server.held],  # type: ignore[attr-defined]
-        feeds=rows,
+        concerns=seen.concerns,
+        running=[_running(server) for server in seen.servers if server.held],  # type: ignore[attr-defined]
+        feeds=rows[:MOST],
         loads=list(BatchLoad.objects.select_related("feed").order_by("-bl_int_id")[:SHOWN]),
         attempts=[
             _attempt_row(one) for one in LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")[:SHOWN]
@@ -118,96 +106,14 @@ def loader_half() -> LoaderHalf:
     )
 
 
-def _objects_by_state() -> dict[int, dict[str, Counted]]:
-    found: dict[int, dict[str, Counted]] = defaultdict(dict)
-    groups = BucketObject.objects.order_by().values_list("feed", "state").annotate(n=Count("pk"), first=Min("created"))
-    for feed, state, number, earliest in groups:
-        found[feed][state] = Counted(number, earliest)
-    return found
-
-
-def _servers() -> QuerySet[Server]:
-    # Whether a lease is alive is the database's clock to say (design.md, promise 6).
-    alive = ~Q(lease_token="") & Q(lease_expires__gt=Now())
-    return Server.objects.annotate(held=alive).order_by("identity")[:MOST]
-
-
-def _open_attempts(servers: list[Server]) -> dict[int, Counted]:
-    still = LoadAttempt.objects.filter(server__in=[server.pk for server in servers], outcome=Outcome.OPEN)
-    groups = still.order_by().values_list("server").annotate(n=Count("pk"), first=Min("insert_start_time"))
-    return {server: Counted(number, earliest) for server, number, earliest in groups}
-
-
-def _server_concerns(servers: list[Server], unclosed: dict[int, Counted]) -> Iterator[Concern]:
-    for server in servers:
-        if server.circuit_open_since:
-            yield Concern(
-                Level.BAD,
-                f"Server {server} is away",
-                server.circuit_reason,
-                "Nothing is lost and no try is spent: fnload goes on by itself once the server answers again.",
-                since=server.circuit_open_since,
-            )
-        if server.held:  # type: ignore[attr-defined]
-            continue
-        if server.lease_token:
-            yield Concern(
-                Level.BAD,
-                f"The loader of {server} stopped without a word",
-                f"It was process {server.lease_pid} on {server.lease_host}.",
-                "Start fnload for this server again: it first settles what the other one left.",
-                since=server.lease_heartbeat,
-            )
-        if found := unclosed.get(server.pk):
-            yield Concern(
-                Level.WARN,
-                f"{many(found.number, 'load attempt')} on {server} left open",
-                "Nobody loads this server now, so nobody knows yet how they ended.",
-                "Start fnload for this server again: it asks the server before it sends anything.",
-                since=found.earliest,
-                link="admin:loader_loadattempt_changelist",
-                query="outcome__exact=open",
-                permission="loader.view_loadattempt",
-            )
-
-
-def _feed_concerns(rows: list[FeedRow]) -> Iterator[Concern]:
-    for row in rows:
-        if row.feed.paused_at:
-            yield Concern(
-                Level.BAD,
-                f"Feed {row.feed} is paused",
-                row.feed.pause_reason,
-                "Nothing is loaded from it until somebody resumes it in the admin.",
-                since=row.feed.paused_at,
-                link="admin:loader_feed_changelist",
-                query="paused_at__isempty=0",
-                permission="loader.view_feed",
-            )
-        if row.rejected:
-            yield Concern(
-                Level.WARN,
-                f"{many(row.rejected, 'file')} of feed {row.feed} can't be loaded",
-                "Each has its reason. A corrected file under the same name is loaded by itself.",
-                link="admin:loader_bucketobject_changelist",
-                query=f"feed__id__exact={row.feed.pk}&state__exact={State.REJECTED}",
-                permission="loader.view_bucketobject",
-            )
-
-
 def _running(server: Server) -> Running:
     who = f"process {server.lease_pid} on {server.lease_host}"
     return Running(f"Loading into {server}", who, server.lease_heartbeat, "last sign of life")
 
 
 def _feed_row(feed: Feed, counted: dict[str, Counted]) -> FeedRow:
-    if feed.paused_at:
-        return FeedRow(feed, counted, "paused", "red")
-    if feed.server.circuit_open_since:
-        return FeedRow(feed, counted, "server away", "red")
-    if feed.checked_at is None:
-        return FeedRow(feed, counted, "never checked", "grey")
-    return FeedRow(feed, counted, "in order", "green")
+    stands = status(feed)
+    return FeedRow(feed, counted, stands, STANDS[stands])
 
 
 def _attempt_row(attempt: LoadAttempt) -> AttemptRow:

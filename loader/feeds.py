@@ -113,6 +113,17 @@ def resume(feeds: QuerySet[Feed]) -> int:
     return feeds.exclude(paused_at=None).update(paused_at=None, pause_reason="", refusals_in_row=0)
 
 
+def mark_running(feed: Feed, interval: float, db: str) -> None:
+    """A program that is meant to feed it until told to stop has begun, or goes on: from now on silence is a concern."""
+    row = Feed.objects.using(db).filter(pk=feed.pk).exclude(running_since__isnull=False, running_interval=interval)
+    row.update(running_since=Now(), running_interval=interval)
+
+
+def mark_stopped(feed: Feed, db: str) -> None:
+    """It was told to stop, so silence is in order."""
+    Feed.objects.using(db).filter(pk=feed.pk).update(running_since=None, running_interval=None)
+
+
 def client_for(feed: Feed) -> FindNeighbour4:
     """A client of the feed's server, with the password that the environment holds for it."""
     passwords: dict[str, str] = settings.FN4_AUTH

@@ -76,9 +76,9 @@ class Lease:
     def acquire(self) -> bool:
         """Takes the lease if it is free, expired, or its owner is dead. One conditional UPDATE: the count says who won."""
         free = Q(lease_token="") | Q(lease_token=self.token) | Q(lease_expires__lt=Now())
-        owner = Server.objects.using(self.db).values_list("lease_token", "lease_process").get(pk=self.server.pk)
-        if owner[0] and is_dead(owner[1]):
-            free |= Q(lease_token=owner[0])
+        owner = self._rows().get()
+        if owner.lease_token and is_dead(owner.lease_process):
+            free |= Q(lease_token=owner.lease_token)
         before = monotonic()
         won = (
             self._rows()
@@ -90,6 +90,7 @@ class Lease:
                 lease_pid=os.getpid(),
                 lease_process=this_process(),
                 **self._expiry(),
+                **self._takeover(owner),
             )
         )
         if won:
@@ -128,6 +129,12 @@ class Lease:
 
     def _held_since(self, before: float) -> None:
         self._renewed, self._until = before, before + LEASE_SECONDS
+
+    def _takeover(self, owner: Server) -> dict[str, Any]:
+        """Who had it and did not give it back: that should not happen, and is told (loader.concerns)."""
+        if owner.lease_token in ("", self.token):
+            return {}
+        return {"taken_over_at": Now(), "taken_over_from": f"process {owner.lease_pid} on {owner.lease_host}"}
 
     def _expiry(self) -> dict[str, Any]:
         return {"lease_heartbeat": Now(), "lease_expires": Now() + timedelta(seconds=LEASE_SECONDS)}

@@ -20,6 +20,7 @@ CALLS = {
     "batch": ("list",),
     "fnload": ("http://127.0.0.1:1", "file:///tmp", "--once"),
     "feed": ("list",),
+    "fnstatus": (),
 }
 SDKS = ("boto3", "botocore", "oci", "requests", "needletail", "rich", "ijson", "sentry_sdk", "whitenoise", "tenacity")
 

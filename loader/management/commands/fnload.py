@@ -74,7 +74,7 @@ class Command(FnloaderCommand):
             if feed.paused_at and not self.even_if_paused:
                 raise CommandError(
                     f"The feed '{feed.name}' is paused ({feed.pause_reason or 'no reason given'}). "
-                    "Resume it in the admin, or add --even-if-paused."
+                    f"Resume it (manage.py feed resume {feed.name}), or add --even-if-paused."
                 )
             interval = feed.interval if options["interval"] is None else options["interval"]
             with Progress(self.stderr, f"loading {feed.name}") as self.progress:
@@ -111,42 +111,50 @@ class Command(FnloaderCommand):
         return 0 if result.clean else 10
 
     def _for_ever(self, loader: Loader, interval: float) -> int:
-        first, trouble = True, ""
+        from loader.feeds import mark_running, mark_stopped
+
+        trouble = ""
         while not loader.stop():
             try:
+                mark_running(loader.feed, interval, loader.db)
                 result = self._pass(loader)
             except (DatabaseError, InterfaceError) as error:
-                if first:
+                if not loader.begun:
                     raise
                 self._line(f"The database failed ({str(error).strip().splitlines()[0]}); trying again.")
                 close_old_connections()
                 self._wait(loader, min(interval, 10.0))
                 continue
-            if result and first and result.trouble and not result.begun:
+            if result and result.trouble and not loader.begun:
                 raise CommandError(result.trouble)
             if result and result.trouble != trouble and result.trouble:
                 self._line(result.trouble)
-            trouble, first = result.trouble if result else trouble, False
+            trouble = result.trouble if result else trouble
             if not result or result.trouble or not result.due:
                 self._wait(loader, min(interval, 15.0) if trouble else interval)
+        mark_stopped(loader.feed, loader.db)
         return 0
 
     def _pass(self, loader: Loader) -> PassResult | None:
         """One pass of a daemon; None while the feed is paused."""
-        from django.utils import timezone
+        from loader.feeds import pause
+        from loader.models import Feed
 
         feed = loader.feed
-        feed.refresh_from_db(fields=["paused_at", "pause_reason", "header_prefix", "strict_ids", "largest"])
+        try:
+            feed.refresh_from_db(fields=["paused_at", "pause_reason", "header_prefix", "strict_ids", "largest"])
+        except Feed.DoesNotExist:
+            raise CommandError(f"The feed '{feed.name}' was removed.") from None
         if feed.paused_at and not self.even_if_paused:
             return None
         result = loader.run()
         if not result.stopped or result.inserted:
             self._report(feed, result)
         if result.misconfigured:
-            feed.paused_at, feed.pause_reason = timezone.now(), result.trouble[:900]
-            feed.save(update_fields=["paused_at", "pause_reason"])
+            pause(Feed.objects.using(loader.db).filter(pk=feed.pk), result.trouble)
             self._line(
-                f"The feed '{feed.name}' is paused: {result.trouble} Resume it in the admin when that is mended."
+                f"The feed '{feed.name}' is paused: {result.trouble} "
+                f"When that is mended: manage.py feed resume {feed.name}"
             )
         return result
 

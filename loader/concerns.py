@@ -1,0 +1,288 @@
+"""What should not be, of servers and feeds: one core for the overview and for `fnstatus` (docs/loader.md lists the kinds).
+
+Everything here reads. Times are compared by the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from fnloader_site.overview import Concern, Level, many
+from loader.figures import Counted
+from loader.lease import is_dead
+from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
+
+DAY = timedelta(days=1)
+GRACE = timedelta(seconds=60)
+"""Beyond a feed's interval (domain.md 4); and for each other feed of its server, whose turn it may be."""
+CLOCKS_APART = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at the tables showed."""
+
+    servers: list[Server]
+    """Annotated with `held` (somebody holds a lease that has not expired) and `now` (the database's time)."""
+    feeds: list[Feed]
+    concerns: list[Concern]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Files of a feed in one state that somebody should know of."""
+
+    number: int
+    since: datetime
+    """When the first of them was first seen."""
+
+
+def look(db: str = "default") -> Look:
+    """Five queries, and one more for each feed that seems silent."""
+    servers = list(_servers(db))
+    feeds = list(Feed.objects.using(db).select_related("server").order_by("name"))
+    pending = _pending(db)
+    now = servers[0].now if servers else timezone.now()  # type: ignore[attr-defined]
+    concerns = [
+        *_clocks(servers, feeds, now),
+        *_server_concerns(servers, {feed.server_id for feed in feeds}, _open_attempts(db), now),
+        *_feed_concerns(feeds, pending, now, db),
+        *_wrong_statuses(db, now),
+    ]
+    return Look(servers, feeds, concerns)
+
+
+def _servers(db: str) -> Iterator[Server]:
+    # Whether a lease is alive is the database's clock to say (design.md, promise 6).
+    alive = ~Q(lease_token="") & Q(lease_expires__gt=Now())
+    yield from Server.objects.using(db).annotate(held=alive, now=Now()).order_by("identity")
+
+
+def _open_attempts(db: str) -> dict[int | None, Counted]:
+    still = LoadAttempt.objects.using(db).filter(server__isnull=False, outcome=Outcome.OPEN).order_by()
+    groups = still.values_list("server").annotate(n=Count("pk"), first=Min("insert_start_time"))
+    return {server: Counted(number, earliest) for server, number, earliest in groups}
+
+
+def _pending(db: str) -> dict[tuple[int, str], Pending]:
+    """What waits, and what is rejected and not acknowledged, by feed and state."""
+    rows = BucketObject.objects.using(db).filter(
+        Q(state=State.WAITING) | Q(state=State.REJECTED, acknowledged_at__isnull=True)
+    )
+    groups = rows.order_by().values_list("feed", "state").annotate(n=Count("pk"), first=Min("first_seen"))
+    return {(feed, state): Pending(number, first) for feed, state, number, first in groups}
+
+
+def _clocks(servers: list[Server], feeds: list[Feed], now: datetime) -> Iterator[Concern]:
+    apart = timezone.now() - now
+    if abs(apart) > CLOCKS_APART:
+        ahead = "ahead of" if apart > timedelta(0) else "behind"
+        yield Concern(
+            Level.BAD,
+            f"This host's clock is {_span(apart)} {ahead} the database's",
+            "Stores refuse signatures of a wrong time, and times on pages and in rows do not agree.",
+            "Let both hosts set their clocks (NTP). Leases and waits go by the database's clock.",
+            kind="clocks_apart",
+        )
+    known = [feed.checked_at for feed in feeds] + [server.lease_heartbeat for server in servers]
+    latest = max((at for at in known if at), default=now)
+    if latest - now > CLOCKS_APART:
+        yield Concern(
+            Level.BAD,
+            f"The database's clock jumped back by {_span(latest - now)}",
+            f"There is a row of {latest:%Y-%m-%d %H:%M:%S} UTC, which is still to come.",
+            "Set its host's clock (NTP). Until then leases last longer, and files are tried again later.",
+            kind="clock_jumped",
+        )
+
+
+def _server_concerns(
+    servers: list[Server], fed: set[int], unclosed: dict[int | None, Counted], now: datetime
+) -> Iterator[Concern]:
+    for server in servers:
+        if server.circuit_open_since and server.pk in fed:
+            yield Concern(
+                Level.BAD,
+                f"Server {server} is away",
+                server.circuit_reason,
+                "Nothing is lost and no try is spent: fnload goes on by itself once the server answers again.",
+                since=server.circuit_open_since,
+                kind="server_away",
+                about=server.identity,
+            )
+        if server.taken_over_at and now - server.taken_over_at < DAY:
+            yield _taken_over(server)
+        if server.held and not is_dead(server.lease_process):  # type: ignore[attr-defined]
+            continue
+        if server.lease_token:
+            yield Concern(
+                Level.BAD,
+                f"The loader of {server} stopped without a word",
+                f"It was process {server.lease_pid} on {server.lease_host}.",
+                "Start fnload for this server again: it first settles what the other one left.",
+                since=server.lease_heartbeat,
+                kind="loader_vanished",
+                about=server.identity,
+            )
+        if found := unclosed.get(server.pk):
+            yield _left_open(server, found)
+
+
+def _taken_over(server: Server) -> Concern:
+    return Concern(
+        Level.WARN,
+        f"Another loader took over {server}",
+        f"The one before, {server.taken_over_from}, had not given it back: killed, stopped, or cut off from the database.",
+        "What it left open was settled. Find out why it ended; this is forgotten after a day.",
+        since=server.taken_over_at,
+        kind="lease_taken_over",
+        about=server.identity,
+    )
+
+
+def _left_open(server: Server, found: Counted) -> Concern:
+    return Concern(
+        Level.WARN,
+        f"{many(found.number, 'load attempt')} on {server} left open",
+        "Nobody loads this server now, so nobody knows yet how they ended.",
+        "Start fnload for this server again: it asks the server before it sends anything.",
+        since=found.earliest,
+        link="admin:loader_loadattempt_changelist",
+        query="outcome__exact=open",
+        permission="loader.view_loadattempt",
+        kind="attempts_open",
+        about=server.identity,
+    )
+
+
+def _feed_concerns(
+    feeds: list[Feed], pending: dict[tuple[int, str], Pending], now: datetime, db: str
+) -> Iterator[Concern]:
+    on_server = Counter(feed.server_id for feed in feeds)
+    for feed in feeds:
+        if feed.paused_at:
+            yield _paused(feed)
+        elif concern := _silent(feed, on_server[feed.server_id] - 1, now, db):
+            yield concern
+        waiting = pending.get((feed.pk, State.WAITING))
+        if waiting and now - waiting.since > timedelta(seconds=feed.oldest_limit):
+            yield _too_old(feed, waiting)
+        if rejected := pending.get((feed.pk, State.REJECTED)):
+            yield _rejected(feed, rejected)
+
+
+def _paused(feed: Feed) -> Concern:
+    return Concern(
+        Level.BAD,
+        f"Feed {feed} is paused",
+        feed.pause_reason,
+        "Nothing is loaded from it until somebody resumes it, in the admin or with",
+        command=f"python manage.py feed resume {feed}",
+        since=feed.paused_at,
+        link="admin:loader_feed_changelist",
+        query="paused_at__isempty=0",
+        permission="loader.view_feed",
+        kind="feed_paused",
+        about=feed.name,
+    )
+
+
+def _silent(feed: Feed, others: int, now: datetime, db: str) -> Concern | None:
+    """A feed that is meant to run, whose bucket nobody lists and from which nothing is sent.
+
+    Meant to run are scheduled feeds, and those whose fnload (without --once) was not told to stop.
+    """
+    if not (feed.scheduled or feed.running_since) or feed.server.circuit_open_since:
+        return None
+    interval = feed.running_interval if feed.running_since and feed.running_interval else feed.interval
+    limit = timedelta(seconds=interval) + GRACE * (1 + others)
+    last = max(at for at in (feed.checked_at, feed.running_since, feed.created_at) if at)
+    if now - last <= limit:
+        return None
+    last = max(last, _last_sent(feed, db) or last)
+    if now - last <= limit:
+        return None
+    return Concern(
+        Level.BAD,
+        f"Nothing is checked or inserted for feed {feed}",
+        f"It should be every {interval:g} s. Its loader ended, hangs, or can't list the bucket or get the lease.",
+        "Look at what fnload says (journal, log), start it again if it is gone, and try the links of the feed with",
+        command=f"python manage.py feed test {feed}",
+        since=last,
+        kind="feed_silent",
+        about=feed.name,
+    )
+
+
+def _last_sent(feed: Feed, db: str) -> datetime | None:
+    sent = LoadAttempt.objects.using(db).filter(feed=feed, insert_start_time__isnull=False)
+    return sent.order_by("-gp_int_id").values_list("insert_start_time", flat=True).first()
+
+
+def _too_old(feed: Feed, waiting: Pending) -> Concern:
+    return Concern(
+        Level.WARN,
+        f"Files of feed {feed} wait for more than {_span(timedelta(seconds=feed.oldest_limit))}",
+        f"{many(waiting.number, 'file')} not loaded yet; the server is slow, or they fail again and again.",
+        "Their reasons say which. The limit is a setting of the feed.",
+        since=waiting.since,
+        link="admin:loader_bucketobject_changelist",
+        query=f"feed__id__exact={feed.pk}&state__exact={State.WAITING}",
+        permission="loader.view_bucketobject",
+        kind="waiting_too_long",
+        about=feed.name,
+    )
+
+
+def _rejected(feed: Feed, rejected: Pending) -> Concern:
+    return Concern(
+        Level.WARN,
+        f"{many(rejected.number, 'file')} of feed {feed} can't be loaded",
+        "Each has its reason. A corrected file under the same name is loaded by itself.",
+        "When somebody has taken note:",
+        command=f"python manage.py feed acknowledge {feed}",
+        since=rejected.since,
+        link="admin:loader_bucketobject_changelist",
+        query=f"feed__id__exact={feed.pk}&state__exact={State.REJECTED}",
+        permission="loader.view_bucketobject",
+        kind="files_rejected",
+        about=feed.name,
+    )
+
+
+def _wrong_statuses(db: str, now: datetime) -> Iterator[Concern]:
+    """Answers other than 200 and 201 in the last day: what the reference text asks first."""
+    # Two ranges of the index on status and time: successes are not read.
+    wrong = LoadAttempt.objects.using(db).filter(
+        Q(insert_status_code__lt=200) | Q(insert_status_code__gt=201), insert_start_time__gte=now - DAY
+    )
+    groups = wrong.order_by("insert_status_code").values_list("findneighbour_server_url", "insert_status_code")
+    servers: dict[str, list[tuple[int | None, int, datetime]]] = defaultdict(list)
+    for url, status, number, first in groups.annotate(n=Count("pk"), first=Min("insert_start_time")):
+        servers[url or ""].append((status, number, first))
+    for url, found in sorted(servers.items()):
+        yield Concern(
+            Level.WARN,
+            f"{url} answered inserts with " + ", ".join(f"{status} ({number:,} times)" for status, number, _ in found),
+            "In the last day; 200 and 201 are right.",
+            "The messages of those load attempts say what became of the samples.",
+            since=min(first for _, _, first in found),
+            link="admin:loader_loadattempt_changelist",
+            permission="loader.view_loadattempt",
+            kind="wrong_statuses",
+            about=url,
+        )
+
+
+def _span(span: timedelta) -> str:
+    seconds = abs(round(span.total_seconds()))
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
