@@ -2,8 +2,15 @@
 
 import os
 
+import environ
+
 os.environ["FNLOADER_ENV_FILE"] = os.devnull
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 os.environ.setdefault("HOST_NAME", "test-host")
 
 from fnloader_site.settings import *  # noqa: F403 - after the environment is set
+
+if os.environ.get("FNLOADER_TEST_POSTGRES"):
+    # Tests in this process run where those that start processes do (tests/fixtures_site.py).
+    DATABASES = {"default": environ.Env.db_url_config(os.environ["FNLOADER_TEST_POSTGRES"])}
+    DATABASES["default"]["TEST"] = {"NAME": "fnloader_in_process"}
