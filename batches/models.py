@@ -200,6 +200,18 @@ class Batch(models.Model):
             ingest_duration=complete - self.ingest_start_time if self.ingest_start_time else None,
         )
 
+    def rollback_ingest(self) -> bool:
+        """Clears the result columns: it is uploaded again, and can be checked. False if it has no result, or is archived."""
+        return self._change(
+            Q(status=BatchStatus.INGESTED, archived_at=None),
+            status=BatchStatus.UPLOADED,
+            ingest_done_at=None,
+            ingest_complete_time=None,
+            ingest_duration=None,
+            ingest_errs=None,
+            ingest_oks=None,
+        )
+
     def count_ingested(self, *, found: int) -> None:
         """Adds `ingest_oks`. `found`: records whose upload ended unclearly, and whose object is left: it was put, after all."""
         oks = (self.upload_oks or 0) + found

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from ssl import SSLCertVerificationError
 from threading import Thread
 from typing import NamedTuple
 
@@ -218,23 +219,21 @@ class Sender:
             return Sent(parcel, UploadOutcome.PENDING)
         try:
             self.store.write(name, content)
-        except Unavailable as error:
-            return self._after_unclear_end(parcel, name, error)
         except StoreError as error:
-            hopeless = isinstance(error, Misconfigured | NotFound)
-            return Sent(parcel, UploadOutcome.FAILURE, str(error), hopeless=hopeless)
+            return self._after_error(parcel, name, error)
         return Sent(parcel, UploadOutcome.SUCCESS)
 
-    def _after_unclear_end(self, parcel: Parcel, name: str, error: Unavailable) -> Sent:
-        if never_sent(error):
-            return Sent(parcel, UploadOutcome.FAILURE, str(error))
+    def _after_error(self, parcel: Parcel, name: str, error: StoreError) -> Sent:
+        hopeless = isinstance(error, Misconfigured | NotFound)
+        if not may_have_arrived(error):
+            return Sent(parcel, UploadOutcome.FAILURE, str(error), hopeless=hopeless)
         try:
             there = is_there(self.store, name)
         except StoreError:
             there = False
         if there:
             return Sent(parcel, UploadOutcome.SUCCESS)
-        return Sent(parcel, UploadOutcome.UNCERTAIN, str(error))
+        return Sent(parcel, UploadOutcome.UNCERTAIN, str(error), hopeless=hopeless)
 
 
 def is_there(store: Store, name: str) -> bool:
@@ -243,9 +242,18 @@ def is_there(store: Store, name: str) -> bool:
     return next((one.name for one in listed), None) == name
 
 
-def never_sent(error: Unavailable) -> bool:
-    """Whether the object certainly is not in the bucket: no connection came about, or the store said that it refuses."""
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+def may_have_arrived(error: StoreError) -> bool:
+    """Whether the object may be in the bucket although writing it failed: not when no connection came about, nor when the
+    store answered that it refuses."""
+    from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
-    refused = error.__cause__ is None and (" 503 SlowDown" in str(error) or " 429 " in str(error))
-    return refused or isinstance(error.__cause__, NewConnectionError | ConnectTimeoutError)
+    cause = error.__cause__
+    if isinstance(cause, NewConnectionError | ConnectTimeoutError):
+        return False
+    if isinstance(cause, SSLError) and any(isinstance(one, SSLCertVerificationError) for one in cause.args):
+        return False
+    if isinstance(cause, HTTPError):
+        # It broke on the way, whatever the store makes of it: TLS, too, can fail after all was sent.
+        return True
+    throttled = " 503 SlowDown" in str(error) or " 429 " in str(error)
+    return isinstance(error, Unavailable) and not throttled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -52,7 +52,6 @@ class Plan:
     store: str
     to_send: int
     unclear: int
-    outcomes: dict[str, int] = field(default_factory=dict)
 
     @property
     def has_work(self) -> bool:
@@ -67,7 +66,7 @@ def plan(batch: Batch, *, resend_uncertain: bool = False) -> Plan:
     outcomes = by_outcome(batch)
     unclear = sum(outcomes.get(outcome, 0) for outcome in UNCLEAR)
     to_send = waiting(batch) + (unclear if resend_uncertain else 0)
-    return Plan(_target(batch), to_send, unclear, outcomes)
+    return Plan(_target(batch), to_send, unclear)
 
 
 def upload(

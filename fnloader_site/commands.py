@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import signal
+import sys
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -65,6 +66,20 @@ class FnloaderCommand(BaseCommand):
     def usage(self, message: str) -> NoReturn:
         """Ends with status 2."""
         raise CommandError(message, returncode=USAGE)
+
+    def confirmed(self, question: str, *, yes: bool) -> bool:
+        """Whether to go on with what deletes or takes back: told so (`--yes`), or answered so at a terminal.
+
+        With no terminal and no `--yes` nothing is done.
+        """
+        if yes:
+            return True
+        if sys.stdin is None or not sys.stdin.isatty():
+            self.stderr.write(f"{question} Nothing was done: there is no terminal to ask at. Add --yes.")
+            return False
+        self.stdout.write(f"{question} [y/N] ", ending="")
+        self.stdout.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def _status(self, options: dict[str, Any]) -> int:
         previous = signal.signal(signal.SIGTERM, _terminate)

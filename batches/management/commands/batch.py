@@ -20,9 +20,10 @@ from batches.lines import at, lasting, many, table
 from batches.models import Batch
 from batches.owners import user_name
 from batches.places import moved
+from batches.rollback import rollback_ingest
 from batches.sending import Sent
 from batches.uploading import Uploaded, plan, upload
-from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand
+from fnloader_site.commands import FAILED, CommandError, CommandParser, FnloaderCommand
 from fnloader_site.progress import Progress
 
 SOME_FAILED = 10
@@ -32,6 +33,7 @@ STATUSES = {
         "exit status: 0 all are uploaded; 10 some failed or are uncertain; 1 refused, or it could not go on; 2 wrong"
         " usage. A run that was cut off is taken up where it ended: run it again."
     ),
+    "rollback": "exit status: 0 taken back; 1 refused, nothing was changed; 2 wrong usage",
     "list": "exit status: 0; 2 wrong usage",
     "show": "exit status: 0; 1 unknown batch; 2 wrong usage",
 }
@@ -73,6 +75,11 @@ class Command(FnloaderCommand):
             help="also send records again that may have been ingested already: look them up in CollectionSpace first",
         )
         one.add_argument("--dry-run", action="store_true", help="say what would be sent, send nothing")
+        one = self._step(steps, "rollback", "take a result back, so that the step can be done again; its history stays")
+        one.add_argument("bid", metavar="BID", help="id of the batch")
+        one.add_argument("what", choices=["ingest"], help="the step whose result is taken back")
+        one.add_argument("--yes", action="store_true", help="do not ask")
+        one.add_argument("--dry-run", action="store_true", help="say what would be taken back, change nothing")
         one = self._step(steps, "list", "all batches that are not archived")
         one.add_argument("--status", choices=BatchStatus.values, help="only those of this status")
         one.add_argument("--archived", action="store_true", help="archived ones, too")
@@ -83,7 +90,13 @@ class Command(FnloaderCommand):
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
         """Runs the step that is named."""
-        steps = {"add": self._add, "upload": self._upload, "list": self._list, "show": self._show}
+        steps = {
+            "add": self._add,
+            "upload": self._upload,
+            "rollback": self._rollback,
+            "list": self._list,
+            "show": self._show,
+        }
         try:
             return steps[options["step"]](options)
         except (Refused, ClaimLost) as error:
@@ -166,6 +179,19 @@ class Command(FnloaderCommand):
         if number > showing.NAMED:
             self.stdout.write(f"    … and {number - showing.NAMED} more: manage.py batch show {batch} --json")
         self.stdout.write("  Look them up in CollectionSpace. To send them again all the same: --resend-uncertain")
+
+    def _rollback(self, options: dict[str, Any]) -> int:
+        batch = find(options["bid"])
+        number = rollback_ingest(batch, dry_run=True)
+        would = f"the result of {batch} and the ingest outcome of {many(number, 'record')}"
+        if options["dry_run"]:
+            self.stdout.write(f"Would take back {would}.")
+            return 0
+        if not self.confirmed(f"Take back {would}?", yes=options["yes"]):
+            return FAILED
+        rollback_ingest(find(options["bid"]))
+        self.stdout.write(f"{batch}: taken back. Its checks stay in its history. Next: manage.py ingstat {batch}")
+        return 0
 
     def _list(self, options: dict[str, Any]) -> int:
         batches = Batch.objects.all() if options["archived"] else Batch.objects.filter(archived_at=None)
