@@ -53,8 +53,6 @@ class PassResult:
     rejected: int = 0
     postponed: int = 0
     gone: int = 0
-    begun: bool = False
-    """The server answered, the lease was ours and the bucket was listed: what comes after is no mistake of the call."""
     trouble: str = ""
     misconfigured: bool = False
     stopped: bool = False
@@ -78,6 +76,8 @@ class Loader:
     tick: Callable[[int, int], None] = lambda _done, _due: None
     """Called with how many of how many samples of this pass are done."""
     host: str = field(default_factory=lambda: str(settings.HOST_NAME))
+    begun: bool = False
+    """The server answered, the lease was ours and the bucket was listed, once: what comes after is no mistake of the call."""
 
     def __post_init__(self) -> None:
         self.server: Server = self.feed.server
@@ -117,7 +117,7 @@ class Loader:
         batch = ledger.new_batch(self.feed, analysis, self.db, self.host, self.clock.now(), in_server)
         result.listed, result.ignored, result.new = analysis.listed, analysis.ignored, analysis.found
         result.due, result.gone = batch.batch_size or 0, analysis.gone
-        result.begun = True
+        self.begun = True
         Stretch(self, Journal(self.feed, self.server, self.lease, self.clock, self.db, self.host, batch), result).load()
         if result.inserted:
             Server.objects.using(self.db).filter(pk=self.server.pk).update(counted_at=None)
