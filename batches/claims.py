@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -12,7 +11,7 @@ from django.conf import settings
 from batches.choices import BatchStatus
 from batches.errors import ClaimLost, Refused
 from batches.models import CLAIM_SECONDS, Batch
-from batches.owners import is_dead, this_process
+from fnloader_site.processes import is_dead, monotonic, this_process
 
 BEAT_SECONDS = 10
 SAFE_SECONDS = CLAIM_SECONDS - 15
@@ -29,7 +28,7 @@ class Claim:
 
     def take(self) -> None:
         """Takes the batch, also over from an owner who is dead. Raises Refused, saying who has it or what is in the way."""
-        before = clock()
+        before = monotonic()
         owner, process = Batch.objects.values_list("upload_owner", "upload_process").get(pk=self.batch.pk)
         dead = owner if owner and is_dead(process or "") else None
         if not self.batch.claim_upload(
@@ -43,26 +42,19 @@ class Claim:
 
     def beat(self) -> None:
         """A sign of life, if it is time for one. Cheap to call often. Raises ClaimLost."""
-        if clock() - self._beaten > BEAT_SECONDS:
+        if monotonic() - self._beaten > BEAT_SECONDS:
             self.confirm()
 
     def confirm(self) -> None:
         """A sign of life now. Raises ClaimLost."""
-        before = clock()
+        before = monotonic()
         if not self.batch.keep_claim(self.token):
             raise ClaimLost(f"The upload of {self.batch} was taken over by another process, so this one stopped.")
         self._beaten = before
 
     def is_fresh(self) -> bool:
         """Whether nobody can have taken over: asked just before each object is put."""
-        return clock() - self._beaten < SAFE_SECONDS
-
-
-def clock() -> float:
-    """Seconds that never jump; on Linux they also run while the machine sleeps."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+        return monotonic() - self._beaten < SAFE_SECONDS
 
 
 def out_of_order(batch: Batch) -> str:

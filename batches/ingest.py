@@ -17,9 +17,9 @@ from batches.counting import Count, Remaining, count
 from batches.errors import Refused
 from batches.models import Batch, IngestCheck, IngestCount
 from batches.outcomes import settle
-from batches.owners import is_dead
 from batches.places import store_url
 from batches.verdict import Change, IngestRule
+from fnloader_site.processes import is_dead
 from objectstores import Store, open_store
 
 

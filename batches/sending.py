@@ -20,9 +20,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from batches.choices import TO_SEND, UploadOutcome
-from batches.claims import BEAT_SECONDS, Claim, clock
+from batches.claims import BEAT_SECONDS, Claim
 from batches.counting import base_of
 from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
+from fnloader_site.processes import monotonic
 from objectstores.base import Misconfigured, NotFound, Store, StoreError, Unavailable
 
 THREADS = 8
@@ -173,14 +174,14 @@ class Sender:
 
     def _collect(self) -> None:
         """Takes results: waits for one, then for as many as make a group, while there is something in flight."""
-        began = clock()
+        began = monotonic()
         try:
             while len(self._done) < self._group and self._under_way > 0:
                 self._take(self._results.get(timeout=BEAT_SECONDS / 2))
         except Empty:
             return
         # The next group is larger after a quick one, smaller after a slow one.
-        took = clock() - began
+        took = monotonic() - began
         if took < GROUP_SECONDS:
             self._group = min(self._group * 2, LARGEST_GROUP)
         elif took > 4 * GROUP_SECONDS:

@@ -5,19 +5,12 @@ A wall clock may jump, and two hosts' clocks differ; leases and the wait after a
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
+from fnloader_site.processes import monotonic
 from loader.models import Server
-
-
-def monotonic() -> float:
-    """Seconds that never jump; on Linux they also run while the machine sleeps."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
 
 
 class Clock:

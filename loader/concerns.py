@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from fnloader_site.overview import Concern, Level, many
+from fnloader_site.processes import is_dead
 from loader.figures import Counted
-from loader.lease import is_dead
 from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
 
 DAY = timedelta(days=1)

@@ -10,14 +10,12 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from loader.clock import monotonic
+from fnloader_site.processes import is_dead, monotonic, this_process
 from loader.models import Server
 
 LEASE_SECONDS = 60.0
@@ -28,37 +26,6 @@ SAFETY = 10.0
 
 class LeaseLost(Exception):
     """Somebody else may insert now: whatever was under way is theirs to find out about."""
-
-
-@cache
-def this_process() -> str:
-    """This process, so that another one on the same machine can tell whether it still lives."""
-    return f"{_machine()} {os.getpid()} {_started(os.getpid())}"
-
-
-def is_dead(process: str) -> bool:
-    """True if the process certainly ended: it ran on this very boot and process namespace, and is there no more."""
-    machine, _, rest = process.partition(" ")
-    pid, _, started = rest.partition(" ")
-    return bool(machine) and machine == _machine() and pid.isdigit() and _started(int(pid)) != started
-
-
-@cache
-def _machine() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return boot + "/" + Path("/proc/self/ns/pid").readlink().name
-    except OSError:
-        return ""  # not Linux: an owner is known to be dead only by the expiry of its lease
-
-
-def _started(pid: int) -> str:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    # A zombie has ended, though its parent has not yet noticed. Field 3 is the state, field 22 the start (proc(5)).
-    return "" if fields[0] in "ZX" else fields[19]
 
 
 @dataclass

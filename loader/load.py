@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from fnloader_site.processes import monotonic
 from loader import ledger
 from loader.answers import Meaning
-from loader.clock import Clock, monotonic
+from loader.clock import Clock
 from loader.journal import Journal, Opened, failed, loaded, not_sent
 from loader.lease import Lease, LeaseLost
 from loader.models import Feed, LoadAttempt, Outcome, Result, Server

@@ -11,7 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from loader.clock import Clock, monotonic
+from fnloader_site.processes import monotonic
+from loader.clock import Clock
 from loader.feeds import Refused
 from loader.lease import Lease
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome
