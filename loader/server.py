@@ -6,7 +6,7 @@ import http.client
 import select
 import ssl
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
 from urllib.parse import quote, urlsplit
@@ -65,11 +65,15 @@ class FindNeighbour4:
         return found
 
     def count(self) -> int:
-        """How many samples it holds. The list of their ids has no end and no pages: it is streamed, never held."""
+        """How many samples it holds."""
+        return sum(1 for _ in self.guids())
+
+    def guids(self) -> Iterator[str]:
+        """The ids of all samples, in no order. The list has no end and no pages: it is streamed, never held."""
         with self._get("/api/v2/guids", stream=True) as response:
             response.raw.decode_content = True
             try:
-                return sum(1 for _ in ijson.items(response.raw, "item"))
+                yield from ijson.items(response.raw, "item")
             except (ijson.JSONError, requests.RequestException, OSError, http.client.HTTPException) as error:
                 raise ServerAway(f"{self.url} broke off its list of samples ({type(error).__name__}).") from error
 

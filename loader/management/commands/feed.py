@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loader.models import Feed
+    from loader.reconcile import Comparison
 
 SOME = 10
-EPILOG = "exit status: 0 done; 1 refused, not confirmed, or a link of `test` failed; 2 wrong usage"
+EPILOG = (
+    "exit status: 0 done; 10 reconcile found differences; 1 refused, not confirmed, or a link failed; 2 wrong usage"
+)
 STEPS = {
     "add": "a new feed: from a store into a server",
     "list": "all feeds, and where they stand",
@@ -25,9 +30,10 @@ STEPS = {
     "resume": "load a paused feed again",
     "remove": "remove a feed with its ledger of files; attempts and batch loads stay",
     "retry": "undo rejections in bulk, and try at once what waits for a later try",
+    "reconcile": "compare bucket, ledger and server, sample by sample",
     "acknowledge": "take note of a feed's rejected files: fnstatus is silent about them from then on",
 }
-CHANGING = ("add", "pause", "resume", "remove", "retry", "acknowledge")
+CHANGING = ("add", "pause", "resume", "remove", "retry", "reconcile", "acknowledge")
 
 
 class Command(FnloaderCommand):
@@ -43,6 +49,11 @@ class Command(FnloaderCommand):
         _add_options(parsers["add"])
         for name in ("list", "show"):
             parsers[name].add_argument("--json", action="store_true", help="print one JSON document")
+        parsers["reconcile"].add_argument(
+            "--json", action="store_true", help="print one JSON object a line, counts last"
+        )
+        parsers["reconcile"].add_argument("--repair", action="store_true", help="queue again what the server lost")
+        parsers["reconcile"].add_argument("--yes", action="store_true", help="do not ask")
         parsers["pause"].add_argument("--reason", required=True, help="why; everybody who looks is told")
         parsers["remove"].add_argument("--yes", action="store_true", help="do not ask")
         parsers["retry"].add_argument("--reason", default="", help="only those whose reason holds this text")
@@ -53,6 +64,7 @@ class Command(FnloaderCommand):
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
         """Runs the step that is named."""
         from loader.feeds import Refused, WrongUrl, named
+        from loader.server import ServerAway, ServerMisconfigured
 
         self.db, self.dry_run = options["database"], options.get("dry_run", False)
         step = options["step"]
@@ -65,7 +77,7 @@ class Command(FnloaderCommand):
             return work(named(options["name"], self.db), options)
         except WrongUrl as error:
             self.usage(str(error))
-        except Refused as error:
+        except (Refused, ServerAway, ServerMisconfigured) as error:
             raise CommandError(str(error)) from error
 
     def _parser(self, steps: Any, name: str) -> CommandParser:  # noqa: ANN401 - argparse keeps the type private
@@ -168,7 +180,7 @@ class Command(FnloaderCommand):
         )
         if self.dry_run:
             return 0
-        if not (options["yes"] or self._confirmed()):
+        if not (options["yes"] or self._confirmed("Remove it?")):
             raise CommandError("Nothing was removed: confirm, or add --yes.")
         with Progress(self.stderr, f"removing {feed.name}") as progress:
             remove(feed, self.db, progress.show)
@@ -192,10 +204,49 @@ class Command(FnloaderCommand):
         self._say(f"{count:,} rejected files of '{feed.name}' {self._are('acknowledged')}.")
         return 0
 
-    def _confirmed(self) -> bool:
+    def _reconcile(self, feed: Feed, options: dict[str, Any]) -> int:
+        from loader.feeds import client_for
+        from loader.reconcile import Kind, comparison
+        from objectstores import open_store
+
+        with (
+            closing(open_store(feed.store_url)) as store,
+            closing(client_for(feed)) as fn4,
+            comparison(feed, store, fn4, self.db) as compared,
+        ):
+            for found in compared.differences():
+                told = asdict(found)
+                self._say(json.dumps(told) if options["json"] else "  ".join(text for text in told.values() if text))
+            counts: dict[str, int] = {
+                "held": compared.held,
+                "listed": compared.listed,
+                **{kind.value: compared.counts[kind] for kind in Kind},
+            }
+            queued = self._repair(compared, options) if options["repair"] else 0
+        if options["json"]:
+            self._say(json.dumps({"counts": counts, "queued": queued}))
+        else:
+            self._say(
+                f"{feed.name}: " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in counts.items())
+            )
+        return SOME if compared.counts else 0
+
+    def _repair(self, compared: Comparison, options: dict[str, Any]) -> int:
+        from loader.reconcile import Kind
+
+        lost = compared.counts[Kind.LOST]
+        if not lost or self.dry_run:
+            return 0
+        if not (options["yes"] or self._confirmed(f"Queue {lost:,} files again?")):
+            raise CommandError(f"{lost:,} files that the server lost were not queued: confirm, or add --yes.")
+        queued = compared.repair()
+        self.stderr.write(f"{queued:,} files are queued again.")
+        return queued
+
+    def _confirmed(self, question: str) -> bool:
         import sys
 
-        return sys.stdin.isatty() and input("Remove it? [y/N] ").strip().lower() in {"y", "yes"}
+        return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 
     def _is(self, done: str) -> str:
         return f"would be {done}" if self.dry_run else f"is {done}"
