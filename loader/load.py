@@ -22,6 +22,7 @@ from loader.journal import Journal, Opened, failed, loaded, not_sent
 from loader.lease import Lease, LeaseLost
 from loader.models import Feed, LoadAttempt, Outcome, Result, Server
 from loader.prefetch import AHEAD, Fetch, Fetched, Prefetch
+from loader.rejections import Refusals
 from loader.server import FindNeighbour4, ServerAway, ServerMisconfigured
 from loader.settle import Settler, present_result
 from objectstores.base import Store, StoreError, Unavailable
@@ -194,6 +195,7 @@ class Stretch:
         self.loader, self.journal, self.result = loader, journal, result
         self.fn4, self.lease, self.clock = loader.fn4, loader.lease, loader.clock
         self.settler = loader._settler()  # noqa: SLF001 - two halves of one thing
+        self.refusals = Refusals(loader.feed, loader.db)
         self.opened: deque[Opened] = deque()
         self._trouble: StoreError | None = None
         self._server_is_slow = True
@@ -291,6 +293,7 @@ class Stretch:
         self._tick()
 
     def _in(self, attempt: LoadAttempt, status: int) -> None:
+        self.refusals.success()
         if status == 200:
             self.result.inserted += 1
             self.journal.inserted(attempt)
@@ -312,10 +315,19 @@ class Stretch:
     def _judge(self, opened: Opened, meaning: Meaning, text: str) -> None:
         if meaning is Meaning.DONE:
             self.result.inserted += 1
+            self.refusals.success()
         elif meaning is Meaning.NEVER:
-            self._rejected(opened.fetched, text)
+            self._refused(opened.fetched, text)
         else:
             self._postponed(opened.fetched, text)
+
+    def _refused(self, one: Fetched, text: str) -> None:
+        self._rejected(one, text)
+        in_row = self.refusals.in_row + 1
+        if why := self.refusals.refused(text):
+            # None of them stays rejected; some may have been counted by a run before this one.
+            self.result.rejected = max(0, self.result.rejected - in_row)
+            raise ServerMisconfigured(why)
 
     def _still_locked(self, opened: Opened, text: str) -> None:
         closing = failed(text, self.clock.now(), tries=0, spend=False)

@@ -55,6 +55,9 @@ class Command(FnloaderCommand):
         parsers["reconcile"].add_argument("--repair", action="store_true", help="queue again what the server lost")
         parsers["reconcile"].add_argument("--yes", action="store_true", help="do not ask")
         parsers["pause"].add_argument("--reason", required=True, help="why; everybody who looks is told")
+        parsers["resume"].add_argument(
+            "--refusals-limit", type=int, metavar="N", help="from now on pause after N refusals in a row; 0: never"
+        )
         parsers["remove"].add_argument("--yes", action="store_true", help="do not ask")
         parsers["retry"].add_argument("--reason", default="", help="only those whose reason holds this text")
         parsers["retry"].add_argument(
@@ -152,9 +155,15 @@ class Command(FnloaderCommand):
 
         return self._switch(feed, "paused", already=bool(feed.paused_at), do=partial(pause, reason=options["reason"]))
 
-    def _resume(self, feed: Feed, _options: dict[str, Any]) -> int:
+    def _resume(self, feed: Feed, options: dict[str, Any]) -> int:
         from loader.feeds import resume
 
+        limit = options["refusals_limit"]
+        if limit is not None and limit < 0:
+            self.usage("--refusals-limit must be 0 (never) or more.")
+        if limit is not None and not self.dry_run:
+            feed.refusals_limit = limit
+            feed.save(update_fields=["refusals_limit"])
         return self._switch(feed, "resumed", already=not feed.paused_at, do=resume)
 
     def _switch(self, feed: Feed, word: str, *, already: bool, do: Callable[[Any], int]) -> int:
