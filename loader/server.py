@@ -7,6 +7,7 @@ import select
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from urllib.parse import quote, urlsplit
@@ -19,6 +20,8 @@ from loader.answers import Answer
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 180.0
 QUESTION_SECONDS = 10.0
+FRESH_SECONDS = 5.0
+"""A connection that was opened ahead is not used when it is older: proxies and workers hang up on idle ones."""
 PROBE_ID = "fnloader-probe"
 """`exists` of an id that nobody uses tells whether the server and its database are well; `server_time` does not."""
 LARGEST_ANSWER = 64 * 1024
@@ -40,6 +43,7 @@ class FindNeighbour4:
     auth: str = ""
     ca_bundle: str = ""
     _session: requests.Session = field(default_factory=requests.Session, repr=False)
+    _ahead: tuple[http.client.HTTPConnection, float] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # What the environment says of proxies and .netrc would hold for questions, but not for inserts.
@@ -83,6 +87,29 @@ class FindNeighbour4:
         A connection is never used twice: one that was closed while it was idle would make an unclear end of an insert.
         Raises ServerAway or ServerMisconfigured when certainly nothing was sent.
         """
+        connection = self._take_ahead() or self._connect()
+        return Insert(connection, urlsplit(self.url).path + "/api/v2/insert", self._headers(), _form(guid, sequence))
+
+    def connect_ahead(self) -> None:
+        """Opens the connection of the next insert while one is in flight: connecting, and TLS, take longer than sending.
+
+        No error: the next insert will meet it.
+        """
+        if not self._ahead:
+            with suppress(ServerAway, ServerMisconfigured):
+                self._ahead = self._connect(), monotonic()
+
+    def _take_ahead(self) -> http.client.HTTPConnection | None:
+        """The connection that was opened ahead, if it is fresh and the other end has neither spoken nor hung up."""
+        if not self._ahead:
+            return None
+        (connection, opened), self._ahead = self._ahead, None
+        if monotonic() - opened < FRESH_SECONDS and not select.select([connection.sock], [], [], 0)[0]:
+            return connection
+        connection.close()
+        return None
+
+    def _connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
         connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
         try:
@@ -93,11 +120,14 @@ class FindNeighbour4:
             ) from error
         except OSError as error:
             raise ServerAway(f"{self.url} does not accept connections ({error}).") from error
-        return Insert(connection, parts.path + "/api/v2/insert", self._headers(), _form(guid, sequence))
+        return connection
 
     def close(self) -> None:
         """Gives back the connections."""
         self._session.close()
+        if self._ahead:
+            self._ahead[0].close()
+            self._ahead = None
 
     def _get(self, path: str, *, stream: bool = False) -> requests.Response:
         try:
