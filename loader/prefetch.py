@@ -16,7 +16,7 @@ from loader.models import BucketObject, Feed
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
 
 THREADS = 8
-AHEAD = 24
+AHEAD = 48
 BUDGET = 128_000_000
 """Bytes of files that are held at a time, at the most (one file always is)."""
 WRONG_CONTENT_TRIES = 3
