@@ -20,6 +20,7 @@ from loader.models import Server
 
 LEASE_SECONDS = 60.0
 RENEW_AFTER = 15.0
+WANTED_SECONDS = 5.0
 SAFETY = 10.0
 """An owner never begins to send in the last seconds of its lease."""
 
@@ -56,6 +57,7 @@ class Lease:
                 lease_host=self.host,
                 lease_pid=os.getpid(),
                 lease_process=this_process(),
+                wanted_at=None,
                 **self._expiry(),
                 **self._takeover(owner),
             )
@@ -64,6 +66,14 @@ class Lease:
             self.fence = self._rows().values_list("fence", flat=True).get()
             self._held_since(before)
         return bool(won)
+
+    def want(self) -> None:
+        """Tells the owner that somebody waits (loader.turns)."""
+        self._rows().update(wanted_at=Now())
+
+    def is_wanted(self) -> bool:
+        """Whether somebody has asked for it in vain in the last seconds."""
+        return self._rows().filter(wanted_at__gt=Now() - timedelta(seconds=WANTED_SECONDS)).exists()
 
     def beat(self) -> None:
         """Renews the lease if it is time to. Cheap to call often. Raises LeaseLost."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from fnloader_site.processes import monotonic
-from loader import ledger
+from loader import ledger, turns
 from loader.answers import Meaning
 from loader.clock import Clock
 from loader.journal import Journal, Opened, failed, loaded, not_sent
@@ -31,7 +31,7 @@ PROBE_WAIT = 3.0
 LEASE_WAIT = 10.0
 LOCK_WAIT = 120.0
 SLICE = 0.2
-SLOW_INSERT = 0.005
+SLOW_INSERT = 0.01
 """Seconds; a server that takes longer leaves time to commit the last sample's end while the next one is in flight."""
 STORE_FAILURES = 3
 COUNT_EVERY = timedelta(hours=1)
@@ -60,6 +60,11 @@ class PassResult:
     stopped: bool = False
 
     @property
+    def tried(self) -> int:
+        """Samples whose turn has come."""
+        return self.inserted + self.already_there + self.rejected + self.postponed
+
+    @property
     def clean(self) -> bool:
         """Everything that was due is in the server."""
         return not (self.rejected or self.postponed or self.trouble)
@@ -81,24 +86,51 @@ class Loader:
     begun: bool = False
     """The server answered, the lease was ours and the bucket was listed, once: what comes after is no mistake of the call."""
 
+    others: Callable[[], bool] = lambda: False
+    """Whether another feed of the server waits in this process."""
+    _unfinished: tuple[Journal, PassResult] | None = None
+
     def __post_init__(self) -> None:
         self.server: Server = self.feed.server
         self.clock = Clock(self.server, self.db)
         self.lease = Lease(self.server, self.db, self.host)
 
-    def run(self) -> PassResult:
-        """One pass. Trouble with the server, the store or the lease ends it early and is told; it is never raised.
+    @property
+    def unfinished(self) -> bool:
+        """The last turn gave way to another feed of the server: the next one goes on with the same batch."""
+        return self._unfinished is not None
 
+    def run(self) -> PassResult:
+        """One pass, in as many turns as it takes. What can end it early, and how that is told: see `turn`."""
+        result = self.turn()
+        while self.unfinished:
+            try:
+                self.pause(turns.GIVE_WAY, beat=False)
+            except Stopped:
+                self._unfinished, result.stopped = None, True
+            else:
+                result = self.turn()
+        return result
+
+    def turn(self) -> PassResult:
+        """One pass, or a part of it if another feed of the server waits; the result is that of the pass until now.
+
+        Trouble with the server, the store or the lease ends the pass early and is told; it is never raised.
         What the database raises is raised: whatever was under way is then found open by the next pass.
         """
-        result = PassResult()
+        journal, result = self._unfinished or (None, PassResult())
+        self._unfinished = None
         try:
             self._probe()
             self._close_circuit()
             self._take_lease()
             try:
                 self._settler().settle_all()
-                self._look_and_load(result)
+                journal = journal or self._look(result)
+                if not Stretch(self, journal, result).load():
+                    self._unfinished = journal, result
+                elif result.inserted:
+                    Server.objects.using(self.db).filter(pk=self.server.pk).update(counted_at=None)
             finally:
                 self.lease.release()
         except Stopped:
@@ -108,11 +140,11 @@ class Loader:
             result.trouble = str(error)
         except ServerMisconfigured as error:
             result.trouble, result.misconfigured = str(error), True
-        except (StoreError, LeaseLost) as error:
+        except (StoreError, LeaseLost, turns.Paused) as error:
             result.trouble = str(error)
         return result
 
-    def _look_and_load(self, result: PassResult) -> None:
+    def _look(self, result: PassResult) -> Journal:
         self.clock.sync()
         analysis = ledger.analyse(self.feed, self.store, self.db, self.clock, self.beat)
         in_server = self._count_server()
@@ -120,9 +152,7 @@ class Loader:
         result.listed, result.ignored, result.new = analysis.listed, analysis.ignored, analysis.found
         result.due, result.gone = batch.batch_size or 0, analysis.gone
         self.begun = True
-        Stretch(self, Journal(self.feed, self.server, self.lease, self.clock, self.db, self.host, batch), result).load()
-        if result.inserted:
-            Server.objects.using(self.db).filter(pk=self.server.pk).update(counted_at=None)
+        return Journal(self.feed, self.server, self.lease, self.clock, self.db, self.host, batch)
 
     def _probe(self) -> None:
         """Asks whether the server is well, for some seconds before it counts as away."""
@@ -138,10 +168,11 @@ class Loader:
                 return
 
     def _take_lease(self) -> None:
-        until = monotonic() + LEASE_WAIT
+        until = monotonic() + (turns.PATIENCE if self.begun else LEASE_WAIT)
         while not self.lease.acquire():
             if monotonic() > until:
                 raise LeaseLost(f"{self.server} is being fed by {self.lease.owner()}; one loader at a time may insert.")
+            self.lease.want()
             self.pause(0.5, beat=False)
         self.clock.sync()
 
@@ -197,29 +228,35 @@ class Stretch:
         self.settler = loader._settler()  # noqa: SLF001 - two halves of one thing
         self.refusals = Refusals(loader.feed, loader.db)
         self.opened: deque[Opened] = deque()
+        self.turn = turns.Turn(loader.feed, loader.lease, loader.others)
         self._trouble: StoreError | None = None
         self._server_is_slow = True
         self._store_failures = 0
-        self._done = 0
+        self._done = result.tried
 
-    def load(self) -> None:
-        """Loads all that is due. Whatever ends it early, nothing that was not sent stays open."""
+    def load(self) -> bool:
+        """Loads all that is due; False when it gave way to another feed before. Nothing that was not sent stays open."""
         at: datetime = self.journal.batch.check_time  # type: ignore[assignment]
         self.items = ledger.due(self.loader.feed, self.loader.db, at)
         self.prefetch = Prefetch(self.loader.feed, self.loader.store, self.clock)
         try:
-            while self.opened or self._open_more():
+            while self.opened or (not self.turn.over and self._open_more()):
                 self.loader.check_stop()
+                self.turn.next_sample()
                 if self.opened:
                     self._insert(self.opened.popleft())
                 if self._trouble:
                     raise self._trouble
+            if self.turn.over:
+                self.journal.flush()
+                return False
             self.journal.finish()
-        except (Stopped, ServerAway, ServerMisconfigured, StoreError):
+        except (Stopped, ServerAway, ServerMisconfigured, StoreError, turns.Paused):
             self._give_back()
             raise
         finally:
             self.prefetch.close()
+        return True
 
     def _open_more(self) -> bool:
         """Waits for the next samples and opens their attempts; False when there are no more."""
@@ -231,14 +268,17 @@ class Stretch:
 
     def _meanwhile(self) -> None:
         """What is done while an insert is in flight, so that the server never waits for it (domain.md 2)."""
-        self.prefetch.fill(self.items, len(self.opened))
-        if len(self.opened) < AHEAD // 4 and self.prefetch.ready:
+        if not self.turn.over:
+            self.prefetch.fill(self.items, len(self.opened))
+        if len(self.opened) < AHEAD // 4 and self.prefetch.ready and not self.turn.over:
             try:
                 self._open(self.prefetch.take(self.loader.beat))
             except StoreError as error:
                 self._trouble = error
         if self._server_is_slow:
             self.journal.flush()
+            if self.opened:
+                self.fn4.connect_ahead()
 
     def _open(self, taken: list[Fetched]) -> None:
         self.opened.extend(self.journal.open(taken))

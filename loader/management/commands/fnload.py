@@ -39,14 +39,15 @@ class Command(FnloaderCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Both spellings of design.md: NAMESPACE BUCKET [DATABASE], or STORE_URL."""
         parser.epilog = EPILOG
-        parser.add_argument("server_url", metavar="SERVER_URL", help="the server, http://localhost:5025")
+        parser.add_argument("server_url", metavar="SERVER_URL", nargs="?", help="the server, http://localhost:5025")
         parser.add_argument(
             "where",
-            nargs="+",
+            nargs="*",
             metavar="NAMESPACE BUCKET [DATABASE] | STORE_URL [DATABASE]",
             help="where the files are: an Oracle Cloud namespace and bucket, or a URL such as oci://bucket@namespace/prefix, "
             "s3://bucket/prefix or file:///folder; DATABASE is an alias (DATABASE_URL_<ALIAS>)",
         )
+        parser.add_argument("--all", action="store_true", help="all feeds that are not paused, side by side")
         parser.add_argument("--once", action="store_true", help="one pass, then end")
         parser.add_argument(
             "--interval", type=seconds, help="seconds to wait when there is nothing to load (the feed's: 180)"
@@ -63,8 +64,10 @@ class Command(FnloaderCommand):
         from loader.load import Loader
         from objectstores import open_store
 
-        store_url, db = self._where(options)
         self.json, self.once, self.even_if_paused = options["json"], options["once"], options["even_if_paused"]
+        if options["all"]:
+            return self._all(options)
+        store_url, db = self._where(options)
         with _told_to_stop() as told:
             store = open_store(store_url)
             try:
@@ -83,8 +86,20 @@ class Command(FnloaderCommand):
             store.close()
         return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
 
+    def _all(self, options: dict[str, Any]) -> int:
+        from loader.sidebyside import SideBySide
+
+        if options["server_url"] or self.even_if_paused:
+            self.usage("--all feeds all feeds that are not paused: it takes no SERVER_URL and no --even-if-paused.")
+        db = self._known(options["database"] or "default")
+        with _told_to_stop() as told, Progress(self.stderr, "loading") as self.progress:
+            status = SideBySide(db, self.once, options["interval"], told.stop, self._line, self._report).run()
+        return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
+
     def _where(self, options: dict[str, Any]) -> tuple[str, str]:
         where, alias = list(options["where"]), options["database"]
+        if not where:
+            self.usage("Give SERVER_URL NAMESPACE BUCKET, or SERVER_URL STORE_URL, or --all.")
         store_url = where.pop(0)
         if "://" not in store_url:
             if not where:
@@ -97,11 +112,13 @@ class Command(FnloaderCommand):
             self.usage(
                 "Too many arguments: SERVER_URL NAMESPACE BUCKET [DATABASE], or SERVER_URL STORE_URL [DATABASE]."
             )
-        db = alias or (where[0] if where else "default")
+        return store_url, self._known(alias or (where[0] if where else "default"))
+
+    def _known(self, db: str) -> str:
         if db not in settings.DATABASES:
             known = ", ".join(settings.DATABASES)
             self.usage(f"There is no database '{db}' here; known: {known}. Set DATABASE_URL_{db.upper()} to have it.")
-        return store_url, db
+        return db
 
     def _once(self, loader: Loader) -> int:
         result = loader.run()
