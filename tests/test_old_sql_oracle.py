@@ -1,0 +1,65 @@
+"""Oracle, as far as that goes without a server: the SQL of all migrations and of the hot queries can be built.
+
+Nothing here was run on an Oracle database. What the backend would ask its server is told it: version 19, extended strings.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.state import ProjectState
+from django.db.models import QuerySet
+from django.db.utils import ConnectionHandler
+from django.utils import timezone
+
+from loader import ledger
+from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
+
+LONGEST = 30
+"""Characters of a name of ours that every Oracle takes."""
+
+
+@pytest.fixture
+def oracle() -> Any:  # noqa: ANN401 - a backend without stubs
+    """A connection that never connects."""
+    handler = ConnectionHandler(
+        {"default": {"ENGINE": "django.db.backends.sqlite3"}, "oracle": {"ENGINE": "django.db.backends.oracle"}}
+    )
+    connection: Any = handler["oracle"]
+    connection.alias = "default"  # what a migration asks of an alias is the same for both
+    connection.__dict__ |= {"oracle_version": (19, 3), "operators": connection._standard_operators}
+    connection.features.__dict__["supports_collation_on_charfield"] = True
+    return connection
+
+
+def migration_sql(connection: Any, app: str) -> list[str]:  # noqa: ANN401
+    loader, state, statements = MigrationLoader(None), ProjectState(), []
+    for key in loader.graph.forwards_plan(loader.graph.leaf_nodes(app)[0]):
+        with connection.schema_editor(collect_sql=True, atomic=False) as editor:
+            state = loader.get_migration(*key).apply(state, editor, collect_sql=True)
+        statements += [line for line in editor.collected_sql if not line.startswith("--")]
+    return statements
+
+
+@pytest.mark.parametrize(("app", "table"), [("loader", "FN4LOADATTEMPT"), ("batches", "BATCHES_BATCHRECORD")])
+def test_the_sql_of_all_migrations_can_be_built(oracle: Any, app: str, table: str) -> None:  # noqa: ANN401
+    statements = migration_sql(oracle, app)
+    assert any(statement.startswith(f'CREATE TABLE "{table}"') for statement in statements)
+    names = {name for statement in statements for name in re.findall(r'(?:TABLE|INDEX|CONSTRAINT) "(\w+)"', statement)}
+    assert not {name for name in names if len(name) > LONGEST}
+
+
+def test_the_sql_of_the_hot_queries_can_be_built(oracle: Any) -> None:  # noqa: ANN401
+    feed = Feed(pk=1, server=Server(pk=1))
+    queries: list[QuerySet[Any]] = [
+        ledger._due(feed, "default", timezone.now()).order_by("created", "id")[:1000],
+        LoadAttempt.objects.filter(server=feed.server, outcome=Outcome.OPEN).order_by("gp_int_id"),
+        BucketObject.objects.filter(guid="s1", feed__server=feed.server, state=State.LOADED),
+        Server.objects.filter(lease_token="", lease_expires__lt=timezone.now()),
+    ]
+    for query in queries:
+        sql, _ = query.query.get_compiler(connection=oracle).as_sql()
+        assert sql.startswith("SELECT")
