@@ -127,21 +127,26 @@ class Journal:
         """Commits that the insert begins now. Raises LeaseLost, and changes nothing, if somebody else may insert by now."""
         attempt = opened.attempt
         attempt.insert_start_time = self.clock.now()
-        with transaction.atomic(using=self.db):
-            # Normally the end of the last one was written while this one's turn had not come; a server that answers at
-            # once leaves no such time, and then two ends share a transaction with every second start.
-            if len(self._inserted) + len(self._ended) > 1:
+        # Normally the end of the last one was committed while it was in flight, and the start is one statement, committed by
+        # itself. A server that answers at once leaves no time for that: two ends share a transaction with every second start.
+        if len(self._inserted) + len(self._ended) > 1:
+            with transaction.atomic(using=self.db):
                 self._write_ended()
-            if not self._execute(
-                START,
-                self._time(attempt.insert_start_time),
-                attempt.lock_waits,
-                attempt.pk,
-                self.server.pk,
-                self.lease.fence,
-                self.lease.token,
-            ):
-                raise LeaseLost(f"The lease of {self.server} went to {self.lease.owner()}.")
+                self._start(attempt)
+        else:
+            self._start(attempt)
+
+    def _start(self, attempt: LoadAttempt) -> None:
+        if not self._execute(
+            START,
+            self._time(attempt.insert_start_time),
+            attempt.lock_waits,
+            attempt.pk,
+            self.server.pk,
+            self.lease.fence,
+            self.lease.token,
+        ):
+            raise LeaseLost(f"The lease of {self.server} went to {self.lease.owner()}.")
 
     def answered(self, attempt: LoadAttempt, status: int, message: str) -> None:
         """Commits an answer that is not the end yet: what became of the sample must be asked first."""
@@ -193,7 +198,7 @@ class Journal:
             cursor.execute(sql, parameters)
             return int(cursor.rowcount)
 
-    def _time(self, at: datetime) -> Any:  # noqa: ANN401 - as the vendor wants it
+    def _time(self, at: datetime | None) -> Any:  # noqa: ANN401 - as the vendor wants it
         return connections[self.db].ops.adapt_datetimefield_value(at)
 
     def _open_row(self, attempt: LoadAttempt) -> QuerySet[LoadAttempt]:
