@@ -47,7 +47,8 @@ format: .venv/installed ## format the code
 	@$(BIN)/djlint --quiet --reformat templates
 
 bench: .venv/installed ## the measurements (minutes)
-	@$(BIN)/python -m bench.load $(ARGS)
+	@$(BIN)/python -m bench.load
+	@$(BIN)/python -m bench.ledger
 
 soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10)
 	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py $(ARGS)

@@ -6,7 +6,6 @@ To use it: `pytest_plugins = ["tests.fixtures_batches"]`.
 from __future__ import annotations
 
 import http.client
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ import pytest
 
 from batches.keys import digest, encode
 from sandbox.s3 import S3Sandbox
-from tests.fixtures_batches_fork import SETTINGS, ForkServer
 from tests.fixtures_site import POSTGRES, Manage
 
 PATH = "/collectionobjects"
@@ -135,12 +133,10 @@ class BatchSite:
     bucket: str
     between: Between
     folder: Path
-    fork: ForkServer
 
     def __call__(self, *words: str, **environment: str) -> CompletedProcess[str]:
-        """Runs `manage.py words…` to its end, as `manage` does, but faster."""
-        settings = os.environ | {"DJANGO_SETTINGS_MODULE": SETTINGS} | self.manage.environment | environment
-        return self.fork.run(words, settings)
+        """Runs `manage.py words…` to its end."""
+        return self.manage(*words, **environment)
 
     def ingstat(self, *words: str, **environment: str) -> CompletedProcess[str]:
         """`ingstat` with next to no sleep."""
@@ -247,19 +243,9 @@ def between_process(s3: S3Sandbox) -> Iterator[Between]:
     proxy.close()
 
 
-@pytest.fixture(scope="session")
-def fork_server() -> Iterator[ForkServer]:
-    """Take `site`."""
-    server = ForkServer()
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def site(
-    manage: Manage, s3: S3Sandbox, bucket: str, between_process: Between, tmp_path: Path, fork_server: ForkServer
-) -> BatchSite:
+def site(manage: Manage, s3: S3Sandbox, bucket: str, between_process: Between, tmp_path: Path) -> BatchSite:
     """A site whose batches go to a real S3 server."""
     between_process.reset()
     manage.environment |= s3.environ(between_process.endpoint) | {"BATCH_STORE_URL": f"s3://{bucket}"}
-    return BatchSite(manage, s3, bucket, between_process, tmp_path, fork_server)
+    return BatchSite(manage, s3, bucket, between_process, tmp_path)

@@ -14,12 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.forkserver import ROOT, SETTINGS, ForkServer
+
 POSTGRES = os.environ.get("FNLOADER_TEST_POSTGRES", "")
 """`postgres://user@host:port/database` of a server on which tests may create databases; empty: SQLite."""
-
-PATIENCE = 90.0
-"""Seconds that a command may take."""
 
 
 @dataclass
@@ -27,12 +25,13 @@ class Manage:
     """A site with a database of its own; calls are processes."""
 
     environment: dict[str, str] = field(default_factory=dict)
+    fork: ForkServer | None = None
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """Starts `manage.py words…` and leaves it running."""
         return subprocess.Popen(
             [sys.executable, "-W", "ignore", str(ROOT / "manage.py"), *words],
-            env=os.environ | {"DJANGO_SETTINGS_MODULE": "fnloader_site.settings"} | self.environment | environment,
+            env=self._settings(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -40,15 +39,15 @@ class Manage:
         )
 
     def __call__(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs `manage.py words…` to its end."""
+        """Runs `manage.py words…` to its end: forked from a process that has the libraries loaded, where there is one."""
+        if self.fork:
+            return self.fork.run(words, self._settings(environment))
         process = self.start(*words, **environment)
-        try:
-            out, err = process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            raise AssertionError(f"{words} did not end.\n{out}\n{err}") from None
+        out, err = process.communicate()
         return subprocess.CompletedProcess(list(words), process.returncode, out, err)
+
+    def _settings(self, environment: dict[str, str]) -> dict[str, str]:
+        return os.environ | {"DJANGO_SETTINGS_MODULE": SETTINGS} | self.environment | environment
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Asks the site's database with a connection of our own."""
@@ -81,18 +80,26 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Take `manage`."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def manage(migrated: str, tmp_path: Path) -> Iterator[Manage]:
+def manage(migrated: str, tmp_path: Path, fork_server: ForkServer) -> Iterator[Manage]:
     """A site of its own for one test."""
     environment = {"REPORTS_DIR": str(tmp_path / "reports"), "HOST_NAME": "test-host"}
     if not POSTGRES:
         copy = tmp_path / "db.sqlite3"
         copy.write_bytes(Path(migrated).read_bytes())
-        yield Manage(environment | {"DATABASE_URL": f"sqlite:///{copy}"})
+        yield Manage(environment | {"DATABASE_URL": f"sqlite:///{copy}"}, fork_server)
         return
     name = f"fnloader_test_{uuid.uuid4().hex[:12]}"
     _postgres(f"CREATE DATABASE {name} TEMPLATE {migrated}")
-    yield Manage(environment | {"DATABASE_URL": _url(name)})
+    yield Manage(environment | {"DATABASE_URL": _url(name)}, fork_server)
     _postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.fixtures_site import ROOT
+from tests.forkserver import ROOT
 
 
 def test_every_variable_that_is_read_is_documented() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fnloader_site.env import Environment
-from tests.fixtures_site import ROOT, Manage
+from tests.fixtures_site import Manage
+from tests.forkserver import ROOT
 
 WRONG = {
     "DEBUG": "perhaps",
@@ -70,7 +71,6 @@ def read(monkeypatch: pytest.MonkeyPatch, base: Path, **variables: str) -> Envir
         "ftp://host/name",
         "://",
         "mysql://u:p@host/name",
-        "oracle://u:p@host:1521/name",
     ],
 )
 def test_a_database_that_can_not_work_is_noted_and_not_opened(
@@ -84,9 +84,9 @@ def test_a_database_that_can_not_work_is_noted_and_not_opened(
 def test_a_database_without_its_driver_says_which_package_brings_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    env = read(monkeypatch, tmp_path, DATABASE_URL="oracle://u:p@host:1521/name")
+    env = read(monkeypatch, tmp_path, DATABASE_URL="mysql://u:p@host/name")
     env.database("DATABASE_URL")
-    assert "pip install oracledb" in env.problems[0].hint
+    assert "pip install mysqlclient" in env.problems[0].hint
 
 
 def test_a_number_must_be_finite_and_above_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

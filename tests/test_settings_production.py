@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 
-from tests.fixtures_site import POSTGRES, ROOT, Manage
+from tests.fixtures_site import POSTGRES, Manage
+from tests.forkserver import ROOT
 
 PRODUCTION = {
     "FNLOADER_ENV_FILE": os.devnull,

@@ -10,7 +10,8 @@ import pytest
 from django.apps import apps
 from django.core.management import get_commands
 
-from tests.fixtures_site import ROOT, Manage
+from tests.fixtures_site import Manage
+from tests.forkserver import ROOT
 
 OURS = sorted(
     name for name, app in get_commands().items() if apps.is_installed(str(app)) and (ROOT / str(app)).is_dir()

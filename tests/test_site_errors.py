@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import pytest
 from django.template.loader import get_template
 
-from tests.fixtures_site import ROOT, Manage
+from tests.fixtures_site import Manage
+from tests.forkserver import ROOT
 
 
 @pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html"])

@@ -15,10 +15,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import IO
 
-from tests.fixtures_site import ROOT
-
+ROOT = Path(__file__).parent.parent
 SETTINGS = "fnloader_site.settings"
 # They would need the settings, which each process reads for itself.
 _OURS = ("batches", "loader", "fnloader_site", "tests", "__main__", "sitecustomize")
@@ -30,7 +30,7 @@ class ForkServer:
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair()
         environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-        command = [sys.executable, "-W", "ignore", "-m", "tests.fixtures_batches_fork", str(theirs.fileno())]
+        command = [sys.executable, "-W", "ignore", "-m", "tests.forkserver", str(theirs.fileno())]
         self._process = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[theirs.fileno()])
         theirs.close()
 
@@ -71,7 +71,8 @@ def _serve(connection: socket.socket) -> None:
 def _preload() -> None:
     """Imports what a real command imports, as far as it goes without settings."""
     code = (
-        "import os, sys, django; django.setup(); import boto3, botocore.session, botocore.auth, objectstores.s3, tempfile;"
+        "import os, sys, django; django.setup(); import boto3, botocore.session, botocore.auth, objectstores.s3, tempfile,"
+        " objectstores.oci, loader.load;"
         " from batches.management.commands import batch, ingstat; print('\\n'.join(sys.modules))"
     )
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": SETTINGS, "SECRET_KEY": "x", "FNLOADER_ENV_FILE": os.devnull}
