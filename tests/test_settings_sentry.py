@@ -54,8 +54,10 @@ def receiver() -> Iterator[Receiver]:
 def test_an_exception_of_a_command_is_sent_without_local_variables(manage: Manage, receiver: Receiver) -> None:
     dsn = f"http://key@127.0.0.1:{receiver.server_port}/1"
     code = "sequence = 'ACGT' * 20; raise RuntimeError('something broke')"
-    result = manage("shell", "-v0", "-c", f"def load():\n    {code}\nload()", FN_SENTRY_URL=dsn)
-    assert result.returncode == 1
+    # A process of its own to its very end: the client sends what it holds when the interpreter ends.
+    process = manage.start("shell", "-v0", "-c", f"def load():\n    {code}\nload()", FN_SENTRY_URL=dsn)
+    process.communicate()
+    assert process.returncode == 1
     assert receiver.came.wait(10)
     sent = "\n".join(receiver.events)
     event = next(json.loads(line) for line in sent.splitlines() if '"exception"' in line)
