@@ -189,7 +189,7 @@ class Command(FnloaderCommand):
         )
         if self.dry_run:
             return 0
-        if not (options["yes"] or self._confirmed("Remove it?")):
+        if not self.confirmed("Remove it?", yes=options["yes"]):
             raise CommandError("Nothing was removed: confirm, or add --yes.")
         with Progress(self.stderr, f"removing {feed.name}") as progress:
             remove(feed, self.db, progress.show)
@@ -246,16 +246,11 @@ class Command(FnloaderCommand):
         lost = compared.counts[Kind.LOST]
         if not lost or self.dry_run:
             return 0
-        if not (options["yes"] or self._confirmed(f"Queue {lost:,} files again?")):
+        if not self.confirmed(f"Queue {lost:,} files again?", yes=options["yes"]):
             raise CommandError(f"{lost:,} files that the server lost were not queued: confirm, or add --yes.")
         queued = compared.repair()
         self.stderr.write(f"{queued:,} files are queued again.")
         return queued
-
-    def _confirmed(self, question: str) -> bool:
-        import sys
-
-        return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 
     def _is(self, done: str) -> str:
         return f"would be {done}" if self.dry_run else f"is {done}"
