@@ -17,20 +17,11 @@ from batches.counting import Count, Remaining, count
 from batches.errors import Refused
 from batches.models import Batch, IngestCheck, IngestCount
 from batches.outcomes import settle
+from batches.patience import Patience
 from batches.places import store_url
 from batches.verdict import Change, IngestRule
 from fnloader_site.processes import is_dead
 from objectstores import Store, open_store
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to look before judging: the options of `ingstat`."""
-
-    sleep: float = 1.5
-    """Seconds between two counts."""
-    checks: int = 1
-    rechecks: int = 1
 
 
 @dataclass

@@ -9,10 +9,11 @@ from typing import Any
 from batches.choices import BatchStatus, Verdict
 from batches.counting import Count
 from batches.errors import Refused
-from batches.ingest import CheckResult, Patience, check, find
+from batches.ingest import CheckResult, check, find
 from batches.lines import at, lasting, many
 from batches.models import Batch
 from batches.owners import user_name
+from batches.patience import Patience
 from batches.places import moved
 from batches.report import path_of, write
 from batches.verdict import Change

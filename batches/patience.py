@@ -1,0 +1,34 @@
+"""How long to look at a bucket before judging: the options of a check, and those of the check that runs by itself.
+
+The rule is in `batches.verdict`; `bench/verdicts.py` simulates how often a choice ends in a wrong verdict (docs/batches.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to look before judging: the options of `ingstat`."""
+
+    sleep: float = 1.5
+    """Seconds between two counts."""
+    checks: int = 1
+    rechecks: int = 1
+
+    @property
+    def quiet_seconds(self) -> float:
+        """For so long, at least, nothing has changed when a check ends as complete with errors."""
+        return self.sleep * (1 + self.rechecks)
+
+
+# Provisional until bench/verdicts.py has run. Failed events come back after one and two minutes.
+SCHEDULED_SLEEP = 60.0
+"""Seconds between two counts of the scheduled check; the schedule can't do it more often than every 30 s."""
+SCHEDULED_CHECKS = 10_000
+"""A check may find so many changes: it follows the batch for a week before another one is begun."""
+SCHEDULED_RECHECKS = 14
+
+SCHEDULED = Patience(SCHEDULED_SLEEP, SCHEDULED_CHECKS, SCHEDULED_RECHECKS)
+"""Of the check that runs by itself: it has time, so it is wrong practically never."""
