@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from batches.choices import COLOURS
 from batches.lines import lasting
-from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
+from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
 from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
 
 if TYPE_CHECKING:
@@ -85,6 +85,16 @@ class BatchRecordAdmin(ReadOnlyAdmin):
     @admin.display(description="why")
     def message(self, record: BatchRecord) -> str:
         return record.ingest_message or record.upload_message or ""
+
+
+@admin.register(BatchStep)
+class BatchStepAdmin(ReadOnlyAdmin):
+    list_display = ["batch", "began_at", "kind", "who", "oks", "errs", "touched", "note"]
+    list_display_links = ["began_at"]
+    list_filter = ["kind", "began_at"]
+    list_select_related = ["batch"]
+    search_fields = ["batch__bid__exact"]
+    ordering = ["-began_at"]
 
 
 class IngestCountInline(Counts):

@@ -39,6 +39,7 @@ class UploadOutcome(TextChoices):
     SKIP = "skip", "skip: its mapping failed"
     UNUPLOADABLE = "unuploadable", "unuploadable: no file or no key"
     UNCERTAIN = "uncertain", "uncertain: may have been ingested"
+    CLEARED = "cleared", "cleared: its object was deleted from the bucket"
 
 
 class IngestOutcome(TextChoices):
@@ -48,6 +49,18 @@ class IngestOutcome(TextChoices):
     FAILURE = "failure", "failure"
     SKIP = "skip", "skip: it has no key"
     UNCERTAIN = "uncertain", "uncertain: nobody knows whether it was sent"
+
+
+class StepKind(TextChoices):
+    """What was done with a batch."""
+
+    IMPORT = "import", "imported"
+    UPLOAD = "upload", "uploaded"
+    ROLLBACK_UPLOAD = "rollback_upload", "upload taken back"
+    ROLLBACK_INGEST = "rollback_ingest", "result of ingest taken back"
+    CLEAR = "clear", "objects deleted"
+    ARCHIVE = "archive", "archived"
+    UNARCHIVE = "unarchive", "taken out of the archive"
 
 
 class Verdict(TextChoices):
@@ -67,7 +80,12 @@ TO_SEND = (UploadOutcome.PENDING, UploadOutcome.FAILURE, UploadOutcome.UNUPLOADA
 UNCLEAR = (UploadOutcome.SENDING, UploadOutcome.UNCERTAIN)
 """Their object may be in the bucket, may have been ingested, or never came there (promise 9)."""
 
-NOT_UPLOADED = (UploadOutcome.FAILURE, UploadOutcome.UNUPLOADABLE, UploadOutcome.UNCERTAIN)
+NOT_UPLOADED = (
+    UploadOutcome.FAILURE,
+    UploadOutcome.UNUPLOADABLE,
+    UploadOutcome.UNCERTAIN,
+    UploadOutcome.CLEARED,
+)
 """Errors of the upload, as `upload_errs` counts them; what the mapping refused is counted there."""
 
 FINISHED = (Verdict.COMPLETE, Verdict.COMPLETE_WITH_ERRORS)
@@ -85,6 +103,7 @@ COLOURS: dict[str, str] = {
     UploadOutcome.SKIP: "grey",
     UploadOutcome.UNUPLOADABLE: "red",
     UploadOutcome.UNCERTAIN: "orange",
+    UploadOutcome.CLEARED: "grey",
     Verdict.COMPLETE: "green",
     Verdict.COMPLETE_WITH_ERRORS: "orange",
     Verdict.IN_PROGRESS: "blue",

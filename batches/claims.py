@@ -60,7 +60,7 @@ class Claim:
 def out_of_order(batch: Batch) -> str:
     """Why the batch can't be uploaded in the state it is in; empty if it can."""
     if batch.archived_at:
-        return f"{batch} is archived: nothing of it is sent any more."
+        return f"{batch} is archived. To work on it, take it back first: manage.py batch archive {batch} --undo"
     if batch.status == BatchStatus.INGESTED:
         return (
             f"{batch} is ingested. To upload what is missing, take that result back first:"

@@ -27,6 +27,11 @@ def many(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def shown(text: str | None) -> str:
+    """A text from outside as one line that can do nothing to a terminal."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text or "")
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Lines with aligned columns; numbers to the right."""
     cells = [[str("" if value is None else value) for value in row] for row in rows]

@@ -1,4 +1,4 @@
-"""What was sent and what became of it: Batch, BatchRecord, and IngestCheck with its IngestCounts.
+"""What was sent and what became of it: Batch, BatchRecord, and IngestCheck with its IngestCounts (BatchStep: steps.py).
 
 The columns are those of the batches CSV and of the step reports (domain.md 1), typed; NULL is unknown. A change of state
 is a conditional UPDATE: the number of rows that it changed says who won.
@@ -23,7 +23,10 @@ from batches.choices import (
     Verdict,
 )
 from batches.keys import LONGEST_KEY, prefix
+from batches.steps import BatchStep
 from fnloader_site.fields import BytewiseCharField
+
+__all__ = ["Batch", "BatchRecord", "BatchStep", "IngestCheck", "IngestCount"]
 
 LONGEST_IDENTIFIER = LONGEST_KEY * 3 // 4
 """Bytes that the decoded parts of a key can have at most, and so characters of an identifier."""
@@ -108,8 +111,24 @@ class Batch(models.Model):
     ingest_errs = models.PositiveIntegerField(null=True, blank=True, help_text="Objects left in the bucket.")
     ingest_oks = models.PositiveIntegerField(null=True, blank=True, help_text="Objects put, less those left.")
 
+    cleared_at = models.DateTimeField(
+        null=True, blank=True, help_text="When objects of it were last deleted by `batch clear`."
+    )
     archived_at = models.DateTimeField(null=True, blank=True, help_text="When it was put out of the way.")
     notes = models.TextField(blank=True, default="", help_text="Whatever people want to remember about it.")
+    cells = models.TextField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Cells of the batches CSV it came from that are spelled otherwise here, as JSON: text, and ours then.",
+    )
+    import_digest = models.CharField(
+        max_length=32,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Digest of the reports that it was imported from.",
+    )
     added_at = models.DateTimeField(default=timezone.now, help_text="When it was added here.")
     added_by = models.CharField(max_length=150, null=True, blank=True, help_text="Who added it.")
     host = models.CharField(max_length=255, null=True, blank=True, help_text="HOST_NAME where it was added.")
@@ -189,10 +208,11 @@ class Batch(models.Model):
     def finish_ingest(self, *, left: int, done: datetime, complete: datetime) -> bool:
         """Writes the result columns (domain.md 1), all but `ingest_oks`, which `count_ingested` adds in the same transaction.
 
-        False if another check wrote a result, or an upload began, since this row was read; `left` is objects left.
+        False if another check wrote a result, an upload began, or objects were deleted since this row was read; `left` is
+        objects left.
         """
         return self._change(
-            Q(status=BatchStatus.UPLOADED, upload_owner=None, upload_runs=self.upload_runs),
+            Q(status=BatchStatus.UPLOADED, upload_owner=None, upload_runs=self.upload_runs, cleared_at=self.cleared_at),
             status=BatchStatus.INGESTED,
             ingest_done_at=done,
             ingest_errs=left,
@@ -211,6 +231,48 @@ class Batch(models.Model):
             ingest_errs=None,
             ingest_oks=None,
         )
+
+    def rollback_upload(self) -> bool:
+        """Clears the outcome of the upload; False if it has a result of ingest, is archived, is being sent, or has none."""
+        # A check that is under way must not end on what it saw: it goes by the number of runs.
+        return self._change(
+            Q(status__in=UPLOADABLE, archived_at=None, upload_owner=self.upload_owner, upload_runs=self.upload_runs)
+            & ~Q(upload_started=None, uploaded_at=None),
+            **_NO_CLAIM,
+            status=BatchStatus.MAPPED if self.mapped_at else BatchStatus.ADDED,
+            upload_runs=F("upload_runs") + 1,
+            upload_started=None,
+            upload_finished=None,
+            uploaded_at=None,
+            upload_oks=None,
+            upload_errs=None,
+            ingest_start_time=None,
+        )
+
+    def note_clearing(self, *, lost: int) -> bool:
+        """Just before objects of it are deleted: `lost` of its uploaded records don't count as such any more.
+
+        False if since this row was read an upload began, or a result was written or taken back.
+        """
+        # Never negative: an imported batch may count otherwise.
+        lost = min(lost, self.upload_oks or 0)
+        return self._change(
+            Q(status=self.status, upload_owner=self.upload_owner, upload_runs=self.upload_runs, archived_at=None),
+            cleared_at=timezone.now(),
+            upload_oks=F("upload_oks") - lost,
+            upload_errs=F("upload_errs") + lost,
+        )
+
+    def archive(self) -> bool:
+        """Out of the way; False if it is already, or its state changed since this row was read."""
+        return self._change(
+            Q(archived_at=None, status=self.status, upload_owner=self.upload_owner, upload_runs=self.upload_runs),
+            archived_at=timezone.now(),
+        )
+
+    def unarchive(self) -> bool:
+        """Back again; False if it is not archived."""
+        return self._change(Q(archived_at__isnull=False), archived_at=None)
 
     def count_ingested(self, *, found: int) -> None:
         """Adds `ingest_oks`. `found`: records whose upload ended unclearly, and whose object is left: it was put, after all."""

@@ -1,14 +1,15 @@
-"""`batch list` and `batch show`: the facts of batches, for lines and for JSON."""
+"""`batch list` and `batch show`: the facts of batches and what was done with them, for lines and for JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q, QuerySet
 
-from batches.choices import NOT_UPLOADED, IngestOutcome, UploadOutcome
-from batches.models import Batch, BatchRecord
+from batches.choices import NOT_UPLOADED, UPLOADABLE, BatchStatus, IngestOutcome, StepKind, UploadOutcome
+from batches.lines import at
+from batches.models import Batch, BatchRecord, BatchStep
 
 NAMED = 20
 """So many records are named by `batch show`; --json names them all."""
@@ -42,12 +43,33 @@ _FACTS = (
     "ingest_duration",
     "ingest_oks",
     "ingest_errs",
+    "cleared_at",
     "archived_at",
     "added_at",
     "added_by",
     "host",
     "notes",
 )
+
+_CUT_OFF = Q(upload_started__isnull=False, upload_finished=None)
+NEXT = {
+    "upload": Q(status__in=[BatchStatus.ADDED, BatchStatus.MAPPED]) | (Q(status__in=UPLOADABLE) & _CUT_OFF),
+    "ingstat": Q(status=BatchStatus.UPLOADED) & ~_CUT_OFF,
+    "none": Q(status=BatchStatus.INGESTED),
+}
+"""Which batches are waiting for which step."""
+
+
+def batches(
+    *, status: str | None = None, next_step: str | None = None, archived: bool | None = False
+) -> QuerySet[Batch]:
+    """Batches, newest first: of a status, waiting for a step (see NEXT); `archived` None: those, too."""
+    chosen = Batch.objects.all()
+    if archived is not None:
+        chosen = chosen.filter(archived_at__isnull=not archived)
+    if status:
+        chosen = chosen.filter(status=status)
+    return chosen.filter(NEXT[next_step]) if next_step else chosen
 
 
 def facts(batch: Batch) -> dict[str, Any]:
@@ -86,3 +108,18 @@ def _named(batch: Batch, **chosen: str) -> Iterator[dict[str, Any]]:
     records = BatchRecord.objects.filter(batch=batch, **chosen).order_by("row")
     wanted = ("row", "identifier", "action", "file", "sent_at", "upload_message", "ingest_message")
     return iter(records.values(*wanted).iterator())
+
+
+def history(batch: Batch) -> Iterator[dict[str, Any]]:
+    """What was done with it, in order."""
+    wanted = ("kind", "began_at", "ended_at", "oks", "errs", "touched", "store_url", "note", "who", "host")
+    return iter(BatchStep.objects.filter(batch=batch).order_by("began_at", "pk").values(*wanted).iterator())
+
+
+def history_lines(batch: Batch) -> Iterator[str]:
+    """The same, a line a step."""
+    for one in history(batch):
+        numbers = f" ({one['oks']} uploaded, {one['errs']} not)" if one["oks"] is not None else ""
+        end = "" if one["ended_at"] else ", not ended"
+        note = f": {one['note']}" if one["note"] else ""
+        yield f"{at(one['began_at'])}  {StepKind(one['kind']).label} by {one['who']}{numbers}{end}{note}"

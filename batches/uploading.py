@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Count
+from django.utils import timezone
 
-from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, UploadOutcome
+from batches import steps
+from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, StepKind, UploadOutcome
 from batches.claims import Claim, out_of_order
 from batches.counting import base_of
 from batches.errors import Refused
 from batches.models import Batch, BatchRecord
+from batches.owners import user_name
 from batches.places import store_url
 from batches.sending import GONE, LARGEST_GROUP, Sender, Sent, is_there
 from objectstores import Store, open_store
@@ -73,6 +76,7 @@ def upload(
     batch: Batch,
     *,
     resend_uncertain: bool = False,
+    who: str = "",
     begin: Callable[[int], None] = lambda _number: None,
     tell: Callable[[Sent], None] = lambda _sent: None,
 ) -> Uploaded:
@@ -89,6 +93,7 @@ def upload(
         claim = Claim(batch)
         claim.take()
         try:
+            steps.begin(batch, StepKind.UPLOAD, who or user_name(), token=claim.token)
             return _run(batch, store, claim, resend_uncertain=resend_uncertain, begin=begin, tell=tell)
         finally:
             # What ended well has given the claim back already. A database that is away must not hide the first error.
@@ -161,7 +166,15 @@ def _look_for_unclear(batch: Batch, store: Store, claim: Claim) -> int:
 
 def _finish(batch: Batch, claim: Claim, recovered: int, stopped: str) -> Uploaded:
     result = Uploaded(by_outcome(batch), recovered, stopped)
-    if result.number_unfinished:
+    left = result.number_unfinished
+    batch.steps.filter(token=claim.token).update(
+        ended_at=timezone.now(),
+        oks=result.number(UploadOutcome.SUCCESS),
+        errs=result.errors,
+        store_url=batch.store_url,
+        note=f"{left} left to send. {stopped}"[: steps.LONGEST_NOTE] if left else None,
+    )
+    if left:
         return result
     if not batch.finish_upload(claim.token, oks=result.number(UploadOutcome.SUCCESS), errs=result.errors):
         raise Refused(f"The upload of {batch} was taken over by another process at its very end; that one goes on.")

@@ -1,9 +1,9 @@
-"""A result of ingest is taken back, and its history stays."""
+"""The outcome of a step is taken back, and its history stays."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import call_command
@@ -11,8 +11,17 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from batches.choices import BatchStatus, IngestOutcome, UploadOutcome, Verdict
+from batches.clearing import clear
+from batches.errors import Refused
+from batches.ingest import check
 from batches.keys import digest, encode
-from batches.models import Batch, BatchRecord, IngestCheck
+from batches.models import Batch, BatchRecord, BatchStep, IngestCheck
+from batches.patience import Patience
+from batches.rollback import rollback_ingest, rollback_upload
+from batches.uploading import upload
+
+if TYPE_CHECKING:
+    from tests.fixtures_steps import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,3 +92,69 @@ def test_a_batch_without_a_result_is_refused(ingested: Batch) -> None:
     call_command("batch", "rollback", "plc", "ingest", "--yes")
     with pytest.raises(CommandError, match="no result"):
         call_command("batch", "rollback", "plc", "ingest", "--yes")
+
+
+def test_the_history_says_who_took_back_what(ingested: Batch) -> None:
+    rollback_ingest(ingested, who="somebody")
+    step = BatchStep.objects.get()
+    assert (step.kind, step.who, step.touched, step.note) == ("rollback_ingest", "somebody", 2, "1 ingested, 1 left")
+
+
+def test_an_upload_is_taken_back_and_sent_again_only_where_nothing_can_be_created_twice(shelf: Shelf) -> None:
+    batch = shelf.batch("plc", "ingested", "failed", "refused")
+    batch.records.filter(identifier="refused").update(upload_outcome="failure", upload_message="403")
+    shelf.ingest(batch, "ingested", "refused")
+    check(batch, Patience(sleep=0), asked_by="me")
+    clear(batch, who="me")
+    rollback_ingest(batch, who="me")
+    taken = rollback_upload(batch, who="me")
+    assert (taken.to_send, taken.uncertain) == (2, 1)
+    assert shelf.outcomes(batch) == ["uncertain", "pending", "pending"]
+    batch.refresh_from_db()
+    assert (batch.status, batch.upload_oks, batch.upload_errs, batch.uploaded_at) == ("added", None, None, None)
+    assert (batch.ingest_start_time, batch.upload_started, batch.upload_finished) == (None, None, None)
+    again = upload(batch, who="me")
+    assert again.outcomes == {"success": 2, "uncertain": 1}
+    assert shelf.left() == {shelf.key("plc", "failed"), shelf.key("plc", "refused")}
+    assert [step.kind for step in batch.steps.order_by("pk")] == [
+        "clear",
+        "rollback_ingest",
+        "rollback_upload",
+        "upload",
+    ]
+    back, sent = batch.steps.order_by("pk")[2:]
+    assert (back.oks, back.errs) == (2, 1), "what is taken back stays in the history"
+    assert (sent.oks, sent.errs, sent.who, sent.ended_at is None) == (2, 1, "me", False)
+
+
+def test_an_upload_whose_objects_are_still_there_is_not_taken_back(shelf: Shelf) -> None:
+    batch = shelf.batch("plc", "x")
+    with pytest.raises(Refused, match=r"1 objects of plc are still in the bucket.*batch clear plc"):
+        rollback_upload(batch, who="me")
+    assert shelf.outcomes(batch) == ["success"]
+    assert not BatchStep.objects.exists()
+
+
+def test_out_of_order_it_is_refused_with_the_way_out(shelf: Shelf, ingested: Batch) -> None:
+    with pytest.raises(Refused, match="batch rollback plc ingest"):
+        rollback_upload(ingested, who="me")
+    ingested.archived_at = timezone.now()
+    with pytest.raises(Refused, match="batch archive plc --undo"):
+        rollback_upload(ingested, who="me")
+    batch = shelf.batch("new", "x")
+    batch.status, batch.upload_started, batch.uploaded_at = "added", None, None
+    with pytest.raises(Refused, match="has no upload to take back"):
+        rollback_upload(batch, who="me")
+    batch = shelf.batch("runs", "x")
+    batch.upload_finished, batch.upload_owner, batch.upload_pid, batch.upload_host = None, "token", 7, "elsewhere"
+    with pytest.raises(Refused, match="process 7 on elsewhere"):
+        rollback_upload(batch, who="me")
+
+
+def test_the_command_takes_an_upload_back(shelf: Shelf) -> None:
+    batch = shelf.batch("plc", "x")
+    shelf.ingest(batch, "x")
+    call_command("batch", "rollback", "plc", "upload", "--dry-run")
+    assert shelf.outcomes(batch) == ["success"]
+    call_command("batch", "rollback", "plc", "upload", "--yes")
+    assert shelf.outcomes(batch) == ["uncertain"]

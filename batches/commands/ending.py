@@ -1,0 +1,173 @@
+"""`batch rollback`, `batch clear` and `batch archive`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from batches import archiving
+from batches.clearing import clear, refuse
+from batches.commands import Step, ask_first, bid
+from batches.ingest import find
+from batches.left import Left, summary
+from batches.lines import lasting, many, shown
+from batches.models import Batch
+from batches.owners import user_name
+from batches.rollback import rollback_ingest, rollback_upload
+from fnloader_site.commands import FAILED, CommandError, CommandParser, FnloaderCommand
+from fnloader_site.progress import Progress
+
+
+def _rollback_arguments(parser: CommandParser) -> None:
+    bid(parser)
+    parser.add_argument("what", choices=["upload", "ingest"], help="the step whose outcome is taken back")
+    ask_first(parser)
+
+
+def _rollback(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    batch = find(options["bid"])
+    ingest = options["what"] == "ingest"
+    would = _would_ingest(batch) if ingest else _would_upload(batch)
+    if options["dry_run"]:
+        command.stdout.write(f"Would take back {would}.")
+        return 0
+    if not command.confirmed(f"Take back {would}?", yes=options["yes"]):
+        return FAILED
+    if ingest:
+        rollback_ingest(find(options["bid"]), who=user_name())
+        command.stdout.write(f"{batch}: taken back. Its checks stay in its history. Next: manage.py ingstat {batch}")
+    else:
+        taken = rollback_upload(find(options["bid"]), who=user_name())
+        resend = " --resend-uncertain" if taken.uncertain and not taken.to_send else ""
+        command.stdout.write(
+            f"{batch}: taken back. Its uploads stay in its history. Next: manage.py batch upload {batch}{resend}"
+        )
+    return 0
+
+
+def _would_ingest(batch: Batch) -> str:
+    number = rollback_ingest(batch, who=user_name(), dry_run=True)
+    return f"the result of {batch} and the ingest outcome of {many(number, 'record')}"
+
+
+def _would_upload(batch: Batch) -> str:
+    taken = rollback_upload(batch, who=user_name(), dry_run=True)
+    gone = (
+        f"; {many(taken.uncertain, 'record')} may have been ingested and will be uncertain" if taken.uncertain else ""
+    )
+    return f"the upload of {batch}: {many(taken.to_send, 'record')} to be sent again{gone}"
+
+
+def _clear_arguments(parser: CommandParser) -> None:
+    bid(parser)
+    parser.add_argument(
+        "--even-if-ingesting",
+        action="store_true",
+        help="also while its ingest is not known to be over: what is deleted may then have been ingested all the same",
+    )
+    ask_first(parser)
+
+
+def _clear(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    batch, even = find(options["bid"]), options["even_if_ingesting"]
+    refuse(batch, even_if_ingesting=even)
+    found = summary(batch)
+    _say_left(command, batch, found)
+    if not found.number or options["dry_run"]:
+        return 0
+    if not command.confirmed(f"Delete what is left of {batch} in {found.store}?", yes=options["yes"]):
+        return FAILED
+    with Progress(command.stdout, f"clearing {batch}") as progress:
+        try:
+            # Read again: somebody may have taken minutes to answer.
+            done = clear(find(options["bid"]), who=user_name(), even_if_ingesting=even, tell=progress.show)
+        except OSError as error:
+            raise CommandError(f"Nothing was deleted, for the list of it could not be written: {error}") from error
+    command.stdout.write(f"{batch}: {many(done.objects, 'object')} deleted, {done.records} of its records.")
+    if done.path:
+        command.stdout.write(f"  What they were: {done.path}")
+    return 0
+
+
+def _say_left(command: FnloaderCommand, batch: Batch, found: Left) -> None:
+    if not found.number:
+        command.stdout.write(f"Nothing of {batch} is left in {found.store}.")
+        return
+    age = f", put {_ago(found)}" if found.oldest else ""
+    command.stdout.write(f"{many(found.number, 'object')} of {batch} left in {found.store}, {found.size:,} bytes{age}:")
+    for one in found.examples:
+        command.stdout.write(f"  {shown(one.identifier)} ({one.action} {shown(one.path)}, {one.size:,} bytes)")
+    if found.number > len(found.examples):
+        command.stdout.write(f"  … and {found.number - len(found.examples):,} more: manage.py batch objects {batch}")
+
+
+def _ago(found: Left) -> str:
+    now = timezone.now()
+    oldest, newest = (lasting(now - when) for when in (found.oldest or now, found.newest or now))
+    return f"{oldest} ago" if oldest == newest else f"{oldest} to {newest} ago"
+
+
+def _archive_arguments(parser: CommandParser) -> None:
+    parser.add_argument("bid", metavar="BID", nargs="?", help="id of the batch")
+    parser.add_argument("--done", action="store_true", help="all that are ingested and of which no object is left")
+    parser.add_argument("--undo", action="store_true", help="take the batch out of the archive")
+    parser.add_argument(
+        "--even-if-ingesting", action="store_true", help="also a batch whose ingest is not known to be over"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
+
+
+def _archive(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    if bool(options["bid"]) == options["done"] or (options["done"] and options["undo"]):
+        command.usage("Give the id of a batch, or --done; --undo goes with an id.")
+    dry: bool = options["dry_run"]
+    would = "would be " if dry else ""
+    if options["done"]:
+        return _archive_done(command, would, dry_run=dry)
+    batch = find(options["bid"])
+    if options["undo"]:
+        archiving.unarchive(batch, who=user_name(), dry_run=dry)
+        command.stdout.write(f"{batch} {would}taken out of the archive.")
+        return 0
+    archiving.archive(batch, who=user_name(), even_if_ingesting=options["even_if_ingesting"], dry_run=dry)
+    command.stdout.write(f"{batch} {would}archived: `manage.py batch list --archived` shows it.")
+    return 0
+
+
+def _archive_done(command: FnloaderCommand, would: str, *, dry_run: bool) -> int:
+    result = archiving.archive_done(who=user_name(), dry_run=dry_run)
+    names = f": {' '.join(result.archived)}" if result.archived else ""
+    number = len(result.archived)
+    command.stdout.write(f"{number} {'batch' if number == 1 else 'batches'} {would}archived{names}.")
+    for which, objects in result.with_objects:
+        command.stdout.write(
+            f"  {which} stays: {many(objects, 'object')} left. `manage.py batch clear {which}` deletes them,"
+            f" `manage.py batch archive {which}` archives it as it is."
+        )
+    return 0
+
+
+STEPS = [
+    Step(
+        "rollback",
+        "take the outcome of a step back, so that it can be done again; its history stays",
+        "exit status: 0 taken back; 1 refused, nothing was changed; 2 wrong usage",
+        _rollback_arguments,
+        _rollback,
+    ),
+    Step(
+        "clear",
+        "delete what is left of a batch in its bucket, and keep a CSV of it under REPORTS_DIR",
+        "exit status: 0 deleted, or nothing was left; 1 refused, or it could not go on: run it again; 2 wrong usage",
+        _clear_arguments,
+        _clear,
+    ),
+    Step(
+        "archive",
+        "put finished batches out of the way; nothing is deleted",
+        "exit status: 0 archived; 1 refused, nothing was changed; 2 wrong usage",
+        _archive_arguments,
+        _archive,
+    ),
+]

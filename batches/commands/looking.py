@@ -1,0 +1,182 @@
+"""`batch list`, `batch show` and `batch objects`."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import Any
+
+from django.utils import timezone
+
+from batches import left, showing
+from batches.choices import BatchStatus
+from batches.commands import Step, bid, write_json
+from batches.commands.sending import say_uncertain
+from batches.ingest import find
+from batches.left import LeftObject, objects_of
+from batches.lines import at, lasting, many, shown, table
+from batches.places import moved
+from fnloader_site.commands import CommandParser, FnloaderCommand
+
+LISTED = 100
+"""So many objects are listed as lines; --csv and --json name them all."""
+
+
+def _list_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--status", choices=BatchStatus.values, help="only those of this status")
+    parser.add_argument(
+        "--next",
+        choices=list(showing.NEXT),
+        help="only those whose next step is this: upload (also one that was cut off), ingstat, or none (ingested)",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--archived", action="store_true", help="only archived ones")
+    which.add_argument("--all", action="store_true", help="archived ones, too")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+
+
+def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    batches = showing.batches(
+        status=options["status"],
+        next_step=options["next"],
+        archived=None if options["all"] else options["archived"],
+    )
+    if options["json"]:
+        write_json(command, [showing.facts(batch) for batch in batches.iterator()])
+        return 0
+    header = (
+        "id",
+        "status",
+        "record type",
+        "action",
+        "records",
+        "uploaded",
+        "failed",
+        "ingested",
+        "left",
+        "took",
+        "added",
+    )
+    rows = [
+        (
+            batch.bid,
+            f"{batch.status}, archived" if batch.archived_at else batch.status,
+            batch.rectype,
+            batch.get_action_display(),
+            batch.record_count,
+            batch.upload_oks,
+            batch.upload_errs,
+            batch.ingest_oks,
+            batch.ingest_errs,
+            lasting(batch.ingest_duration),
+            at(batch.added_at),
+        )
+        for batch in batches.iterator()
+    ]
+    chosen = any(options[name] for name in ("status", "next", "archived"))
+    none = "No such batch." if chosen else "No batch. Add one with: manage.py batch add BID FOLDER"
+    for line in table(header, rows) if rows else [none]:
+        command.stdout.write(line)
+    return 0
+
+
+def _show_arguments(parser: CommandParser) -> None:
+    bid(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON document, with every uncertain record")
+
+
+def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    batch = find(options["bid"])
+    facts, outcomes, causes = showing.facts(batch), showing.outcomes(batch), showing.causes(batch)
+    if options["json"]:
+        named = {"uncertain": list(showing.uncertain(batch)), "failed": list(showing.failed(batch))}
+        history = {"steps": list(showing.history(batch))}
+        write_json(command, facts | {"outcomes": outcomes, "causes": causes} | named | history)
+        return 0
+    for name, value in facts.items():
+        if value is not None and value != "":
+            command.stdout.write(f"{name.replace('_', ' '):22} {_text(name, value)}")
+    for step, found in outcomes.items():
+        if found:
+            counts = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.items()))
+            command.stdout.write(f"{step + ' outcomes':22} {counts}")
+    for one in causes:
+        command.stdout.write(f"  {many(one['records'], 'record')} {one['outcome']}: {one['message']}")
+    say_uncertain(command, batch, outcomes["upload"].get("uncertain", 0))
+    for line in showing.history_lines(batch):
+        command.stdout.write(line)
+    return 0
+
+
+def _text(name: str, value: Any) -> str:  # noqa: ANN401 - a value of a row
+    if name == "ingest_duration":
+        return lasting(value)
+    return at(value) if hasattr(value, "tzinfo") else str(value)
+
+
+def _objects_arguments(parser: CommandParser) -> None:
+    bid(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV, with the key of each object")
+    form.add_argument("--json", action="store_true", help="print one JSON document, with the key of each object")
+
+
+def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    batch = find(options["bid"])
+    if options["csv"]:
+        left.write_csv(command.stdout, objects_of(batch))
+    elif options["json"]:
+        _write_objects_as_json(command, batch.bid)
+    else:
+        if note := moved(batch):
+            command.stdout.write(note)
+        found = iter(objects_of(batch))
+        listed = list(islice(found, LISTED))
+        if listed:
+            for line in table(("identifier", "path", "action", "bytes", "put", "age"), map(_cells, listed)):
+                command.stdout.write(line)
+        more = sum(1 for _ in found)
+        command.stdout.write(f"{many(len(listed) + more, 'object')} of {batch} left.")
+        if more:
+            command.stdout.write(f"{more} of them are not shown: --csv and --json name them all.")
+    return 0
+
+
+def _write_objects_as_json(command: FnloaderCommand, which: str) -> None:
+    """A list, written as it is read: there may be a million."""
+    now, before = timezone.now(), "["
+    for one in objects_of(find(which)):
+        facts = dict(zip(left.COLUMNS, one.cells(now), strict=True))
+        command.stdout.write(before + "\n  " + json.dumps(facts, ensure_ascii=False), ending="")
+        before = ","
+    command.stdout.write("[]" if before == "[" else "\n]")
+
+
+def _cells(one: LeftObject) -> tuple[object, ...]:
+    age = lasting(timezone.now() - one.created) if one.created else ""
+    return (shown(one.identifier), shown(one.path), one.action, one.size, at(one.created), age)
+
+
+STEPS = [
+    Step(
+        "list",
+        "all batches that are not archived",
+        "exit status: 0; 2 wrong usage",
+        _list_arguments,
+        _list,
+    ),
+    Step(
+        "show",
+        "all about one batch, and what was done with it",
+        "exit status: 0; 1 unknown batch; 2 wrong usage",
+        _show_arguments,
+        _show,
+    ),
+    Step(
+        "objects",
+        "what is left of a batch in its bucket, decoded",
+        "exit status: 0; 1 unknown batch, or the bucket could not be listed; 2 wrong usage",
+        _objects_arguments,
+        _objects,
+    ),
+]
