@@ -71,6 +71,15 @@ class Verdict(TextChoices):
     IN_PROGRESS = "in_progress", "still in progress"
 
 
+class CheckKind(TextChoices):
+    """What a batch was counted for."""
+
+    CHECK = "check", "a check"
+    WATCH = "watch", "watched to its end"
+    TICK = "tick", "a scheduled check"
+    HEAL = "heal", "watched for healing"
+
+
 UPLOADABLE = (BatchStatus.ADDED, BatchStatus.MAPPED, BatchStatus.UPLOADED)
 """A batch may be sent; a batch that is uploaded only where something of it is missing."""
 

@@ -1,4 +1,4 @@
-"""What was sent and what became of it: Batch, BatchRecord, and IngestCheck with its IngestCounts (BatchStep: steps.py).
+"""What was sent and what became of it: Batch and BatchRecord (BatchStep: steps.py; IngestCheck, IngestCount: history.py).
 
 The columns are those of the batches CSV and of the step reports (domain.md 1), typed; NULL is unknown. A change of state
 is a conditional UPDATE: the number of rows that it changed says who won.
@@ -20,8 +20,8 @@ from batches.choices import (
     IngestOutcome,
     MapOutcome,
     UploadOutcome,
-    Verdict,
 )
+from batches.history import IngestCheck, IngestCount
 from batches.keys import LONGEST_KEY, prefix
 from batches.steps import BatchStep
 from fnloader_site.fields import BytewiseCharField
@@ -110,6 +110,18 @@ class Batch(models.Model):
     ingest_duration = models.DurationField(null=True, blank=True, help_text="From its start to its end.")
     ingest_errs = models.PositiveIntegerField(null=True, blank=True, help_text="Objects left in the bucket.")
     ingest_oks = models.PositiveIntegerField(null=True, blank=True, help_text="Objects put, less those left.")
+    result_changed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its result last changed: by a check, by healing, or by messages read."
+    )
+    messages_read_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the messages of the ingest were last read from its log."
+    )
+    messages_problem = models.CharField(
+        max_length=LONGEST_MESSAGE, null=True, blank=True, help_text="Why they could not be read, the last time."
+    )
+    counted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a scheduled count of it last began (database's clock)."
+    )
 
     cleared_at = models.DateTimeField(
         null=True, blank=True, help_text="When objects of it were last deleted by `batch clear`."
@@ -198,10 +210,13 @@ class Batch(models.Model):
         """Ends the claim of an upload that was cut off: it stays unfinished."""
         return self._change(Q(upload_owner=token), **_NO_CLAIM)
 
-    def finish_upload(self, token: str, *, oks: int, errs: int) -> bool:
-        """Ends an upload in which each record has its outcome. Where nothing could be put, the status stays as it was."""
+    def finish_upload(self, token: str, *, oks: int, errs: int, maybe: int) -> bool:
+        """Ends an upload in which each record has its outcome. Where nothing can have arrived, the status stays as it was.
+
+        `maybe`: how many of `errs` may have arrived: then there is an ingest to follow, too.
+        """
         now = timezone.now()
-        done = {"status": BatchStatus.UPLOADED, "uploaded_at": now} if oks else {}
+        done = {"status": BatchStatus.UPLOADED, "uploaded_at": now} if oks or maybe else {}
         counts = {"upload_oks": oks, "upload_errs": errs, "upload_finished": now}
         return self._change(Q(upload_owner=token), **_NO_CLAIM, **counts, **done)
 
@@ -217,20 +232,35 @@ class Batch(models.Model):
             ingest_done_at=done,
             ingest_errs=left,
             ingest_complete_time=complete,
-            ingest_duration=complete - self.ingest_start_time if self.ingest_start_time else None,
+            ingest_duration=self._lasted(complete),
+            result_changed_at=done,
+        )
+
+    def heal_ingest(self, *, errs: int, oks: int, seen: datetime) -> bool:
+        """Fewer records failed than the result said; `seen`: the count that saw it. False if the result is another one now."""
+        return self._change(
+            Q(status=BatchStatus.INGESTED, ingest_done_at=self.ingest_done_at, upload_owner=None),
+            ingest_errs=errs,
+            ingest_oks=oks,
+            ingest_complete_time=seen,
+            ingest_duration=self._lasted(seen),
+            result_changed_at=seen,
+        )
+
+    def note_messages(self, *, read: datetime, complete: datetime | None) -> bool:
+        """The messages of the log are on the records; `complete`: its last event that names the batch, where there is one."""
+        ended = {"ingest_complete_time": complete, "ingest_duration": self._lasted(complete)} if complete else {}
+        return self._change(
+            Q(status=BatchStatus.INGESTED, ingest_done_at=self.ingest_done_at),
+            messages_read_at=read,
+            messages_problem=None,
+            result_changed_at=read,
+            **ended,
         )
 
     def rollback_ingest(self) -> bool:
         """Clears the result columns: it is uploaded again, and can be checked. False if it has no result, or is archived."""
-        return self._change(
-            Q(status=BatchStatus.INGESTED, archived_at=None),
-            status=BatchStatus.UPLOADED,
-            ingest_done_at=None,
-            ingest_complete_time=None,
-            ingest_duration=None,
-            ingest_errs=None,
-            ingest_oks=None,
-        )
+        return self._change(Q(status=BatchStatus.INGESTED, archived_at=None), status=BatchStatus.UPLOADED, **_NO_RESULT)
 
     def rollback_upload(self) -> bool:
         """Clears the outcome of the upload; False if it has a result of ingest, is archived, is being sent, or has none."""
@@ -282,6 +312,14 @@ class Batch(models.Model):
         left = self.ingest_errs or 0
         self._change(Q(status=BatchStatus.INGESTED), upload_oks=oks, upload_errs=errs, ingest_oks=max(0, oks - left))
 
+    def claim_count(self, spacing: float) -> bool:
+        """Whether a scheduled count is due: none began in the last `spacing` seconds (database's clock). Notes it."""
+        free = Q(counted_at=None) | Q(counted_at__lt=Now() - timedelta(seconds=spacing))
+        return self._change(free, counted_at=Now())
+
+    def _lasted(self, until: datetime) -> timedelta | None:
+        return until - self.ingest_start_time if self.ingest_start_time else None
+
     def _change(self, when: Q, **values: object) -> bool:
         changed = Batch.objects.filter(when, pk=self.pk).update(**values)
         if changed:
@@ -295,6 +333,16 @@ _NO_CLAIM = {
     "upload_pid": None,
     "upload_process": None,
     "upload_heartbeat": None,
+}
+_NO_RESULT = {
+    "ingest_done_at": None,
+    "ingest_complete_time": None,
+    "ingest_duration": None,
+    "ingest_errs": None,
+    "ingest_oks": None,
+    "result_changed_at": None,
+    "messages_read_at": None,
+    "messages_problem": None,
 }
 
 
@@ -352,6 +400,15 @@ class BatchRecord(models.Model):
     ingest_message = models.CharField(
         max_length=LONGEST_MESSAGE, null=True, blank=True, help_text="Why (CMT_ingest_message)."
     )
+    ingest_candidate = models.CharField(
+        max_length=LONGEST_MESSAGE,
+        null=True,
+        blank=True,
+        help_text="A message of the log that may be why; the log does not say whose it is.",
+    )
+    healed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its object was found to be gone, after it had counted as a failure."
+    )
     tries = models.PositiveIntegerField(
         null=True, blank=True, help_text="How often the ingest tried it, where its log says so."
     )
@@ -386,64 +443,12 @@ class BatchRecord(models.Model):
         return self.identifier or f"row {self.row}"
 
 
-class IngestCheck(models.Model):
-    """One check of a batch's ingest: what was counted, what it means, and who asked."""
-
-    batch = models.ForeignKey(
-        Batch, models.CASCADE, related_name="checks", db_index=False, help_text="The batch that was checked."
-    )
-    started_at = models.DateTimeField(help_text="When the check began.")
-    finished_at = models.DateTimeField(help_text="When its last count was complete.")
-    store = models.CharField(max_length=2048, help_text="URL of the store that was asked.")
-    sleep_seconds = models.FloatField(help_text="Pause between two counts (--sleep).")
-    checks = models.PositiveIntegerField(help_text="Counts that may find a change (--checks).")
-    rechecks = models.PositiveIntegerField(help_text="Counts that must find none (--rechecks).")
-    verdict = models.CharField(max_length=20, choices=Verdict, help_text="What the counts mean.")
-    remaining = models.PositiveIntegerField(help_text="Objects of the batch in the last count.")
-    unmatched = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Objects left that are none of its records; empty: not looked for."
-    )
-    ingest_oks = models.PositiveIntegerField(null=True, blank=True, help_text="Records ingested, if it is complete.")
-    ingest_complete_time = models.DateTimeField(null=True, blank=True, help_text="When the ingest ended, if it did.")
-    ingest_duration = models.DurationField(null=True, blank=True, help_text="How long it took, if it is complete.")
-    asked_by = models.CharField(max_length=150, help_text="Who asked: a user, or the job.")
-    host = models.CharField(max_length=255, help_text="HOST_NAME where it ran.")
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(condition=Q(verdict__in=Verdict.values), name="batches_check_verdict"),
-        ]
-        indexes = [
-            # A batch's history, and its latest check.
-            models.Index(fields=["batch", "finished_at"], name="batches_check_of_batch"),
-            # The list of all checks, newest first.
-            models.Index(fields=["finished_at"], name="batches_check_newest"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.batch}: {Verdict(self.verdict).label}, {self.remaining} remaining"
-
-
-class IngestCount(models.Model):
-    """One count of a check: a complete listing of what is left of the batch."""
-
-    # The unique constraint below begins with the check.
-    check_run = models.ForeignKey(
-        IngestCheck, models.CASCADE, related_name="counts", db_index=False, help_text="The check it belongs to."
-    )
-    number = models.PositiveIntegerField(help_text="Which count of the check, from 1.")
-    counted_at = models.DateTimeField(help_text="When the listing was complete.")
-    remaining = models.PositiveIntegerField(help_text="Objects of the batch.")
-    digest = models.CharField(max_length=32, help_text="Digest of their names, in byte order.")
-    foreign = models.PositiveIntegerField(help_text="Objects of other batches that share the prefix; not counted.")
-    invalid = models.PositiveIntegerField(help_text="Objects whose name is no key; not counted.")
-
-    class Meta:
-        constraints = [
-            # Also serves the curve: the counts of a check in their order.
-            models.UniqueConstraint(fields=["check_run", "number"], name="batches_count_once"),
-            models.CheckConstraint(condition=Q(number__gte=1), name="batches_count_from_1"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.remaining} remaining at {self.counted_at:%Y-%m-%d %H:%M:%S} UTC"
+__all__ = [
+    "CLAIM_SECONDS",
+    "LONGEST_IDENTIFIER",
+    "LONGEST_MESSAGE",
+    "Batch",
+    "BatchRecord",
+    "IngestCheck",
+    "IngestCount",
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Coalesce, Concat, Left
 
@@ -15,11 +17,19 @@ NEVER_SENT = "Not uploaded: "
 UNCERTAIN = "Its upload ended unclearly, and its object is not in the bucket: it may have been ingested, or never sent."
 
 
-def settle(batch: Batch, remaining: Remaining | None) -> tuple[int, int]:
+class Settled(NamedTuple):
+    """What `settle` found."""
+
+    found: int
+    """Records whose upload ended unclearly, and whose object is in the bucket: they are marked as uploaded."""
+    unmatched: int
+    """Keys left that are none of the batch's records."""
+
+
+def settle(batch: Batch, remaining: Remaining | None) -> Settled:
     """Writes the outcome of every record; `remaining` holds the keys that are left, None for none.
 
-    Call it inside the transaction that writes the result. Returns how many records whose upload ended unclearly have
-    their object in the bucket (they are marked as uploaded), and how many keys left are none of the batch's records.
+    Call it inside the transaction that writes the result.
     """
     records = BatchRecord.objects.filter(batch=batch)
     _write_what_the_upload_decided(records)
@@ -30,7 +40,7 @@ def settle(batch: Batch, remaining: Remaining | None) -> tuple[int, int]:
             upload_outcome=UploadOutcome.SUCCESS, upload_message=None
         )
         unmatched += len(keys) - left.update(ingest_outcome=IngestOutcome.FAILURE, ingest_message=None)
-    return found, unmatched
+    return Settled(found, unmatched)
 
 
 def _write_what_the_upload_decided(records: QuerySet[BatchRecord]) -> None:

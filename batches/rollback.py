@@ -9,6 +9,7 @@ from django.db import transaction
 from batches import left, steps
 from batches.choices import BatchStatus, StepKind, UploadOutcome
 from batches.errors import Refused
+from batches.history import IngestCheck
 from batches.models import Batch, BatchRecord
 from fnloader_site.processes import is_dead
 
@@ -37,7 +38,11 @@ def rollback_ingest(batch: Batch, *, who: str, dry_run: bool = False) -> int:
         left_over = f"{batch.ingest_oks} ingested, {batch.ingest_errs} left"
         if not batch.rollback_ingest():
             raise Refused(f"{batch} has no result of ingest to take back (it is {_state(batch)}).")
-        changed = records.update(ingest_outcome=None, ingest_message=None)
+        changed = records.update(
+            ingest_outcome=None, ingest_message=None, ingest_candidate=None, tries=None, healed_at=None
+        )
+        # What went on with the result taken back does not go on with the next one.
+        IngestCheck.objects.filter(batch=batch, verdict=None, problem=None).update(problem="the result was taken back")
         steps.record(batch, StepKind.ROLLBACK_INGEST, who, note=left_over, touched=changed)
         transaction.set_rollback(dry_run)
     return changed

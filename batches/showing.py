@@ -7,13 +7,17 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
-from batches.choices import NOT_UPLOADED, UPLOADABLE, BatchStatus, IngestOutcome, StepKind, UploadOutcome
-from batches.lines import at
+from batches.causes import Cause
+from batches.choices import UPLOADABLE, BatchStatus, IngestOutcome, StepKind, UploadOutcome
+from batches.curve import Drain
+from batches.draining import standing
+from batches.lines import at, many
 from batches.models import Batch, BatchRecord, BatchStep
 
 NAMED = 20
 """So many records are named by `batch show`; --json names them all."""
 MOST_CAUSES = 10
+"""So many causes are shown by `batch show`; --json has them all."""
 
 _FACTS = (
     "bid",
@@ -44,6 +48,8 @@ _FACTS = (
     "ingest_oks",
     "ingest_errs",
     "cleared_at",
+    "messages_read_at",
+    "messages_problem",
     "archived_at",
     "added_at",
     "added_by",
@@ -87,11 +93,21 @@ def outcomes(batch: Batch) -> dict[str, dict[str, int]]:
     }
 
 
-def causes(batch: Batch) -> list[dict[str, Any]]:
-    """Why records were not uploaded: the most frequent messages, each with its number."""
-    records = BatchRecord.objects.filter(batch=batch, upload_outcome__in=[*NOT_UPLOADED, UploadOutcome.SKIP])
-    found = records.order_by().values_list("upload_outcome", "upload_message").annotate(n=Count("pk")).order_by("-n")
-    return [{"outcome": one, "message": message, "records": n} for one, message, n in found[:MOST_CAUSES]]
+def drain(batch: Batch) -> Drain | None:
+    """How it drains, by its counts, while it has no result; None when it was not counted since its upload."""
+    return standing(batch) if batch.status == BatchStatus.UPLOADED else None
+
+
+def reasons(causes: list[Cause]) -> Iterator[str]:
+    """A line for each of the most frequent causes, with an example."""
+    for one in causes[:MOST_CAUSES]:
+        perhaps = ", perhaps" if one.candidate else ""
+        text = one.example if one.records == 1 and one.example else one.message
+        such = ("such as " if one.records > 1 else "") + f"row {one.row}"
+        who = f"{such}: {one.identifier}" if one.identifier else such
+        yield f"  {many(one.records, 'record')} {one.outcome}{perhaps}: {text} ({who})"
+    if len(causes) > MOST_CAUSES:
+        yield f"  … and {many(len(causes) - MOST_CAUSES, 'cause')} more: --json has them all"
 
 
 def uncertain(batch: Batch) -> Iterator[dict[str, Any]]:
@@ -106,7 +122,17 @@ def failed(batch: Batch) -> Iterator[dict[str, Any]]:
 
 def _named(batch: Batch, **chosen: str) -> Iterator[dict[str, Any]]:
     records = BatchRecord.objects.filter(batch=batch, **chosen).order_by("row")
-    wanted = ("row", "identifier", "action", "file", "sent_at", "upload_message", "ingest_message")
+    wanted = (
+        "row",
+        "identifier",
+        "action",
+        "file",
+        "sent_at",
+        "upload_message",
+        "ingest_message",
+        "ingest_candidate",
+        "tries",
+    )
     return iter(records.values(*wanted).iterator())
 
 

@@ -176,6 +176,7 @@ def _finish(batch: Batch, claim: Claim, recovered: int, stopped: str) -> Uploade
     )
     if left:
         return result
-    if not batch.finish_upload(claim.token, oks=result.number(UploadOutcome.SUCCESS), errs=result.errors):
+    oks, maybe = result.number(UploadOutcome.SUCCESS), result.number(UploadOutcome.UNCERTAIN)
+    if not batch.finish_upload(claim.token, oks=oks, errs=result.errors, maybe=maybe):
         raise Refused(f"The upload of {batch} was taken over by another process at its very end; that one goes on.")
     return result

@@ -191,8 +191,8 @@ class BatchSite:
         return {str(outcome): int(str(number)) for outcome, number in found}
 
     def checks(self) -> int:
-        """How many checks are recorded, of all batches."""
-        return int(str(self.manage.rows("select count(*) from batches_ingestcheck")[0][0]))
+        """How many checks ended with a verdict, of all batches."""
+        return int(str(self.manage.rows("select count(*) from batches_ingestcheck where verdict is not null")[0][0]))
 
     def files(self, name: str, number: int, start: int = 1) -> Path:
         """A folder with so many files to upload."""

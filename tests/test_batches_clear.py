@@ -97,13 +97,13 @@ def test_a_deleted_object_is_never_taken_for_an_ingested_one(shelf: Shelf) -> No
     assert "deleted from the bucket" in (batch.records.get(identifier="y").ingest_message or "")
 
 
-def test_a_check_that_is_under_way_while_objects_are_deleted_records_nothing(shelf: Shelf) -> None:
+def test_a_check_that_is_under_way_while_objects_are_deleted_has_no_result(shelf: Shelf) -> None:
     batch = shelf.batch("plc", "x", "y")
 
     def meanwhile(_seconds: float) -> None:
         clear(type(batch).objects.get(bid="plc"), who="me", even_if_ingesting=True)
 
-    with pytest.raises(Refused, match="nothing was recorded"):
+    with pytest.raises(Refused, match="there is no result"):
         check(batch, Patience(sleep=1), asked_by="me", sleep=meanwhile)
     batch.refresh_from_db()
     assert (batch.status, batch.upload_oks, batch.upload_errs) == ("uploaded", 0, 2)

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.fixtures_batches"]
 
 
-def snapshot(site: BatchSite) -> list[list[tuple[object, ...]]]:
-    tables = ("batches_batch", "batches_batchrecord", "batches_ingestcheck", "batches_ingestcount")
+RESULTS = ("batches_batch", "batches_batchrecord")
+TABLES = (*RESULTS, "batches_ingestcheck", "batches_ingestcount")
+
+
+def snapshot(site: BatchSite, tables: tuple[str, ...] = TABLES) -> list[list[tuple[object, ...]]]:
     return [site.manage.rows(f"select * from {table} order by id") for table in tables]
 
 
-def test_a_listing_that_fails_in_any_count_is_an_error_and_records_nothing(
-    site: BatchSite, s3_proxy: FaultProxy
-) -> None:
+def test_a_listing_that_fails_in_any_count_is_an_error_and_no_result(site: BatchSite, s3_proxy: FaultProxy) -> None:
     site.seed(plc=["a", "b"])
     site.manage.environment |= site.s3.environ(s3_proxy.endpoint)
-    before = snapshot(site)
+    before = snapshot(site, RESULTS)
     for after in (0, 1, 2):  # in the first count, in the check, in the recheck
         s3_proxy.clear_faults()
         s3_proxy.faults(
@@ -41,10 +42,15 @@ def test_a_listing_that_fails_in_any_count_is_an_error_and_records_nothing(
         )
         result = site.ingstat("plc")
         assert result.returncode == 1, result.stdout
-        assert "plc could not be checked, nothing was recorded: s3://" in result.stderr
+        assert "plc could not be checked, there is no result: s3://" in result.stderr
         assert len(result.stdout.splitlines()) == after
         assert "complete" not in result.stdout
-        assert snapshot(site) == before
+        assert snapshot(site, RESULTS) == before
+    kept = site.manage.rows(
+        "select substr(c.problem, 1, 5), count(n.id) from batches_ingestcheck c join batches_ingestcount n"
+        " on n.check_run_id = c.id where c.verdict is null group by c.id, c.problem order by c.id"
+    )
+    assert kept == [("s3://", 1), ("s3://", 2)], "what was counted before the error is history"
     s3_proxy.clear_faults()
     assert site.ingstat("plc").returncode == 10
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 from django.utils import timezone
 
 from batches import left, showing
+from batches.causes import causes
 from batches.choices import BatchStatus
 from batches.commands import Step, bid, write_json
 from batches.commands.sending import say_uncertain
+from batches.draining import said
 from batches.ingest import find
 from batches.left import LeftObject, objects_of
 from batches.lines import at, lasting, many, shown, table
@@ -87,11 +90,12 @@ def _show_arguments(parser: CommandParser) -> None:
 
 def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     batch = find(options["bid"])
-    facts, outcomes, causes = showing.facts(batch), showing.outcomes(batch), showing.causes(batch)
+    facts, outcomes, why, drain = showing.facts(batch), showing.outcomes(batch), causes(batch), showing.drain(batch)
     if options["json"]:
         named = {"uncertain": list(showing.uncertain(batch)), "failed": list(showing.failed(batch))}
         history = {"steps": list(showing.history(batch))}
-        write_json(command, facts | {"outcomes": outcomes, "causes": causes} | named | history)
+        reasons = {"causes": [asdict(one) for one in why], "drain": drain and asdict(drain)}
+        write_json(command, facts | {"outcomes": outcomes} | reasons | named | history)
         return 0
     for name, value in facts.items():
         if value is not None and value != "":
@@ -100,8 +104,10 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
         if found:
             counts = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.items()))
             command.stdout.write(f"{step + ' outcomes':22} {counts}")
-    for one in causes:
-        command.stdout.write(f"  {many(one['records'], 'record')} {one['outcome']}: {one['message']}")
+    if drain:
+        command.stdout.write(f"{'ingest':22} {said(drain)}")
+    for line in showing.reasons(why):
+        command.stdout.write(line)
     say_uncertain(command, batch, outcomes["upload"].get("uncertain", 0))
     for line in showing.history_lines(batch):
         command.stdout.write(line)

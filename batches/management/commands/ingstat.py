@@ -27,7 +27,7 @@ Counts the objects of each batch that are left in its bucket: an object that is 
 None left is complete. Otherwise it counts again after --sleep seconds: up to --checks times while the count changes, and
 --rechecks times more once it did not. An equal number of other objects is a change.
 
-exit status: 0 complete; 10 complete with errors; 11 still in progress; 1 could not check (nothing is recorded);
+exit status: 0 complete; 10 complete with errors; 11 still in progress; 1 could not check: there is no result;
 2 wrong usage; of several batches the worst, in the order 1, 11, 10, 0.
 """
 
@@ -81,9 +81,7 @@ class Command(FnloaderCommand):
             result = check(batch, patience, asked_by=user_name(), tell=lambda *seen: self._tell(bid, *seen))
         except (Refused, StoreError) as error:
             said = (
-                str(error)
-                if isinstance(error, Refused)
-                else f"{bid} could not be checked, nothing was recorded: {error}"
+                str(error) if isinstance(error, Refused) else f"{bid} could not be checked, there is no result: {error}"
             )
             self.stderr.write(said)
             return {"id": bid, "verdict": None, "error": said, "exit_status": FAILED}

@@ -1,0 +1,41 @@
+"""The curve of a batch: every count of it since it was uploaded, whatever it was counted for."""
+
+from __future__ import annotations
+
+from batches.curve import Drain, Point, drain, thinned
+from batches.history import IngestCount
+from batches.lines import at, lasting, many
+from batches.models import Batch
+
+MOST = 5000
+"""More counts than this are thinned while they are read: memory stays flat, and no picture has so many pixels."""
+
+
+def points(batch: Batch, most: int = MOST) -> list[Point]:
+    """Its counts in the order of their times, since its upload ended; at most `most`, evenly chosen."""
+    counts = IngestCount.objects.filter(check_run__batch=batch)
+    if batch.upload_finished:
+        counts = counts.filter(counted_at__gte=batch.upload_finished)
+    found: list[Point] = []
+    for when, remaining in counts.order_by("counted_at", "pk").values_list("counted_at", "remaining").iterator():
+        found.append(Point(when, remaining))
+        if len(found) > 4 * most:
+            found = thinned(found, 2 * most)
+    return thinned(found, most)
+
+
+def standing(batch: Batch) -> Drain | None:
+    """How fast it drains, and when it will be empty, by its counts; None when it was never counted."""
+    return drain(points(batch))
+
+
+def said(drain: Drain) -> str:
+    """What is left, how fast it goes, and when it will be empty, in a few words."""
+    left = f"{many(drain.remaining, 'object')} left"
+    if drain.stalled:
+        return f"{left}, no progress for {lasting(drain.idle)}"
+    if drain.rate is None or drain.earliest is None:
+        return left
+    until = f" and {at(drain.latest)}" if drain.latest else " at the earliest"
+    between = f"between {at(drain.earliest)}{until}" if drain.latest else f"at {at(drain.earliest)}{until}"
+    return f"{left}, {drain.rate:.3g} a second, empty {between}"
