@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import Q, QuerySet
 
+from loader import unseen
 from loader.clock import Clock
-from loader.fasta import SUFFIX, sample_id
-from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Result, State
+from loader.fasta import SUFFIX
+from loader.models import BatchLoad, BucketObject, Feed, State
 from objectstores.base import Store, StoredObject
 
 PAGE = 1000
+STATISTICS_AT = 5000
 LEFT = "it left the bucket, or was replaced, before it was loaded"
 
 
@@ -45,7 +48,7 @@ def analyse(feed: Feed, store: Store, db: str, clock: Clock, beat: Callable[[], 
     A known bucket costs no write. What was waiting and is not listed any more is gone. Raises StoreError when the listing
     did not come to its end; rows written until then are true and stay.
     """
-    analysis, started, waiting = Analysis(), clock.now(), array("q")
+    analysis, started, waiting, count_at = Analysis(), clock.now(), array("q"), STATISTICS_AT
     listing = store.list()
     while page := list(islice(listing, PAGE)):
         beat()
@@ -53,6 +56,9 @@ def analyse(feed: Feed, store: Store, db: str, clock: Clock, beat: Callable[[], 
         analysis.listed += len(page)
         analysis.ignored += len(page) - len(files)
         analysis.found += _merge(feed, files, waiting, db, clock.now())
+        if analysis.found >= count_at:
+            _refresh_statistics(db)
+            count_at *= 4
     analysis.gone = _mark_gone(feed, waiting, started, db, clock.now())
     Feed.objects.using(db).filter(pk=feed.pk).update(checked_at=clock.now())
     return analysis
@@ -97,6 +103,8 @@ def _due(feed: Feed, db: str, at: datetime) -> QuerySet[BucketObject]:
 def _merge(feed: Feed, files: list[StoredObject], waiting: array[int], db: str, now: datetime) -> int:
     """Adds rows for what is not known, and returns how many; notes in `waiting` which rows are known and wait."""
     versions = {digest(item.name, item.etag): item for item in files}
+    if not versions or _all_done(feed, list(versions), db):
+        return 0
     back = []
     for version, state, pk in _known(feed, list(versions), db):
         del versions[version]
@@ -110,24 +118,40 @@ def _merge(feed: Feed, files: list[StoredObject], waiting: array[int], db: str, 
         rows.update(state=State.WAITING, reason="", done_at=None, first_seen=now)
     if not versions:
         return 0
-    new = [_row(feed, version, item, now) for version, item in versions.items()]
-    _mark_loaded_before(feed, new, db, now)
-    with transaction.atomic(using=db):
-        BucketObject.objects.using(db).bulk_create(new, batch_size=PAGE)
-    return len(new)
+    unseen.add(feed, versions, db, now)
+    return len(versions)
 
 
 def _known(feed: Feed, versions: list[str], db: str) -> list[tuple[str, str, int]]:
-    """Version, state and key of those that have a row. Plain SQL: Django takes three times as long to write it."""
-    if not versions:
-        return []
+    """Version, state and key of those that have a row."""
+    return _ask(feed, versions, db, "version, state, id")
+
+
+def _all_done(feed: Feed, versions: list[str], db: str) -> bool:
+    """Whether all have a row, and none of them waits or is gone: nothing is to be done for such a page.
+
+    One number comes back instead of a thousand rows, of which Python would make tuples.
+    """
+    ((number,),) = _ask(feed, versions, db, "COUNT(CASE WHEN state NOT IN ('waiting', 'gone') THEN 1 END)")
+    return bool(number == len(versions))
+
+
+def _ask(feed: Feed, versions: list[str], db: str, what: str) -> list[tuple[Any, ...]]:
+    """Plain SQL: Django takes three times as long to write it."""
     places = ", ".join(["%s"] * len(versions))
     with connections[db].cursor() as cursor:
         cursor.execute(
-            f"SELECT version, state, id FROM loader_bucketobject WHERE feed_id = %s AND version IN ({places})",  # noqa: S608
+            f"SELECT {what} FROM loader_bucketobject WHERE feed_id = %s AND version IN ({places})",  # noqa: S608
             [feed.pk, *versions],
         )
         return list(cursor.fetchall())
+
+
+def _refresh_statistics(db: str) -> None:
+    """PostgreSQL reads all rows of a feed for each look-up until it knows how many there are; it counts once a minute."""
+    if connections[db].vendor == "postgresql":
+        with connections[db].cursor() as cursor:
+            cursor.execute("ANALYZE loader_bucketobject")
 
 
 def _mark_gone(feed: Feed, listed: array[int], before: datetime, db: str, now: datetime) -> int:
@@ -141,43 +165,3 @@ def _mark_gone(feed: Feed, listed: array[int], before: datetime, db: str, now: d
         gone += rows.filter(pk__in=missing).update(state=State.GONE, reason=LEFT, done_at=now) if missing else 0
         last = page[-1]
     return gone
-
-
-def _row(feed: Feed, version: str, item: StoredObject, now: datetime) -> BucketObject:
-    return BucketObject(
-        feed=feed,
-        name=item.name,
-        version=version,
-        etag=item.etag,
-        size=item.size,
-        md5=item.md5 or "",
-        created=item.created or now,
-        first_seen=now,
-        seqid=sample_id(item.name)[:255],
-    )
-
-
-def _mark_loaded_before(feed: Feed, rows: list[BucketObject], db: str, now: datetime) -> None:
-    """What a loader before this one completed is not loaded again; its etag is known only from now on (domain.md 4).
-
-    A version that is new under a name that we ourselves loaded is loaded: only adopted attempts (no feed) count.
-    """
-    old = LoadAttempt.objects.using(db).filter(
-        Q(completed=1) | Q(insert_status_code__in=(200, 201)),
-        outcome__isnull=True,
-        findneighbour_server_url__in=(feed.server.url, feed.server.url + "/"),
-    )
-    if not old.exists():
-        return
-    names = [row.name for row in rows]
-    known = set(BucketObject.objects.using(db).filter(feed=feed, name__in=names).values_list("name", flat=True))
-    # Asked by sample id, which has an index in every database; file names are too long for one in some.
-    by_sample = old.filter(seqid__in={row.seqid for row in rows})
-    done = dict(by_sample.values_list("file_name", "insert_status_code"))
-    for row in rows:
-        if row.name in done and row.name not in known:
-            inserted = done[row.name] in (200, 201)
-            row.state = State.LOADED if inserted else State.REJECTED
-            row.result = Result.PRESENT if inserted else ""
-            row.reason = "done by the loader before this one"
-            row.done_at = now
