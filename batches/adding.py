@@ -14,10 +14,11 @@ from django.db import IntegrityError, transaction
 
 from batches import sources
 from batches.choices import Action, BatchStatus, MapOutcome, UploadOutcome
+from batches.csvfiles import RowError
 from batches.errors import Refused
 from batches.keys import digest, is_batch_id
 from batches.models import Batch, BatchRecord
-from batches.sources import Recipe, RowError, SourceRow
+from batches.sources import Recipe, SourceRow
 
 CHUNK = 1000
 MOST_ERRORS = 20
@@ -65,8 +66,8 @@ def add(
     )
     rows = _rows_of(batch, folder, action, path)
     with transaction.atomic():
-        _save(batch)
-        added = _save_records(batch, rows)
+        save_new(batch)
+        added = save_records(batch, rows)
         _count(batch, added)
         transaction.set_rollback(dry_run)
     return batch, added
@@ -114,7 +115,8 @@ def _known(bid: str) -> str:
     return f"There is a batch {bid} already: give another id. `manage.py batch show {bid}` says what it is."
 
 
-def _save(batch: Batch) -> None:
+def save_new(batch: Batch) -> None:
+    """Saves a batch that must not be there yet. Raises Refused when another process was faster."""
     try:
         # Within a savepoint, so that the transaction survives when another process was faster.
         with transaction.atomic():
@@ -123,7 +125,9 @@ def _save(batch: Batch) -> None:
         raise Refused(_known(batch.bid)) from error
 
 
-def _save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> Added:
+def save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> Added:
+    """Writes a record for each row, a chunk at a time. Raises Refused when a row is wrong, or there is none: call it inside
+    a transaction, which takes back what is written already."""
     added, errors = Added(), []
     rest = iter(rows)
     while chunk := list(islice(rest, CHUNK)):

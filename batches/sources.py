@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import stat
@@ -10,17 +9,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batches import csvfiles
 from batches.choices import MapOutcome, UploadOutcome
-from batches.errors import Refused
+from batches.csvfiles import RowError
 from batches.keys import LONGEST_KEY, InvalidKey, Key, decode, encode
 
 MAPPER_REPORT = "mapper_report.csv"
-STEP_REPORTS = frozenset({MAPPER_REPORT, "upload_report.csv", "ingest_report.csv"})
+UPLOAD_REPORT = "upload_report.csv"
+INGEST_REPORT = "ingest_report.csv"
+STEP_REPORTS = frozenset({MAPPER_REPORT, UPLOAD_REPORT, INGEST_REPORT})
 CMT_COLUMNS = ("cmt_rec_status", "cmt_outcome", "cmt_output_file", "cmt_s3_key", "cmt_warnings", "cmt_errors")
 REQUIRED = ("cmt_outcome", "cmt_output_file", "cmt_s3_key")
 LONGEST_FILE = 1024
 LONGEST_MESSAGE = 1000
-_OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,6 @@ class SourceRow:
     message: str | None
     source: str
     """The row's values as a JSON list."""
-
-
-class RowError(Refused):
-    """A row of the source can't be taken as it is."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +73,20 @@ def file_rows(folder: Path, recipe: Recipe) -> Iterator[SourceRow]:
         yield _file_row(row, folder, name, recipe)
 
 
-def report_columns(folder: Path) -> list[str]:
-    """The header of the mapper's report. Raises Refused when it is no such report."""
-    return _header(folder / MAPPER_REPORT, _raw_rows(folder / MAPPER_REPORT))
+def report_columns(folder: Path, name: str = MAPPER_REPORT) -> list[str]:
+    """The header of the mapper's report, or of one that holds all its columns. Raises Refused when it is no such report."""
+    return csvfiles.header(folder / name, csvfiles.rows(folder / name), REQUIRED, "mapper's report")
 
 
-def report_rows(folder: Path, bid: str) -> Iterator[SourceRow | RowError]:
+def report_rows(folder: Path, bid: str, name: str = MAPPER_REPORT) -> Iterator[SourceRow | RowError]:
     """A row for each of the mapper's report, in its order; an error for each that can't be taken."""
-    report = folder / MAPPER_REPORT
-    rows = _raw_rows(report)
-    header = _header(report, rows)
+    rows = csvfiles.rows(folder / name)
+    header = csvfiles.header(folder / name, rows, REQUIRED, "mapper's report")
     columns = tuple(header.index(name) for name in REQUIRED)
     warnings = header.index("cmt_warnings") if "cmt_warnings" in header else None
     for row, (line, values) in enumerate(rows, 1):
         try:
-            _check_row(values, header)
+            csvfiles.check_row(values, header)
             yield _report_row(row, folder, bid, values, columns, warned=warnings is not None and bool(values[warnings]))
         except RowError as error:
             yield RowError(f"row {row} (line {line}): {error}")
@@ -190,51 +186,3 @@ def _found(folder: Path, file: str) -> tuple[str | None, int | None]:
             inside = name.startswith("/") and candidate.is_relative_to(folder)
             return str(candidate.relative_to(folder)) if inside else name, status.st_size
     return file, None
-
-
-def _header(report: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
-    _, header = next(rows, (0, []))
-    try:
-        _check_text(header)
-    except RowError as error:
-        raise Refused(f"{report}, header: {error}") from error
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
-        raise Refused(f"{report} is no mapper's report: it has no column {', '.join(missing)}.")
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise Refused(f"{report} has more than one column {', '.join(twice)}.")
-    return header
-
-
-def _raw_rows(report: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and values of each row that is not empty."""
-    with report.open("rb") as raw:
-        start = raw.read(2)
-    if encoding := _OTHER_ENCODINGS.get(start):
-        raise Refused(f"{report} is written in {encoding}: save it as UTF-8.")
-    # Bytes that are no UTF-8 come through as surrogates, so that their row can be named.
-    with report.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            yield from ((reader.line_num, values) for values in reader if values)
-        except csv.Error as error:
-            raise Refused(
-                f"{report}, line {reader.line_num}: {error}. Is it a CSV with commas and closed quotes?"
-            ) from error
-
-
-def _check_row(values: Sequence[str], header: Sequence[str]) -> None:
-    if len(values) != len(header):
-        raise RowError(f"{len(values)} values, and the header has {len(header)}")
-    _check_text(values)
-
-
-def _check_text(values: Sequence[str]) -> None:
-    text = "".join(values)
-    if "\0" in text:
-        raise RowError("it holds a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise RowError(f"byte 0x{ord(text[error.start]) - 0xDC00:02x} is no UTF-8: save the file as UTF-8") from error

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from batches.commands import ending, looking, sending
+from batches.commands import ending, looking, moving, sending
 from batches.errors import ClaimLost, Refused
 from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand
 
-STEPS = {step.name: step for step in (*sending.STEPS, *looking.STEPS, *ending.STEPS)}
+STEPS = {step.name: step for step in (*sending.STEPS, *looking.STEPS, *ending.STEPS, *moving.STEPS)}
 
 
 class Command(FnloaderCommand):
-    """Each subcommand is one call of its core: batches.adding, uploading, rollback, clearing, archiving, showing."""
+    """Each subcommand is one call of its core: batches.adding, uploading, rollback, clearing, archiving, importing, showing."""
 
     help = "Adds batches, uploads them, shows where they stand, and puts them away."
 

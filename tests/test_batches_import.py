@@ -1,0 +1,330 @@
+"""A tracking CSV as it is found in the wild is taken in, whole or not at all per batch, and given back as it was."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from batches.archiving import archive
+from batches.errors import Refused
+from batches.importing import Fate, Imported, import_batches
+from batches.keys import encode
+from batches.models import Batch, BatchRecord, BatchStep
+from batches.tracking import NAMES
+
+pytestmark = pytest.mark.django_db
+Run = Callable[..., tuple[int, str]]
+CMT = ("cmt_rec_status", "cmt_outcome", "cmt_output_file", "cmt_s3_key", "cmt_warnings", "cmt_errors")
+MAPPER = ["title", "mediafileuri", *CMT]
+WILD = {
+    "id": "plc",
+    "source_csv": "/data/places, 2024.csv",
+    "mappable_rectype": "place-local",
+    "action": "create",
+    "batch_status": "ingested",
+    "rec_ct": "4",
+    "batch_mode": "full record",
+    "mapped?": "2024-09-11_18_25",
+    "dir": "plc_1",
+    "map_errs": "1",
+    "map_oks": "3",
+    "map_warns": "0",
+    "missing_terms": "7",
+    "uploaded?": "2024-09-11 17_35",
+    "upload_errs": "1",
+    "upload_oks": "2",
+    "batch_prefix": "cGxjf",
+    "ingest_start_time": "2024-09-11 17:26:17.612",
+    "ingest_done?": "2024-09-12_09_00",
+    "ingest_complete_time": "2024-09-12 21:26:18.113",
+    "ingest_duration": "28:00:01",
+    "ingest_errs": "1",
+    "ingest_oks": "1",
+    "duplicates_checked?": "",
+    "duplicates": "",
+}
+
+
+def tracking(
+    path: Path,
+    *rows: dict[str, str],
+    names: Sequence[str] = NAMES,
+    delimiter: str = ",",
+    head: str = "",
+    end: str = "\n",
+) -> Path:
+    """A batches CSV; `names` in their order, `head` before all."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(head)
+        writer = csv.DictWriter(file, names, delimiter=delimiter, lineterminator=end, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def key(identifier: str, bid: str = "plc") -> str:
+    return encode(bid, "/places", identifier, "CREATE")
+
+
+def folder(base: Path, name: str = "plc_1", bid: str = "plc") -> Path:
+    """A batch folder with all three reports: one ingested, one failed in the ingest, one in the upload, one in the mapping."""
+    made = base / name
+    made.mkdir()
+    rows = [
+        ["in", "", "new", "success", "in.xml", key("in", bid), "", ""],
+        ["left", "", "new", "success", "left.xml", key("left", bid), "", ""],
+        ["none", "", "new", "success", "none.xml", key("none", bid), "", ""],
+        ["bad", "", "new", "failure", "", "", "", "no term"],
+    ]
+    uploads = [["success", ""], ["success", ""], ["failure", "403"], ["skip", "not mapped"]]
+    ingests = [["success", ""], ["failure", "409 Client Error"], ["failure", "not uploaded"], ["skip", ""]]
+    reports = {
+        "mapper": (MAPPER, rows),
+        "upload": ([*MAPPER, "cmt_upload_status", "cmt_upload_message"], list(map(list.__add__, rows, uploads))),
+    }
+    columns = [*reports["upload"][0], "CMT_ingest_status", "CMT_ingest_message"]
+    reports["ingest"] = (columns, list(map(list.__add__, reports["upload"][1], ingests)))
+    for report, (header, lines) in reports.items():
+        with (made / f"{report}_report.csv").open("w", newline="") as file:
+            # The reports of later steps are in the order in which the records were done with.
+            csv.writer(file).writerows([header, *(lines if report == "mapper" else [*lines[2::-1], lines[3]])])
+    return made
+
+
+def take(path: Path, **options: str) -> list[Imported]:
+    folders = {name: Path(value) for name, value in options.items() if name == "folders"}
+    others = {name: value for name, value in options.items() if name != "folders"}
+    return list(import_batches(path, who="me", **folders, **others))  # type: ignore[arg-type]
+
+
+def test_every_column_is_taken_in_whatever_spelling(tmp_path: Path, settings: Settings) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    folder(tmp_path)
+    (one,) = take(tracking(tmp_path / "batches.csv", WILD))
+    assert (one.fate, one.notes, one.taken.records) == (Fate.NEW, [], 4)
+    batch = Batch.objects.get()
+    assert (batch.bid, batch.status, batch.action, batch.rectype, batch.mode) == (
+        "plc",
+        "ingested",
+        "CREATE",
+        "place-local",
+        "full record",
+    )
+    assert batch.mapped_at == datetime(2024, 9, 11, 22, 25, tzinfo=UTC)
+    assert batch.uploaded_at == datetime(2024, 9, 11, 21, 35, tzinfo=UTC)
+    assert batch.ingest_start_time == datetime(2024, 9, 11, 21, 26, 17, 612_000, tzinfo=UTC)
+    assert batch.ingest_duration == timedelta(hours=28, seconds=0.501), "the times say it better"
+    assert (batch.record_count, batch.missing_terms, batch.duplicates, batch.ingest_oks) == (4, 7, None, 1)
+    assert batch.folder == str(tmp_path / "plc_1")
+    assert BatchStep.objects.get().touched == 4
+
+
+def test_each_record_has_the_outcomes_of_all_three_reports(tmp_path: Path) -> None:
+    folder(tmp_path)
+    take(tracking(tmp_path / "batches.csv", WILD))
+    columns = ("row", "identifier", "upload_outcome", "upload_message", "ingest_outcome", "ingest_message")
+    assert list(BatchRecord.objects.order_by("row").values_list(*columns)) == [
+        (1, "in", "success", None, "success", None),
+        (2, "left", "success", None, "failure", "409 Client Error"),
+        (3, "none", "failure", "403", "failure", "not uploaded"),
+        (4, None, "skip", "not mapped", "skip", None),
+    ]
+    assert json.loads(Batch.objects.get().source_columns) == MAPPER
+
+
+@pytest.mark.parametrize(
+    ("head", "end", "delimiter"), [("\ufeff", "\r\n", ","), ("", "\n", ";"), ("\ufeff", "\r\n", "\t")]
+)
+def test_files_of_other_programs_are_read(tmp_path: Path, head: str, end: str, delimiter: str) -> None:
+    folder(tmp_path)
+    shuffled = [*reversed(NAMES[:-4])]  # older files lack newer columns
+    path = tracking(tmp_path / "b.csv", WILD, names=shuffled, delimiter=delimiter, head=head, end=end)
+    (one,) = take(path, delimiter=delimiter)
+    assert (one.fate, one.notes) == (Fate.NEW, [])
+    assert Batch.objects.get().ingest_oks is None
+
+
+def test_an_export_gives_back_what_was_found_to_the_byte_and_an_import_of_it_changes_nothing(
+    tmp_path: Path, run: Run
+) -> None:
+    folder(tmp_path)
+    odd = WILD | {"id": "odd", "mapped?": "yes", "rec_ct": "04", "dir": "", "batch_status": "", "duplicates": "many"}
+    path = tracking(tmp_path / "batches.csv", WILD, odd)
+    status, said = run("batch", "import", str(path))
+    assert status == 0, said
+    assert "mapped?: 'yes' is no time such as 2024-09-11_18_25" in said
+    assert "duplicates: 'many' is no whole number" in said
+    exported = tmp_path / "exported.csv"
+    assert run("batch", "export", str(exported)) == (0, f"2 batches written to {exported}.\n")
+    assert exported.read_bytes() == path.read_bytes()
+    assert run("batch", "export")[1] == path.read_text()
+    before = list(Batch.objects.values()), list(BatchRecord.objects.values())
+    assert run("batch", "import", str(exported))[1].endswith("2 unchanged; 0 records taken.\n")
+    assert (list(Batch.objects.values()), list(BatchRecord.objects.values())) == before
+
+
+def test_what_was_made_here_survives_the_way_out_and_in(tmp_path: Path, run: Run, settings: Settings) -> None:
+    settings.TIME_ZONE = "Europe/London"
+    twice = datetime(2024, 10, 27, 1, 30, tzinfo=UTC)  # the second 01:30 of that night
+    Batch.objects.create(
+        bid="plc", rectype="place", action="UPDATE", status="uploaded", mapped_at=twice - timedelta(hours=1), uploaded_at=twice,
+        ingest_start_time=datetime(2024, 7, 1, 12, 0, 0, 999_999, tzinfo=UTC), ingest_duration=timedelta(hours=99, seconds=1),
+    )  # fmt: skip
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    run("batch", "export", str(first))
+    assert run("batch", "import", str(first))[1].endswith("1 unchanged; 0 records taken.\n")
+    before = Batch.objects.values("mapped_at", "uploaded_at", "ingest_duration", "status").get()
+    Batch.objects.all().delete()
+    run("batch", "import", str(first))
+    assert Batch.objects.values("mapped_at", "uploaded_at", "ingest_duration", "status").get() == before
+    run("batch", "export", str(second))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_cell_whose_value_has_changed_here_is_spelled_anew(tmp_path: Path, run: Run) -> None:
+    folder(tmp_path)
+    take(tracking(tmp_path / "batches.csv", WILD))
+    Batch.objects.update(mapped_at=datetime(2025, 1, 2, 3, 4, tzinfo=UTC), ingest_start_time=None)
+    (row,) = csv.DictReader(run("batch", "export")[1].splitlines())
+    assert (row["mapped?"], row["ingest_start_time"]) == ("2025-01-02_03_04", "")
+    assert row["uploaded?"] == "2024-09-11 17_35"
+
+
+def test_a_batch_that_was_only_imported_follows_its_file_and_its_reports(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    take(tracking(tmp_path / "batches.csv", WILD))
+    path = tracking(tmp_path / "batches.csv", WILD | {"missing_terms": "8"})
+    assert [one.fate for one in take(path)] == [Fate.CHANGED]
+    assert Batch.objects.get().missing_terms == 8
+    report = made / "ingest_report.csv"
+    report.write_text(report.read_text().replace("409 Client Error", "500 Server Error"))
+    assert [one.fate for one in take(path)] == [Fate.CHANGED]
+    assert BatchRecord.objects.get(row=2).ingest_message == "500 Server Error"
+    assert BatchRecord.objects.count() == 4
+    assert [one.fate for one in take(path)] == [Fate.SAME]
+
+
+def test_a_batch_with_a_life_of_its_own_stays_as_it_is(tmp_path: Path) -> None:
+    folder(tmp_path)
+    path = tracking(tmp_path / "batches.csv", WILD)
+    take(path)
+    archive(Batch.objects.get(), who="me")
+    assert [one.fate for one in take(path)] == [Fate.SAME]
+    (one,) = take(tracking(path, WILD | {"rec_ct": "5"}))
+    assert one.fate is Fate.REFUSED
+    assert "rec_ct: '5' there, '4' here" in one.notes[0]
+    assert Batch.objects.get().record_count == 4
+
+
+def test_each_batch_is_taken_whole_or_not_at_all_and_each_refusal_has_its_reason(tmp_path: Path, run: Run) -> None:
+    for bid in ("a", "b", "c"):
+        folder(tmp_path, bid, bid)
+    report = tmp_path / "b" / "ingest_report.csv"
+    report.write_text(report.read_text().replace(",skip,\n", ",maybe,\n").replace(",skip,\r\n", ",maybe,\r\n"))
+    rows = [WILD | {"id": bid, "dir": bid, "batch_prefix": ""} for bid in ("a", "b", "c", "a", "no id")]
+    path = tracking(tmp_path / "batches.csv", *rows, WILD | {"id": "d", "action": "merge"})
+    with path.open("a") as file:
+        file.write("e,too,few\n")
+    status, said = run("batch", "import", str(path))
+    assert status == 1
+    assert sorted(Batch.objects.values_list("bid", flat=True)) == ["a", "c"]
+    assert BatchRecord.objects.count() == 8
+    assert "line 3: b not taken" in said
+    assert "row 4 (line 5): CMT_ingest_status is 'maybe'" in said
+    assert "the id stands in line 2, too" in said
+    assert "'no id' is no batch id" in said
+    assert "its action is 'merge', and must be create, update or delete" in said
+    assert "3 values, and the header has 25" in said
+    assert said.endswith("2 taken, 5 not taken; 8 records taken.\n")
+
+
+def test_a_dry_run_says_it_all_and_keeps_nothing(tmp_path: Path, run: Run) -> None:
+    folder(tmp_path)
+    path = tracking(tmp_path / "batches.csv", WILD)
+    status, said = run("batch", "import", str(path), "--dry-run")
+    assert (status, said.splitlines()[-1]) == (0, "Dry run, nothing is kept: 1 taken; 4 records taken.")
+    assert not Batch.objects.exists()
+
+
+def test_folders_are_found_where_the_file_says_or_where_they_are_said_to_be(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder(elsewhere)
+    path = tracking(tmp_path / "batches.csv", WILD | {"dir": "/old/place/plc_1"})
+    (one,) = take(path)
+    assert "there is no folder '/old/place/plc_1': no records taken (--batch-dir" in one.notes[0]
+    (one,) = take(path, folders=str(elsewhere))
+    assert (one.fate, one.taken.records) == (Fate.CHANGED, 4)
+    assert Batch.objects.get().folder == str(elsewhere / "plc_1")
+    assert [one.fate for one in take(path, folders=str(elsewhere))] == [Fate.SAME]
+
+
+def test_without_an_upload_report_nothing_is_made_up_that_could_be_sent_twice(tmp_path: Path) -> None:
+    for bid in ("all", "some", "none"):
+        for name in ("upload_report.csv", "ingest_report.csv"):
+            (folder(tmp_path, bid, bid) if not (tmp_path / bid).exists() else tmp_path / bid).joinpath(name).unlink()
+    row = WILD | {"batch_status": "uploaded", "batch_prefix": "", "ingest_done?": ""}
+    rows = [row | {"id": bid, "dir": bid} for bid in ("all", "some")]
+    rows[0]["upload_oks"] = "3"
+    rows.append(row | {"id": "none", "dir": "none", "batch_status": "mapped", "uploaded?": ""})
+    take(tracking(tmp_path / "batches.csv", *rows))
+
+    def outcomes(bid: str) -> list[str]:
+        records = BatchRecord.objects.filter(batch__bid=bid).order_by("row")
+        return list(records.values_list("upload_outcome", flat=True))
+
+    assert outcomes("all") == ["success", "success", "success", "skip"]
+    assert outcomes("some") == ["uncertain", "uncertain", "uncertain", "skip"]
+    assert outcomes("none") == ["unuploadable", "unuploadable", "unuploadable", "skip"]
+
+
+def test_an_ingest_without_errors_needs_no_report(tmp_path: Path) -> None:
+    (folder(tmp_path) / "ingest_report.csv").unlink()
+    take(tracking(tmp_path / "batches.csv", WILD | {"ingest_errs": "0", "ingest_oks": "2"}))
+    outcomes = BatchRecord.objects.order_by("row").values_list("ingest_outcome", flat=True)
+    assert list(outcomes) == ["success", "success", "failure", "skip"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"id;action\nplc;create\n", "Columns are separated by ',': --delimiter says otherwise"),
+        ("id,action\n".encode("utf-16"), "is written in UTF-16: save it as UTF-8"),
+        (b"", "it has no column id, action"),
+        (b"id,action,id\n", "more than one column id"),
+    ],
+)
+def test_a_file_that_is_no_batches_csv_is_refused_as_a_whole(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "batches.csv"
+    path.write_bytes(content)
+    with pytest.raises(Refused) as error:
+        take(path)
+    assert said in str(error.value)
+
+
+def test_a_file_that_is_not_there_and_columns_that_nobody_knows_are_said(tmp_path: Path, run: Run) -> None:
+    status, said = run("batch", "import", str(tmp_path / "none.csv"))
+    assert (status, "can't be read: No such file" in said) == (1, True)
+    path = tracking(tmp_path / "batches.csv", WILD | {"colour": "red"}, names=[*NAMES, "colour"])
+    status, said = run("batch", "import", str(path))
+    assert (status, said.splitlines()[0]) == (0, "Columns that no batches CSV has are left out: colour")
+    assert (
+        "'ab' is not allowed: give one character, or tab" in run("batch", "import", str(path), "--delimiter", "ab")[1]
+    )
+
+
+def test_archived_batches_are_exported_only_when_asked_for(run: Run) -> None:
+    for bid in ("here", "away"):
+        Batch.objects.create(bid=bid, action="CREATE", archived_at=timezone.now() if bid == "away" else None)
+
+    def ids(*options: str) -> list[str]:
+        return [row["id"] for row in csv.DictReader(run("batch", "export", *options)[1].splitlines())]
+
+    assert (ids(), ids("--archived"), ids("--all")) == (["here"], ["away"], ["here", "away"])
