@@ -22,6 +22,7 @@ from django.utils import timezone
 from batches.choices import TO_SEND, UploadOutcome
 from batches.claims import BEAT_SECONDS, Claim
 from batches.counting import base_of
+from batches.media import MediaPause
 from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
 from fnloader_site.processes import monotonic
 from objectstores.base import Misconfigured, NotFound, Store, StoreError, Unavailable
@@ -49,6 +50,8 @@ class Parcel(NamedTuple):
     file: str
     uncertain: bool
     """An earlier object of it may have been ingested: only a success ends that."""
+    media: bool = False
+    """It brings media: it is sent slowly."""
 
 
 class Sent(NamedTuple):
@@ -76,9 +79,13 @@ class Sender:
     _failed_in_a_row: int = 0
     _group: int = SMALLEST_GROUP
     _none_left: bool = False
+    _media: MediaPause = field(init=False)
     _done: list[Sent] = field(default_factory=list)
     _todo: SimpleQueue[Parcel | None] = field(default_factory=SimpleQueue)
     _results: SimpleQueue[Sent] = field(default_factory=SimpleQueue)
+
+    def __post_init__(self) -> None:
+        self._media = MediaPause(self.batch)
 
     def run(self) -> None:
         """Sends until nothing is left or `stopped` says why. Raises ClaimLost, and lets an interrupt through after what is in
@@ -122,13 +129,13 @@ class Sender:
         """What is to be sent. A page of rows at a time, chosen here: a database might sort the whole batch for each page."""
         records = BatchRecord.objects.filter(batch=self.batch).order_by("row")
         wanted = {*TO_SEND, UploadOutcome.UNCERTAIN} if self.resend_uncertain else {*TO_SEND}
+        columns = ["pk", "row", "key", "file", "upload_outcome", *(["source"] if self._media.possible else [])]
         last = 0
-        while page := list(
-            records.filter(row__gt=last).values_list("pk", "row", "key", "file", "upload_outcome")[:PAGE]
-        ):
-            for pk, row, key, file, outcome in page:
+        while page := list(records.filter(row__gt=last).values_list(*columns)[:PAGE]):
+            for pk, row, key, file, outcome, *source in page:
                 if key and file and outcome in wanted:
-                    yield Parcel(pk, row, key, file, outcome == UploadOutcome.UNCERTAIN)
+                    media = any(map(self._media.concerns, source))
+                    yield Parcel(pk, row, key, file, outcome == UploadOutcome.UNCERTAIN, media)
             last = page[-1][1]
 
     def _commit(self, group: list[Parcel]) -> None:
@@ -204,7 +211,8 @@ class Sender:
         base = base_of(self.store.url)
         while parcel := self._todo.get():
             try:
-                sent = self._send(parcel, base + parcel.key)
+                with self._media.before(media=parcel.media, stopped=lambda: bool(self.stopped)):
+                    sent = self._send(parcel, base + parcel.key)
             except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its record for ever
                 sent = Sent(parcel, UploadOutcome.UNCERTAIN, f"unexpected: {error!r}", hopeless=True)
             if parcel.uncertain and sent.outcome is not UploadOutcome.SUCCESS:
