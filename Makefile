@@ -49,6 +49,7 @@ format: .venv/installed ## format the code
 bench: .venv/installed ## the measurements (minutes)
 	@$(BIN)/python -m bench.load
 	@$(BIN)/python -m bench.ledger
+	@$(BIN)/python -m bench.moving
 
 soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10)
 	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py $(ARGS)

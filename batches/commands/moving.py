@@ -61,6 +61,7 @@ def _say(command: FnloaderCommand, one: Imported) -> None:
     command.stdout.write(f"line {one.line}: {shown(one.bid)} {one.fate.value}{taken}")
     for note in one.notes:
         command.stdout.write("\n".join(f"  {shown(line)}" for line in note.split("\n")))
+    command.stdout.flush()
 
 
 def _export_arguments(parser: CommandParser) -> None:
