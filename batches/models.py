@@ -236,12 +236,17 @@ class Batch(models.Model):
             result_changed_at=done,
         )
 
-    def heal_ingest(self, *, errs: int, oks: int, seen: datetime) -> bool:
-        """Fewer records failed than the result said; `seen`: the count that saw it. False if the result is another one now."""
-        return self._change(
-            Q(status=BatchStatus.INGESTED, ingest_done_at=self.ingest_done_at, upload_owner=None),
-            ingest_errs=errs,
-            ingest_oks=oks,
+    def hold_result(self) -> bool:
+        """Keeps others from changing its result until the transaction ends; False if it is another one now, or none."""
+        result = Q(status=BatchStatus.INGESTED, ingest_done_at=self.ingest_done_at, upload_owner=None)
+        return self._change(result, counted_at=F("counted_at"))
+
+    def heal_ingest(self, *, fewer: int, seen: datetime) -> None:
+        """So many objects fewer are left than the result says; `seen`: when that was seen. After `hold_result`."""
+        self._change(
+            Q(status=BatchStatus.INGESTED),
+            ingest_errs=(self.ingest_errs or 0) - fewer,
+            ingest_oks=min(self.upload_oks or 0, (self.ingest_oks or 0) + fewer),
             ingest_complete_time=seen,
             ingest_duration=self._lasted(seen),
             result_changed_at=seen,
@@ -314,7 +319,7 @@ class Batch(models.Model):
 
     def claim_count(self, spacing: float) -> bool:
         """Whether a scheduled count is due: none began in the last `spacing` seconds (database's clock). Notes it."""
-        free = Q(counted_at=None) | Q(counted_at__lt=Now() - timedelta(seconds=spacing))
+        free = Q(counted_at=None) | Q(counted_at__lt=Now() - timedelta(seconds=spacing)) if spacing else Q()
         return self._change(free, counted_at=Now())
 
     def _lasted(self, until: datetime) -> timedelta | None:

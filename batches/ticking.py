@@ -34,7 +34,6 @@ def tick(batch: Batch, patience: Patience = SCHEDULED, *, asked_by: str = "sched
     refuse(batch)
     if not batch.claim_count(patience.sleep * EARLY):
         return None
-    refuse(batch)  # again: the claim has read its row anew
     with Remaining() as remaining, closing(open_store(store_url(batch))) as store:
         run = _open_run(batch, store, patience, asked_by)
         try:

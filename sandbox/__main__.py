@@ -8,6 +8,7 @@ STAND_INS = {
     "fn4": "findNeighbour4, a server for pathogen relatedness",
     "s3": "Amazon S3 (a SeaweedFS server)",
     "faultproxy": "a network before S3 that fails on demand",
+    "logs": "Amazon CloudWatch Logs, its JSON protocol",
     "ingest": "the Lambda that ingests the objects of the fast import bucket",
 }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from objectstores import Store, StoredObject, StoreError, open_store
+from sandbox.lambdalog import LambdaLog
 from sandbox.process import Child, Stop, announce, start
 
 IDLE = 0.2
@@ -43,7 +44,8 @@ class Ingest:
     """The process, as a context manager, on a bucket of `environ`'s S3 (`S3Sandbox.environ()`).
 
     `rate`: objects a second. `fail_every`: every so many-th object fails. `fail_identifiers`: a file of identifiers,
-    one a line, whose records fail. `prefix`: only keys that begin so. `log`: see `ingested`.
+    one a line, whose records fail. `prefix`: only keys that begin so. `log`: see `ingested`. `log_group`: of CloudWatch
+    Logs (`environ` says where), to which it writes what the Lambda does.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Ingest:
         fail_identifiers: Path | None = None,
         prefix: str = "",
         log: Path | None = None,
+        log_group: str = "",
     ) -> None:
         self.environ = environ
         self.arguments = ["ingest", "--bucket", bucket, "--rate", str(rate), "--fail-every", str(fail_every)]
         self.arguments += ["--prefix", prefix] if prefix else []
         self.arguments += ["--fail-identifiers", str(fail_identifiers)] if fail_identifiers else []
         self.arguments += ["--log", str(log)] if log else []
+        self.arguments += ["--log-group", log_group] if log_group else []
         self.child: Child | None = None
 
     def __enter__(self) -> Self:
@@ -100,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fail-every", type=int, default=0, metavar="N", help="every N-th object fails and stays")
     parser.add_argument("--fail-identifiers", type=Path, metavar="FILE", help="identifiers of records that fail")
     parser.add_argument("--log", type=Path, metavar="FILE", help="a line of JSON for each object that was ingested")
+    parser.add_argument(
+        "--log-group", default="", help="log group of CloudWatch Logs (AWS_ENDPOINT_URL_LOGS) to write to"
+    )
     parser.add_argument("--follow-stdin", action="store_true", help="end when stdin ends, that is with the parent")
     return parser
 
@@ -128,12 +135,15 @@ def _identifier(key: str) -> str:
 
 def _run(store: Store, options: argparse.Namespace, fails: Callable[[StoredObject], bool], stop: Stop) -> None:
     failed: set[tuple[str, str]] = set()
+    told = LambdaLog(options.log_group) if options.log_group else None
     with _Log(options.log) as log:
         for some in _paced(_looks(store, options.prefix, failed, stop), options.rate, stop):
             broken = [one for one in some if fails(one)]
             failed |= {(one.name, one.etag) for one in broken}
             # As the Lambda does: first the record is created, then its object is deleted.
             log.write(some, broken)
+            if told:
+                told.write([(one.name, one in broken) for one in some])
             _delete(store, [one.name for one in some if one not in broken], stop)
 
 

@@ -5,17 +5,21 @@ To use it: `pytest_plugins = ["tests.fixtures_ingest"]`, and a database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
-from batches.choices import BatchStatus, UploadOutcome
+from batches import cloudwatch
+from batches.choices import BatchStatus, IngestOutcome, UploadOutcome
 from batches.keys import digest, encode
 from batches.models import Batch, BatchRecord
+from sandbox.logs import LogsSandbox
 
 PATH = "/collectionobjects"
 
@@ -41,6 +45,20 @@ class FolderBatch:
         for one in identifiers:
             (self.folder / self.key(one)).unlink()
 
+    def result(self, failed: Collection[str], *, done: datetime) -> None:
+        """Writes a result as a check would, without any bucket."""
+        records = BatchRecord.objects.filter(batch=self.batch)
+        records.update(ingest_outcome=IngestOutcome.SUCCESS)
+        records.filter(identifier__in=failed).update(ingest_outcome=IngestOutcome.FAILURE)
+        Batch.objects.filter(pk=self.batch.pk).update(
+            status=BatchStatus.INGESTED,
+            ingest_done_at=done,
+            ingest_complete_time=done,
+            ingest_errs=len(failed),
+            ingest_oks=(self.batch.upload_oks or 0) - len(failed),
+            result_changed_at=done,
+        )
+
     def fresh(self) -> Batch:
         """The batch as it is in the database now."""
         return Batch.objects.get(pk=self.batch.pk)
@@ -58,13 +76,13 @@ Seed = Callable[..., FolderBatch]
 
 
 @pytest.fixture
-def folder_batch(tmp_path: Path, settings: object) -> Seed:
+def folder_batch(tmp_path: Path, settings: Settings) -> Seed:
     """Makes one: `folder_batch("plc", ["a", "b"])`; records of `uncertain` have an unclear upload and no object."""
     bucket = tmp_path / "bucket"
     bucket.mkdir()
-    settings.REPORTS_DIR = tmp_path / "reports"  # type: ignore[attr-defined]
+    settings.REPORTS_DIR = tmp_path / "reports"
 
-    def make(bid: str, sent: Sequence[str], uncertain: Sequence[str] = ()) -> FolderBatch:
+    def make(bid: str, sent: Sequence[str], uncertain: Sequence[str] = (), *, in_bucket: bool = True) -> FolderBatch:
         ago = timezone.now() - timedelta(minutes=5)
         batch = Batch.objects.create(
             bid=bid,
@@ -97,7 +115,40 @@ def folder_batch(tmp_path: Path, settings: object) -> Seed:
             )
             for row, (one, outcome) in enumerate(rows, 1)
         )
-        made.put(*sent)
+        if in_bucket:
+            made.put(*sent)
         return made
 
     return make
+
+
+GROUP = "/aws/lambda/ingest"
+
+
+@pytest.fixture(scope="session")
+def logs_process() -> Iterator[LogsSandbox]:
+    """Take `logs`, or `log_group`."""
+    with LogsSandbox() as server:
+        yield server
+
+
+@pytest.fixture
+def log_group(logs_process: LogsSandbox) -> str:
+    """The name of a fresh log group in a stand-in of CloudWatch Logs."""
+    name = f"{GROUP}-{secrets.token_hex(4)}"
+    logs_process.call("POST", "groups", group=name)
+    return name
+
+
+@pytest.fixture
+def logs(logs_process: LogsSandbox, log_group: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> LogsSandbox:
+    """CloudWatch Logs without faults; this process reads `log_group` there."""
+    logs_process.clear_faults()
+    logs_process.clear_log()
+    logs_process.set(empty_every=0, largest_page=10_000)
+    settings.INGEST_LOG_GROUP = log_group
+    environment = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", **logs_process.environ()}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cloudwatch, "ATTEMPTS", 1)
+    return logs_process

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from batches.choices import BatchStatus, Verdict
+from batches.concluding import conclude, said_of
 from batches.counting import Count
 from batches.errors import Refused
 from batches.ingest import CheckResult, check, find
@@ -15,7 +16,6 @@ from batches.models import Batch
 from batches.owners import user_name
 from batches.patience import Patience
 from batches.places import moved
-from batches.report import path_of, write
 from batches.verdict import Change
 from fnloader_site.commands import FAILED, CommandParser, FnloaderCommand, at_least_one, seconds
 from objectstores.base import StoreError
@@ -86,7 +86,8 @@ class Command(FnloaderCommand):
             self.stderr.write(said)
             return {"id": bid, "verdict": None, "error": said, "exit_status": FAILED}
         self._explain(result)
-        return _facts(result) | self._report(result)
+        after = self._conclude(result)
+        return _facts(result) | after
 
     def _tell(self, bid: str, seen: Count, change: Change) -> None:
         self._say(f"{at(seen.counted_at)}  {bid}: {many(seen.remaining, 'object')} left ({change.value})")
@@ -114,20 +115,19 @@ class Command(FnloaderCommand):
         if batch.upload_errs:
             self._say(f"  {many(batch.upload_errs, 'record')} had not been uploaded: manage.py batch show {batch}")
 
-    def _report(self, result: CheckResult) -> dict[str, Any]:
-        """Writes the report if objects remain. A stored result gets one when it has none: the last run may have died."""
-        if result.verdict != Verdict.COMPLETE_WITH_ERRORS:
+    def _conclude(self, result: CheckResult) -> dict[str, Any]:
+        """Messages and report. A stored result gets what it does not have: the last run may have died."""
+        if result.verdict == Verdict.IN_PROGRESS:
             return {}
-        path = path_of(result.batch)
-        try:
-            if not (result.stored and path.is_file()):
-                write(result.batch)
-        except OSError as error:
-            said = f"The result is recorded, but {path} could not be written ({error.strerror}): run ingstat again."
-            self.stderr.write(said)
-            return {"error": said, "exit_status": FAILED}
-        self._say(f"  Which records: {path}")
-        return {"report": str(path)}
+        done = conclude(result.batch)
+        for problem in filter(None, (done.log_problem, done.report_problem)):
+            self.stderr.write(problem)
+        for line in said_of(done):
+            self._say(line)
+        facts: dict[str, Any] = {"messages_problem": done.log_problem} if done.log_problem else {}
+        if done.report_problem:
+            return facts | {"error": done.report_problem, "exit_status": FAILED}
+        return facts | ({"report": str(done.report)} if done.report else {})
 
     def _say(self, line: str) -> None:
         if not self.as_json:

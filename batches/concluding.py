@@ -1,0 +1,67 @@
+"""What follows a result: the messages of the log on its records, and the report. Safe to do again, whatever died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from batches import report
+from batches.cloudwatch import LogFailed
+from batches.errors import Refused
+from batches.messages import Read, read_messages
+from batches.models import Batch
+
+
+@dataclass
+class Concluded:
+    """What was done after a result."""
+
+    report: Path | None = None
+    """The report of the batch, where objects remain."""
+    read: Read | None = None
+    """What the log said, if it was read now."""
+    log_problem: str = ""
+    """Why the log could not be read; the result stands all the same."""
+    report_problem: str = ""
+    """Why the report could not be written; the result stands all the same."""
+
+
+def conclude(batch: Batch, *, again: bool = False) -> Concluded:
+    """Reads the log, where there is one (INGEST_LOG_GROUP) and it was not read yet, or `again`; then the report follows.
+
+    Call it after a result was written or changed: neither step raises, and neither touches the outcome of any record.
+    """
+    done = Concluded()
+    if settings.INGEST_LOG_GROUP and (again or batch.messages_read_at is None):
+        try:
+            done.read = read_messages(batch)
+        except LogFailed as error:
+            done.log_problem = (
+                f"The result of {batch} stands, but the log of the ingest could not be read: {error}."
+                f" To try that alone again: manage.py ingstat {batch} --messages"
+            )
+        except Refused as error:
+            done.log_problem = str(error)
+    try:
+        done.report = report.follow(batch)
+    except OSError as error:
+        done.report_problem = (
+            f"The result is recorded, but {report.path_of(batch)} could not be written ({error.strerror}):"
+            " run ingstat again."
+        )
+    return done
+
+
+def said_of(done: Concluded) -> Iterator[str]:
+    """Lines that tell what was done."""
+    if done.read:
+        yield (
+            f"  From the log of the ingest: {done.read.placed} failed records with their message"
+            + (f", {done.read.candidates} with one that may be theirs" if done.read.candidates else "")
+            + "."
+        )
+    if done.report:
+        yield f"  Which records: {done.report}"
