@@ -1,11 +1,18 @@
-"""What the admins of both apps share."""
+"""What the admins of both apps share, and the background jobs: their schedules, and how each ran."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_q import admin as _django_q_admin  # noqa: F401 - see below
+from django_q.models import Schedule
+from django_q.tasks import async_task
+
+from fnloader_site.models import JobRun
+from fnloader_site.schedules import switch
 
 # ModelAdmin takes its type in brackets only while it is checked.
 if TYPE_CHECKING:
@@ -31,3 +38,52 @@ class ReadOnlyAdmin(AnyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401 - any row
         """Nobody may."""
         return False
+
+
+# django-q2 registers its own pages when its module is loaded: first that, then ours in place of one of them.
+if admin.site.is_registered(Schedule):
+    admin.site.unregister(Schedule)
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(AnyAdmin):
+    list_display = ("name", "on", "func", "cron", "next_run", "ran")
+    list_display_links = None
+    actions = ("switch_on", "switch_off", "run_now")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401 - a row
+        return False
+
+    @admin.display(boolean=True)
+    def on(self, schedule: Any) -> bool:  # noqa: ANN401 - a row
+        return bool(schedule.repeats)
+
+    @admin.display(description="how it ran")
+    def ran(self, schedule: Any) -> str:  # noqa: ANN401 - a row
+        run = JobRun.objects.filter(name=schedule.func).first()
+        if not run:
+            return "never yet"
+        if run.failed_at and (not run.finished_at or run.failed_at > run.finished_at):
+            return f"failed: {run.error}"
+        return run.said or "running"
+
+    @admin.action(description="Switch selected schedules on", permissions=["change"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        messages.success(request, f"{switch(queryset, on=True)} schedules are on.")
+
+    @admin.action(description="Switch selected schedules off, also for later updates", permissions=["change"])
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        messages.success(request, f"{switch(queryset, on=False)} schedules are off.")
+
+    @admin.action(description="Run selected schedules now", permissions=["change"])
+    def run_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        names = [str(async_task(schedule.func)) for schedule in queryset]
+        messages.success(request, f"{len(names)} jobs are queued.")
+
+
+@admin.register(JobRun)
+class JobRunAdmin(ReadOnlyAdmin):
+    list_display = ("name", "begun_at", "finished_at", "said", "failed_at", "error", "host", "runs", "failures")

@@ -147,13 +147,20 @@ if _https:
     SECURE_HSTS_PRELOAD = True
 
 REDIS_URL = env.url("REDIS_URL", "redis://127.0.0.1:6379/0", "redis", "rediss", "unix")
+JOB_WORKERS = int(env.number("JOB_WORKERS", 4, above=0.999))
+JOB_STRETCH = env.number("JOB_STRETCH", 60, above=0)
+JOB_TIMEOUT = int(env.number("JOB_TIMEOUT", 1800, above=0.999))
+PRUNE_AFTER_DAYS = env.number("PRUNE_AFTER_DAYS", 365, above=-1)
 Q_CLUSTER: dict[str, Any] = {
     "name": "fnloader",
-    "workers": 2,
-    "timeout": 300,
-    "retry": 360,  # above the time-out, else a task runs twice at once (traps.md, django-q2)
+    "label": "Background jobs: queue and results",
+    "workers": JOB_WORKERS,
+    "timeout": JOB_TIMEOUT,
+    "retry": JOB_TIMEOUT + 60,  # above the time-out, else a task runs twice at once (traps.md, django-q2)
     "max_attempts": 1,
+    "ack_failures": True,  # what failed is tried again by its schedule
     "catch_up": False,
+    "recycle": 200,
     **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
 }
 

@@ -94,6 +94,17 @@ def new_batch(feed: Feed, analysis: Analysis, db: str, host: str, at: datetime, 
     )
 
 
+def unfinished(feed: Feed, db: str) -> BatchLoad | None:
+    """The feed's last batch, if not all of it has been tried."""
+    last = BatchLoad.objects.using(db).filter(feed=feed).order_by("-bl_int_id").first()
+    return last if last and last.finished is None and last.batch_size else None
+
+
+def last_place(batch: BatchLoad, db: str) -> int:
+    """How many attempts the batch has: the place of the last one."""
+    return LoadAttempt.objects.using(db).filter(batch_load=batch).count()
+
+
 def _due(feed: Feed, db: str, at: datetime) -> QuerySet[BucketObject]:
     return BucketObject.objects.using(db).filter(
         Q(not_before__isnull=True) | Q(not_before__lte=at), feed=feed, state=State.WAITING, first_seen__lte=at

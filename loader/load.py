@@ -88,6 +88,8 @@ class Loader:
 
     others: Callable[[], bool] = lambda: False
     """Whether another feed of the server waits in this process."""
+    enough: Callable[[int], bool] | None = None
+    """For a job: whether the turn is over after so many samples. It never waits, and goes on with a batch left unfinished."""
     _unfinished: tuple[Journal, PassResult] | None = None
 
     def __post_init__(self) -> None:
@@ -126,7 +128,7 @@ class Loader:
             self._take_lease()
             try:
                 self._settler().settle_all()
-                journal = journal or self._look(result)
+                journal = journal or self._left_over(result) or self._look(result)
                 if not Stretch(self, journal, result).load():
                     self._unfinished = journal, result
                 elif result.inserted:
@@ -140,9 +142,19 @@ class Loader:
             result.trouble = str(error)
         except ServerMisconfigured as error:
             result.trouble, result.misconfigured = str(error), True
-        except (StoreError, LeaseLost, turns.Paused) as error:
+        except (StoreError, LeaseLost, turns.Ended) as error:
             result.trouble = str(error)
         return result
+
+    def _left_over(self, result: PassResult) -> Journal | None:
+        """A job goes on where the last one ended, whichever process that was in."""
+        batch = ledger.unfinished(self.feed, self.db) if self.enough else None
+        if not batch:
+            return None
+        result.listed, result.ignored, result.new = batch.listed or 0, batch.ignored or 0, batch.found or 0
+        result.due = batch.batch_size or 0
+        place = ledger.last_place(batch, self.db)
+        return Journal(self.feed, self.server, self.lease, self.clock, self.db, self.host, batch, place)
 
     def _look(self, result: PassResult) -> Journal:
         self.clock.sync()
@@ -161,7 +173,7 @@ class Loader:
             try:
                 self.fn4.probe()
             except ServerAway:
-                if monotonic() > until:
+                if self.enough or monotonic() > until:
                     raise
                 self.pause(0.5, beat=False)
             else:
@@ -170,7 +182,8 @@ class Loader:
     def _take_lease(self) -> None:
         until = monotonic() + (turns.PATIENCE if self.begun else LEASE_WAIT)
         while not self.lease.acquire():
-            if monotonic() > until:
+            if self.enough or monotonic() > until:
+                self.lease.want()
                 raise LeaseLost(f"{self.server} is being fed by {self.lease.owner()}; one loader at a time may insert.")
             self.lease.want()
             self.pause(0.5, beat=False)
@@ -180,7 +193,9 @@ class Loader:
         return Settler(self.server, self.fn4, self.clock, self.db, settings.FN4_INSERT_DEADLINE, self.pause, self.say)
 
     def pause(self, seconds: float, *, beat: bool = True) -> None:
-        """Waits in short slices and keeps the lease. Raises Stopped."""
+        """Waits in short slices and keeps the lease. Raises Stopped, and NotNow in a job."""
+        if self.enough:
+            raise turns.NotNow(f"{self.server} may still be working on an insert; a later job goes on.")
         until = monotonic() + seconds
         while (left := until - monotonic()) > 0:
             if self.stop():
@@ -228,7 +243,7 @@ class Stretch:
         self.settler = loader._settler()  # noqa: SLF001 - two halves of one thing
         self.refusals = Refusals(loader.feed, loader.db)
         self.opened: deque[Opened] = deque()
-        self.turn = turns.Turn(loader.feed, loader.lease, loader.others)
+        self.turn = turns.Turn(loader.feed, loader.lease, loader.others, loader.enough or turns.never)
         self._trouble: StoreError | None = None
         self._server_is_slow = True
         self._store_failures = 0
@@ -251,7 +266,7 @@ class Stretch:
                 self.journal.flush()
                 return False
             self.journal.finish()
-        except (Stopped, ServerAway, ServerMisconfigured, StoreError, turns.Paused):
+        except (Stopped, ServerAway, ServerMisconfigured, StoreError, turns.Ended):
             self._give_back()
             raise
         finally:

@@ -55,6 +55,11 @@ class Server(models.Model):
     circuit_reason = models.CharField(
         max_length=TEXT_LENGTH, blank=True, default="", help_text="How we know that it is away."
     )
+    job_queued_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When a job was queued that is to load next; empty: none is (database's clock).",
+    )
     number_in_server = models.IntegerField(null=True, blank=True, help_text="Samples that it held when last counted.")
     counted_at = models.DateTimeField(null=True, blank=True, help_text="When its samples were last counted.")
 
@@ -88,6 +93,9 @@ class Feed(models.Model):
         default=100_000_000, validators=[MinValueValidator(1)], help_text="Bytes; a larger file is rejected unread."
     )
     scheduled = models.BooleanField(default=False, help_text="Loaded by the background jobs, too.")
+    next_look_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the background jobs go on with it; empty: at once (database's clock)."
+    )
     refusals_limit = models.PositiveIntegerField(
         default=10,
         help_text="After so many refusals of the server in a row, with no success between, the feed pauses; 0: never.",
@@ -110,6 +118,16 @@ class Feed(models.Model):
     pause_reason = models.CharField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it was paused.")
     created_at = models.DateTimeField(auto_now_add=True, help_text="When the feed was made.")
     checked_at = models.DateTimeField(null=True, blank=True, help_text="When its bucket was last listed to the end.")
+
+    reconciled_at = models.DateTimeField(
+        null=True, blank=True, help_text="When bucket, ledger and server were last compared by the nightly job."
+    )
+    reconcile_lost = models.PositiveIntegerField(
+        default=0, help_text="Loaded samples that the server did not hold then."
+    )
+    reconcile_said = models.CharField(
+        max_length=TEXT_LENGTH, blank=True, default="", help_text="What that comparison found, in numbers."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["server", "store_digest"], name="loader_feed_once_per_server")]

@@ -44,7 +44,7 @@ class Settler:
     def settle(self, attempt: LoadAttempt, answer: Answer | None) -> Meaning:
         """Closes one attempt truthfully and says what its end meant.
 
-        `answer` is what has just come for it, None for an attempt of the past; only the former spends a try of the sample.
+        `answer` is what has just come for it, None for an attempt of the past; a try is spent only if somebody saw how it ended.
         Raises ServerMisconfigured, after closing, when the answer came from something that is no findNeighbour4 server.
         """
         if attempt.insert_start_time is None:
@@ -56,7 +56,8 @@ class Settler:
             result = sent_result(self.server, attempt, self.db)
             self._close(attempt, loaded(Outcome.FOUND, result, attempt, self.clock.now()))
             return Meaning.DONE
-        self._close(attempt, self._lost(attempt, final, spend=answer is not None))
+        # A message is there if an answer, or the end of the connection, was seen: by us now, or by a job that did not wait.
+        self._close(attempt, self._lost(attempt, final, spend=answer is not None or bool(attempt.message)))
         if final.meaning is Meaning.MISCONFIGURED and answer:
             raise ServerMisconfigured(f"{self.server.url} answered an insert with {final.text}")
         return final.meaning

@@ -18,20 +18,36 @@ PATIENCE = SECONDS + 30.0
 ASK_EVERY = 2.0
 
 
-class Paused(Exception):
+def never(_samples: int) -> bool:
+    """Nothing is enough: for a loader that is no job."""
+    return False
+
+
+class Ended(Exception):
+    """The pass ends here, and nobody is to blame for that."""
+
+
+class Paused(Ended):
     """Somebody paused the feed while it was loaded."""
 
 
-class Turn:
-    """One turn of a loader that holds the lease. `others` says whether another feed waits in this very process."""
+class NotNow(Ended):
+    """There is something to wait for, and a job does not wait: it ends, and another one goes on later."""
 
-    def __init__(self, feed: Feed, lease: Lease, others: Callable[[], bool]) -> None:
-        self._feed, self._lease, self._others = feed, lease, others
+
+class Turn:
+    """One turn of a loader that holds the lease.
+
+    `others` says whether another feed waits in this very process, `enough` whether so many samples are all for now.
+    """
+
+    def __init__(self, feed: Feed, lease: Lease, others: Callable[[], bool], enough: Callable[[int], bool]) -> None:
+        self._feed, self._lease, self._others, self._enough = feed, lease, others, enough
         self._until = monotonic() + SECONDS
         self._samples = 0
         self._look_at = self._ask_at = 0.0
         self.over = False
-        """Somebody else waits, and it is their turn. Once true it stays so."""
+        """Somebody else waits, and it is their turn, or it was enough. Once true it stays so."""
 
     def next_sample(self) -> None:
         """Called before each insert; asks the database a question or two every two seconds. Raises Paused."""
@@ -45,6 +61,7 @@ class Turn:
         if now >= self._ask_at and (self._samples > SAMPLES or now > self._until):
             self._ask_at = now + ASK_EVERY
             self.over = self._others() or self._lease.is_wanted()
+        self.over = self.over or self._enough(self._samples)
 
     def _check_paused(self) -> None:
         if self._feed.paused_at:

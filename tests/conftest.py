@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fixtures_batches",
     "tests.fixtures_ingest",
     "tests.fixtures_steps",
+    "tests.fixtures_jobs",
 ]
 
 _skipped: list[str] = []

@@ -22,6 +22,8 @@ CALLS = {
     "fnload": ("http://127.0.0.1:1", "file:///tmp", "--once"),
     "feed": ("list",),
     "fnstatus": (),
+    "fnprune": ("--dry-run",),
+    "qcluster": (),
 }
 SDKS = ("boto3", "botocore", "oci", "requests", "needletail", "rich", "ijson", "sentry_sdk", "whitenoise", "tenacity")
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +12,9 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand, seconds
 from fnloader_site.progress import Progress
+from fnloader_site.stopping import told_to_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from loader.load import Loader, PassResult
     from loader.models import Feed
 
@@ -68,7 +65,7 @@ class Command(FnloaderCommand):
         if options["all"]:
             return self._all(options)
         store_url, db = self._where(options)
-        with _told_to_stop() as told:
+        with told_to_stop() as told:
             store = open_store(store_url)
             try:
                 feed = feed_for(options["server_url"], store_url, db)
@@ -92,7 +89,7 @@ class Command(FnloaderCommand):
         if options["server_url"] or self.even_if_paused:
             self.usage("--all feeds all feeds that are not paused: it takes no SERVER_URL and no --even-if-paused.")
         db = self._known(options["database"] or "default")
-        with _told_to_stop() as told, Progress(self.stderr, "loading") as self.progress:
+        with told_to_stop() as told, Progress(self.stderr, "loading") as self.progress:
             status = SideBySide(db, self.once, options["interval"], told.stop, self._line, self._report).run()
         return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
 
@@ -196,26 +193,3 @@ class Command(FnloaderCommand):
         stream = self.stderr if self.json else self.stdout
         stream.write(f"{time.strftime('%H:%M:%S')} {text}")
         stream.flush()
-
-
-class _Told:
-    signal = 0
-
-    def stop(self) -> bool:
-        return bool(self.signal)
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[_Told]:
-    """SIGTERM and Ctrl-C only set a flag, so that an insert in flight is finished and recorded."""
-    told = _Told()
-
-    def note(number: int, _frame: object) -> None:
-        told.signal = number
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

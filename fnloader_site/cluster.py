@@ -1,0 +1,126 @@
+"""A django-q2 cluster that stops in order, ends with its parent, and starts anew when its guard dies.
+
+What django-q2 leaves open: a worker that is in the middle of a job is not told that the cluster stops; children of a
+killed process live on; and a worker that is killed while it waits takes the lock of the queue with it, so that no other
+worker ever gets a job again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from django_q import cluster as django_q_cluster
+from django_q.pusher import pusher
+from django_q.worker import worker
+
+from fnloader_site import jobs
+
+PR_SET_PDEATHSIG = 1
+SLICE = 0.2
+WITHIN = 60.0
+MOST_ENDS = 10
+"""A guard that ended so often within so many seconds is not started again: settings or broker are wrong."""
+
+log = logging.getLogger("fnloader.jobs")
+
+
+class OnlyForIdle:
+    """A broker for the pusher, which takes a job only when a worker is free: else another cluster may take it."""
+
+    def __init__(self, broker: Any, queue: Any, timers: list[Any]) -> None:  # noqa: ANN401 - django-q2 has no types
+        self._broker, self._queue, self._timers = broker, queue, timers
+
+    def dequeue(self) -> Any:  # noqa: ANN401 - what the broker gives
+        """As the broker's own, or nothing while all workers are busy."""
+        # A timer above 0 runs down while its worker is busy.
+        if sum(timer.value < 0 for timer in self._timers) > self._queue.qsize():
+            return self._broker.dequeue()
+        time.sleep(SLICE)
+        return None
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a broker can do
+        return getattr(self._broker, name)
+
+
+class Guard(django_q_cluster.Sentinel):  # type: ignore[misc]
+    """Guards the workers."""
+
+    def spawn_cluster(self) -> None:
+        """As many timers as workers, shared with the pusher: a worker that takes another one's place takes its timer."""
+        self.timers = [multiprocessing.Value("f", -1) for _ in range(self.pool_size)]
+        super().spawn_cluster()
+
+    def spawn_worker(self) -> None:
+        """A worker with a timer that no living worker has."""
+        used = [process.timer for process in self.pool]
+        timer = next(one for one in self.timers if not any(one is other for other in used))
+        timer.value = -1
+        self.spawn_process(worker, self.task_queue, self.result_queue, timer, self.timeout)
+
+    def spawn_pusher(self) -> Any:  # noqa: ANN401 - a process
+        """A pusher that leaves jobs to others while all workers are busy."""
+        return self.spawn_process(
+            pusher, self.task_queue, self.event_out, OnlyForIdle(self.broker, self.task_queue, self.timers)
+        )
+
+    def reincarnate(self, process: Any) -> None:  # noqa: ANN401 - a process of multiprocessing
+        """Replaces a process that ended. If it was killed while it waited for a job, all begin anew."""
+        waiting = process not in self.pool or int(process.timer.value) == -1
+        if waiting and process.exitcode and not self.stop_event.is_set():
+            log.error(
+                "A process of the cluster was killed while it waited (status %s): starting anew.", process.exitcode
+            )
+            # Children are told to end, and waited for: an insert in flight is finished and recorded.
+            sys.exit(1)
+        super().reincarnate(process)
+
+
+class Cluster(django_q_cluster.Cluster):  # type: ignore[misc]
+    """One cluster: this process, a guard, its workers, a pusher and a monitor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = False
+
+    def run(self) -> int:
+        """Until it is told to stop (SIGTERM, Ctrl-C): then jobs under way end early, and 0 is returned; 1 if it can't run."""
+        jobs.told = multiprocessing.get_context("fork").Event()
+        _end_children_with_their_parent()
+        django_q_cluster.Sentinel = Guard
+        ends: deque[float] = deque(maxlen=MOST_ENDS)
+        while not self.told:
+            with suppress(RuntimeError):  # the guard ended before it was ready
+                self.start()
+            while not self.told and self.sentinel.is_alive():
+                time.sleep(SLICE)
+            ends.append(time.monotonic())
+            if not self.told and len(ends) == MOST_ENDS and ends[-1] - ends[0] < WITHIN:
+                return 1
+            if not self.told:
+                log.error("The guard of the jobs ended; it is started again.")
+                time.sleep(SLICE)
+        jobs.told.set()
+        self.stop()
+        return 0
+
+    def sig_handler(self, _signum: int, _frame: object) -> None:
+        """Only notes it: `run` does the rest, where it can't interrupt itself."""
+        self.told = True
+
+
+def _end_children_with_their_parent() -> None:
+    """On Linux, every process that is forked from now on gets a SIGTERM when its parent dies, however that dies."""
+    if sys.platform != "linux":
+        return
+    prctl: Callable[..., int] = ctypes.CDLL(None).prctl
+    os.register_at_fork(after_in_child=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM))

@@ -1,0 +1,78 @@
+"""What all background jobs share: a row that says how each kind ran last, and the word to stop (docs/jobs.md)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from multiprocessing.synchronize import Event
+from typing import ParamSpec
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import F
+from django.db.models.functions import Now
+from django_q.exceptions import TimeoutException
+
+from fnloader_site.logs import bound
+from fnloader_site.models import JobRun
+from fnloader_site.stopping import told_to_stop
+
+P = ParamSpec("P")
+LONGEST = 1000
+told: Event | None = None
+"""Set by `qcluster` before its workers are forked: they all see when the cluster is told to stop."""
+
+log = logging.getLogger("fnloader.jobs")
+
+
+def job(function: Callable[P, str]) -> Callable[P, str]:
+    """Makes a function a job: what it returns is said in the log and in its JobRun, what it raises, too.
+
+    An error is told and raised; the job is not tried again by itself, its schedule is what tries again.
+    """
+    name = f"{function.__module__}.{function.__name__}"
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> str:
+        with bound(job=name):
+            _note(name, begun_at=Now(), host=settings.HOST_NAME)
+            try:
+                said = function(*args, **kwargs)
+            except (Exception, TimeoutException) as error:
+                log.exception("the job failed")
+                _note(
+                    name,
+                    failed_at=Now(),
+                    error=f"{type(error).__name__}: {error}"[:LONGEST],
+                    failures=F("failures") + 1,
+                )
+                raise
+            _note(name, finished_at=Now(), said=said[:LONGEST], runs=F("runs") + 1)
+            log.info(said)
+            return said
+
+    return run
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """For a job that takes seconds: whether it is to end early, because the cluster or this worker is told to stop.
+
+    A SIGTERM meant for this worker alone takes effect when the job has recorded what it did.
+    """
+    with told_to_stop(signal.SIGTERM) as here:
+        yield lambda: here.stop() or (told is not None and told.is_set())
+    if here.signal:
+        os.kill(os.getpid(), here.signal)
+
+
+def _note(name: str, **columns: object) -> None:
+    rows = JobRun.objects.filter(name=name)
+    if not rows.update(**columns):
+        with suppress(IntegrityError):  # another worker was faster
+            JobRun.objects.create(name=name)
+        rows.update(**columns)

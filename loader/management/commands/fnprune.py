@@ -1,0 +1,40 @@
+"""Deletes old detail of the loader's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from fnloader_site.commands import CommandParser, FnloaderCommand, at_least_one
+from loader.options import database
+
+
+class Command(FnloaderCommand):
+    """One call of `loader.pruning.prune`; the nightly job makes the same."""
+
+    help = "Deletes attempts that ended with nothing, and looks at buckets in which nothing was due, when they are old."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Asks first, as everything that deletes."""
+        parser.epilog = "exit status: 0 done; 1 not confirmed, or the database failed; 2 wrong usage"
+        parser.add_argument(
+            "--days", type=at_least_one, metavar="N", help="older than N days (PRUNE_AFTER_DAYS, else 365)"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only say how much it is")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--database", type=database, default="default", metavar="ALIAS", help="another database")
+
+    def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
+        """Says what it is, asks, and deletes."""
+        from loader.pruning import prune
+
+        days = options["days"] or settings.PRUNE_AFTER_DAYS or 365
+        would = prune(days, options["database"], dry_run=True)
+        if options["dry_run"]:
+            self.stdout.write(f"Would be deleted: {would}.")
+            return 0
+        if not self.confirmed(f"Delete {would} older than {days:g} days?", yes=options["yes"]):
+            return 1
+        self.stdout.write(f"Deleted: {prune(days, options['database'])}.")
+        return 0

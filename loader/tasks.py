@@ -1,0 +1,80 @@
+"""The loader's background jobs: thin, short, and only nudges of what stands in the tables (docs/jobs.md)."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django_q.tasks import async_task
+
+from fnloader_site.jobs import job, stopping
+from fnloader_site.overview import many
+from loader import nightly, pruning, stretches
+from loader.models import Feed
+
+
+@job
+def nudge_feeds() -> str:
+    """Queues a job for each server that has something to do and for which none is queued; scheduled every half minute."""
+    queued = [server for server in stretches.servers_to_nudge() if _queue(server)]
+    return f"{many(len(queued), 'server')} to load"
+
+
+@job
+def load_server(server: int) -> str:
+    """The next stretch of the scheduled feed of this server whose turn it is; then the next job is queued, if there is more."""
+    with stopping() as stop:
+        if stop() or not stretches.take(server):
+            return "nothing: the jobs are told to stop, or another job was faster"
+        feed = stretches.next_feed(server)
+        if not feed:
+            return "nothing is due"
+        said = str(stretches.run_stretch(feed, stop))
+        if not stop() and server in stretches.servers_to_nudge():
+            _queue(server)
+        return said
+
+
+@job
+def load_feed(feed: int) -> str:
+    """Loads this feed now, scheduled or not, as a person asked; goes on in further jobs until nothing is due."""
+    found = Feed.objects.select_related("server").filter(pk=feed).first()
+    if not found or found.paused_at:
+        return f"{found or feed}: it is paused, or no more"
+    with stopping() as stop:
+        stretched = stretches.run_stretch(found, stop)
+        result = stretched.result
+        if result.due and not (result.trouble or stop()):
+            async_task("loader.tasks.load_feed", feed)
+        return str(stretched)
+
+
+@job
+def reconcile_feeds() -> str:
+    """Queues a comparison of each scheduled feed; scheduled nightly."""
+    feeds = list(Feed.objects.filter(scheduled=True, paused_at=None).values_list("pk", flat=True))
+    for feed in feeds:
+        async_task("loader.tasks.reconcile_feed", feed)
+    return f"{many(len(feeds), 'feed')} to compare"
+
+
+@job
+def reconcile_feed(feed: int) -> str:
+    """Compares bucket, ledger and server of a feed, and keeps the numbers on it. Changes nothing else."""
+    found = Feed.objects.select_related("server").filter(pk=feed).first()
+    with stopping() as stop:
+        return nightly.reconcile(found, stop) if found else f"{feed}: it is no more"
+
+
+@job
+def prune() -> str:
+    """Deletes old detail (PRUNE_AFTER_DAYS); scheduled nightly."""
+    if not settings.PRUNE_AFTER_DAYS:
+        return "PRUNE_AFTER_DAYS is 0: nothing is ever deleted"
+    with stopping() as stop:
+        return f"deleted: {pruning.prune(settings.PRUNE_AFTER_DAYS, stop=stop)}"
+
+
+def _queue(server: int) -> bool:
+    if not stretches.queue(server):
+        return False
+    async_task("loader.tasks.load_server", server)
+    return True
