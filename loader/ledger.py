@@ -19,7 +19,7 @@ from django.db.models import Q, QuerySet
 from loader import unseen
 from loader.clock import Clock
 from loader.fasta import SUFFIX
-from loader.models import BatchLoad, BucketObject, Feed, State
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, State
 from objectstores.base import Store, StoredObject
 
 PAGE = 1000
