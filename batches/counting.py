@@ -16,12 +16,16 @@ from urllib.parse import urlsplit
 from django.utils import timezone
 
 from batches.keys import Membership, prefix
+from batches.models import Batch, BatchRecord
 from batches.verdict import Observation
 from objectstores.base import Store
 
-CHUNK = 1000
 EXAMPLES = 3
 """Names that are no keys are reported by number, and so many by name."""
+SMALL = 2000
+"""Rows of a batch whose listing is not worth a split."""
+CUTS = 1000
+"""Keys that tell where a listing may be split."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +80,21 @@ def base_of(url: str) -> str:
     return "" if url.startswith("file:") else urlsplit(url).path[1:]
 
 
-def count(store: Store, bid: str, remaining: Remaining | None = None) -> Count:
+def count(store: Store, batch: Batch, remaining: Remaining | None = None) -> Count:
     """Counts what is left of a batch. Raises what the listing raises: a failed one is never a count.
 
     With `remaining`, the keys are put there.
     """
-    membership, base = Membership(bid), len(base_of(store.url))
-    names = (one.name[base:] for one in store.list(prefix(bid)))
-    owner = membership.owner
+    base = base_of(store.url)
+    owner = Membership(batch.bid).owner
     digest = hashlib.blake2b(digest_size=16)
     left = foreign = 0
     invalid: list[str] = []
     bad = 0
     if remaining:
         remaining.clear()
-    while chunk := list(islice(names, CHUNK)):
+    for names in store.names(prefix(batch.bid), [base + key for key in _spread(batch)]):
+        chunk = [name[len(base) :] for name in names] if base else names
         owners = list(map(owner, chunk))
         own = [key for key, whose in zip(chunk, owners, strict=True) if whose == "own"]
         if len(own) < len(chunk):
@@ -106,3 +110,13 @@ def count(store: Store, bid: str, remaining: Remaining | None = None) -> Count:
                 remaining.add(lines)
     seen = Observation(left, digest.hexdigest())
     return Count(timezone.now(), seen, foreign, bad, tuple(invalid))
+
+
+def _spread(batch: Batch) -> list[str]:
+    """Keys of a large batch, spread over all of its records: where a count of it may be split."""
+    records = BatchRecord.objects.filter(batch=batch, key__isnull=False)
+    last = records.order_by("row").values_list("row", flat=True).last() or 0
+    if last < SMALL:
+        return []
+    rows = range(1, last + 1, max(last // CUTS, 1))
+    return [key for key in records.filter(row__in=rows).values_list("key", flat=True) if key]

@@ -68,7 +68,7 @@ def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> Hea
     with Remaining() as remaining, closing(open_store(store_url(batch))) as store:
         run = _watching(batch, store, spacing, asked_by)
         try:
-            seen = count(store, batch.bid, remaining)
+            seen = count(store, batch, remaining)
         except StoreError as error:
             run.give_up(str(error))
             raise

@@ -65,7 +65,7 @@ class Run:
 
         Raises what the listing raises, and Overtaken: then the count is kept, and the check has no verdict.
         """
-        seen = count(store, self.batch.bid, remaining if self.rule.next_may_be_last_with_errors() else None)
+        seen = count(store, self.batch, remaining if self.rule.next_may_be_last_with_errors() else None)
         change, verdict = self.rule.change(seen.seen), self.rule.feed(seen.seen)
         self.counts.append(seen)
         self.times.append(seen.counted_at)

@@ -10,19 +10,28 @@ from objectstores.base import Misconfigured, StoredObject, StoreError
 
 
 def checked(page: Sequence[StoredObject], last: str, where: str) -> str:
-    """The last name of the page, `last` when it is empty. Raises StoreError unless names ascend strictly from `last`.
+    """`ascending` for a page of objects."""
+    return ascending([one.name for one in page], last, where)
+
+
+def ascending(names: Sequence[str], last: str, where: str) -> str:
+    """The last of the names, `last` when there are none. Raises StoreError unless they ascend strictly from `last`.
 
     Text sorts by code point in Python, which is the order of its bytes in UTF-8.
     """
-    if not page:
+    if not names:
         return last
-    names = [one.name for one in page]
     if names[0] <= last or not all(map(lt, names, islice(names, 1, None))):
         before, after = next(pair for pair in zip([last, *names], names, strict=False) if pair[0] >= pair[1])
         raise StoreError(
             f"{where} lists {after!r} after {before!r}: not in byte order, so it can't be known to be whole"
         )
     return names[-1]
+
+
+def names_of(objects: Iterable[StoredObject], size: int = 1000) -> Iterator[list[str]]:
+    """The names of a listing, in lists, for a store that has no quicker way to them."""
+    return groups((one.name for one in objects), size)
 
 
 def groups(names: Iterable[str], size: int) -> Iterator[list[str]]:

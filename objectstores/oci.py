@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import builtins
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 from objectstores.base import StoredObject, StoreError, TooLarge, Unavailable
 from objectstores.http import Answer, Connections, read_timeout
-from objectstores.listing import below, checked, groups
+from objectstores.listing import below, checked, groups, names_of
 from objectstores.oci_access import Access
 from objectstores.oci_errors import OBJECT_NOT_FOUND, code_and_message, refusal
 from objectstores.retrying import patiently
@@ -54,6 +55,10 @@ class OciStore:
             if following <= max(start, last):
                 raise StoreError(f"{self.url}: the listing turns in a circle at {following!r}")
             start = following
+
+    def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:  # noqa: ARG002
+        """As in `base.Store`, never split."""
+        return names_of(self.list(prefix))
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
         """As in `base.Store`."""

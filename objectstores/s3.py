@@ -7,9 +7,12 @@ paginator alone takes five times as long as the whole listing here.
 from __future__ import annotations
 
 import base64
+import builtins
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
@@ -18,9 +21,14 @@ from objectstores.http import Answer, Connections, read_timeout
 from objectstores.listing import below, checked, groups
 from objectstores.retrying import patiently
 from objectstores.s3_errors import refusal
-from objectstores.s3_listing import Page, parse
+from objectstores.s3_listing import Page, parse, parse_names
 from objectstores.s3_signing import Access
+from objectstores.splitting import NamePage, SplitListing
 
+T = TypeVar("T")
+
+PAGE = 1000
+"""Names that are asked for at a time; a server may give fewer."""
 _PER_DELETE = 1000
 _SAFE = "-_.~"
 _FAILED = re.compile(r"<Error>.*?</Error>", re.DOTALL)
@@ -50,6 +58,12 @@ class S3Store:
             if page.token == token:
                 raise StoreError(f"{self.url}: the listing turns in a circle at {last!r}")
             token = page.token
+
+    def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:
+        """As in `base.Store`; a long listing is split (`objectstores.splitting`)."""
+        whole = self.prefix + prefix
+        fetch = partial(self._names, whole)
+        return iter(SplitListing(lambda after, token: patiently(fetch, after, token), whole, cuts, self.url))
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
         """As in `base.Store`."""
@@ -83,12 +97,20 @@ class S3Store:
         self._connections.close()
 
     def _page(self, prefix: str, token: str) -> Page:
-        query = {"encoding-type": "url", "list-type": "2", "max-keys": "1000", "prefix": prefix}
+        return self._listed(parse, prefix, token, "")
+
+    def _names(self, prefix: str, after: str, token: str) -> NamePage:
+        return self._listed(parse_names, prefix, token, after)
+
+    def _listed(self, parser: Callable[[bytes], T], prefix: str, token: str, after: str) -> T:
+        query = {"encoding-type": "url", "list-type": "2", "max-keys": str(PAGE), "prefix": prefix}
         if token:
             query["continuation-token"] = token
+        elif after:
+            query["start-after"] = after
         answer = self._send("GET", None, query="&".join(f"{k}={quote(v, _SAFE)}" for k, v in sorted(query.items())))
         try:
-            return parse(answer.body)
+            return parser(answer.body)
         except Unavailable as error:
             raise Unavailable(f"{self.url}: {error}") from error
 
