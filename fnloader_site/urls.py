@@ -3,9 +3,9 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_not_required
-from django.urls import path
+from django.urls import include, path
 
-from fnloader_site import views
+from fnloader_site import viewer, views
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "fnloader"
@@ -16,6 +16,8 @@ urlpatterns = [
     path("login/", auth.LoginView.as_view(), name="login"),
     # Whose session has ended is logged out, and must not be sent back here after the next login.
     path("logout/", login_not_required(auth.LogoutView.as_view()), name="logout"),
+    path("theme/", viewer.theme, name="theme"),
+    path("", include("loader.urls")),
     path("healthz", views.healthz, name="healthz"),
     path("admin/", admin.site.urls),
 ]

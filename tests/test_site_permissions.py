@@ -46,7 +46,7 @@ def rows() -> LoadAttempt:
 
 def test_every_address_of_ours_is_tried_here() -> None:
     ours = {str(one.name): str(one.pattern) for one in get_resolver().url_patterns if isinstance(one, URLPattern)}
-    assert ours == {"overview": "", "login": "login/", "logout": "logout/", "healthz": "healthz"}
+    assert ours == {"overview": "", "login": "login/", "logout": "logout/", "healthz": "healthz", "theme": "theme/"}
 
 
 def test_nobody_sees_anything_but_the_login_and_the_word_for_monitors() -> None:
@@ -93,7 +93,7 @@ def test_a_viewer_sees_the_half_that_is_allowed_and_no_way_into_the_admin(
 def test_staff_get_links_only_to_what_they_may_open() -> None:
     attempt = rows()
     text = user("looks", *VIEWS, staff=True).get("/").content.decode()
-    assert '<a href="/admin/">Admin</a>' in text
+    assert 'href="/admin/"' in text
     assert f"/admin/loader/loadattempt/{attempt.pk}/change/" in text
     assert "/admin/loader/feed/" not in text
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Model
+from django.http import QueryDict
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -27,13 +28,38 @@ def number(value: float | None) -> str:
     return NONE if value is None else f"{value:,}"
 
 
+FORMS = {"full": "%Y-%m-%d %H:%M:%S", "minute": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "clock": "%H:%M"}
+"""How much of a time is shown; static/site.js knows the same."""
+
+
 @register.filter
-def at(when: datetime | None) -> str:
-    """A time to the second in TIME_ZONE (the page says which it is), with the exact one for machines; a dash for none."""
+def at(when: datetime | None, form: str = "full") -> str:
+    """A time in the viewer's zone (the page says which it is), the exact one on hover and for machines; a dash for none."""
     if when is None:
         return NONE
-    text = f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S}"
-    return format_html('<time datetime="{}">{}</time>', when.isoformat(timespec="seconds"), text)
+    return format_html(
+        '<time datetime="{}" title="{}" data-form="{}">{}</time>',
+        when.isoformat(timespec="seconds"),
+        f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC",
+        form,
+        timezone.localtime(when).strftime(FORMS[form]),
+    )
+
+
+@register.filter
+def commands(text: str) -> str:
+    """A sentence whose commands stand in backquotes, with these as code."""
+    parts = [("<code>{}</code>" if odd % 2 else "{}", part) for odd, part in enumerate(text.split("`"))]
+    return format_html("".join(form for form, _ in parts), *(part for _, part in parts))
+
+
+@register.filter
+def without(query: QueryDict, name: str) -> QueryDict:
+    """The parameters of a URL without one of them, and from the first page on."""
+    rest = query.copy()
+    for gone in (name, "page"):
+        rest.pop(gone, None)
+    return rest
 
 
 @register.filter

@@ -1,0 +1,69 @@
+"""Filters of the loader's list pages. On the tables that grow, each has an index (loader/models.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters as filters
+from django.db.models import Q, QuerySet
+
+from fnloader_site.filtering import Begins, Exact, Filters, Period, Since, Until, begins
+from loader.choices import Stands
+from loader.fasta import sample_id
+from loader.models import Feed, Outcome, Server
+
+PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Success") & Q(parse_status__isnull=False)}
+
+
+def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
+    """Rows whose sample id, or id in the server, begins with the text, or whose file has that name."""
+    found = Q(**begins(seqid, text)) | Q(**begins(guid, text))
+    if "." in text or "/" in text:
+        found |= Q(**{seqid: sample_id(text)}, **begins(name, text))
+    return found
+
+
+class FeedFilters(Filters):
+    """By name, state and server."""
+
+    q = Begins("name", label="Name begins")
+    stands = filters.ChoiceFilter(label="State", choices=Stands.choices, empty_label="any")
+    server = filters.ModelChoiceFilter(label="Server", queryset=Server.objects.order_by("identity"), empty_label="any")
+    scheduled = filters.BooleanFilter(label="Scheduled")
+    more = ("scheduled",)
+
+
+class AttemptFilters(Filters):
+    """By what operators ask: which sample, which feed, what answer, when."""
+
+    q = filters.CharFilter(label="Sample begins, or file", method="search")
+    outcome = filters.ChoiceFilter(label="Outcome", choices=Outcome.choices, empty_label="any")
+    feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
+    when = Period("bucket_read_start_time")
+    status = filters.NumberFilter("insert_status_code", label="Status code")
+    wrong = filters.ChoiceFilter(
+        label="Answer", choices=[("1", "other than 200 and 201")], empty_label="any", method="other"
+    )
+    parsed = filters.ChoiceFilter(
+        label="Parse status", choices=[("success", "Success"), ("failed", "Failed")], empty_label="any", method="parse"
+    )
+    completed = filters.ChoiceFilter(
+        label="Completed", choices=[("1", "done with for ever"), ("0", "to be tried again")], empty_label="any"
+    )
+    server = Exact("findneighbour_server_url", label="Server's URL")
+    host = Exact("host_name", label="Host")
+    since = Since("bucket_read_start_time")
+    until = Until("bucket_read_start_time")
+    more = ("status", "wrong", "parsed", "completed", "server", "host", "since", "until")
+
+    def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
+        """By index: a file is looked for by its sample id, which its name begins with."""
+        return rows.filter(sample_or_file(text, "seqid", "fn4id", "file_name"))
+
+    def other(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """What the reference text's monitoring asks for."""
+        return rows.filter(Q(insert_status_code__lt=200) | Q(insert_status_code__gt=201))
+
+    def parse(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Failed is all that is not Success."""
+        return rows.filter(PARSED[value])

@@ -1,0 +1,231 @@
+"""List pages: each opens with few queries, filters, sorts, pages, and exports exactly what is filtered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from fnloader_site import lists
+from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
+
+pytestmark = pytest.mark.django_db
+WHEN = datetime(2026, 1, 31, 18, 25, 3, tzinfo=UTC)
+LISTS = {"/feeds/": 6, "/attempts/": 7}
+"""Every list, and the most queries that it may take: session, user, permissions, count, rows, choices of its filters."""
+
+
+@pytest.fixture
+def boss() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
+@pytest.fixture
+def rows() -> Feed:
+    """Two feeds, four attempts, three files."""
+    server = Server.objects.create(identity="http://fn4", url="http://fn4", number_in_server=1234)
+    first, _ = (
+        Feed.objects.create(name=name, server=server, store_url=f"oci://{name}@n", store_digest=name, checked_at=WHEN)
+        for name in ("covid", "tb")
+    )
+    for number in range(4):
+        LoadAttempt.objects.create(
+            feed=first,
+            server=server,
+            findneighbour_server_url="http://fn4",
+            seqid=f"s{number}",
+            file_name=f"in/s{number}.fasta",
+            fn4id=f"s{number}",
+            outcome=Outcome.REJECTED if number == 3 else Outcome.INSERTED,
+            insert_status_code=None if number == 3 else 200 + number,
+            bucket_read_start_time=WHEN + timedelta(minutes=number),
+            message='=HYPERLINK("x")' if number == 3 else None,
+            parse_status="Failed, empty" if number == 3 else "Success",
+            completed=1,
+        )
+        BucketObject.objects.create(
+            feed=first,
+            name=f"in/s{number}.fasta",
+            version=f"v{number}",
+            etag="e",
+            size=1,
+            created=WHEN,
+            first_seen=WHEN,
+            seqid=f"s{number}",
+            state=State.WAITING if number < 2 else State.REJECTED,
+        )
+    return first
+
+
+def words(client: Client, url: str) -> str:
+    html = client.get(url).content.decode().partition("<main")[2]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def exported(client: Client, url: str) -> list[str]:
+    response = client.get(url, headers={"accept": "*/*"})
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    return b"".join(response.streaming_content).decode().split("\n")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_a_list_asks_as_few_questions_for_many_rows_as_for_none(boss: Client, rows: Feed, url: str) -> None:
+    boss.get(url)
+    with CaptureQueriesContext(connection) as queries:
+        assert boss.get(url).status_code == 200
+    assert len(queries) <= LISTS[url], "\n".join(query["sql"] for query in queries)
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_an_empty_list_says_what_to_do_next(boss: Client, url: str) -> None:
+    assert "<code>python manage.py" in boss.get(url).content.decode()
+    assert "Nothing matches these filters" in words(boss, url + "?q=nothing")
+
+
+@pytest.mark.parametrize("url", LISTS)
+@pytest.mark.parametrize(
+    "query", ["page=99999", "page=x", "sort=nothing", "per_page=100000", "since=yesterday", "feed=9"]
+)
+def test_nonsense_in_the_address_is_no_error(boss: Client, rows: Feed, url: str, query: str) -> None:
+    assert boss.get(f"{url}?{query}").status_code == 200
+
+
+def test_feeds_show_what_waits_and_what_was_refused(boss: Client, rows: Feed) -> None:
+    text = words(boss, "/feeds/")
+    assert "covid in order 2 2026-01-31 18:25:03 0 2 1,234" in text
+    assert "tb in order 0 – 0 0 1,234" in text  # noqa: RUF001
+    assert words(boss, "/feeds/?sort=-waiting").index("covid") < words(boss, "/feeds/?sort=-waiting").index("tb in")
+    assert "tb in order" not in words(boss, "/feeds/?q=co")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=s1", "1"),
+        ("q=in/s2.fasta", "2"),
+        ("outcome=rejected", "3"),
+        ("status=202", "2"),
+        ("wrong=1", "2"),
+        ("parsed=failed", "3"),
+        ("parsed=success&status=200", "0"),
+        ("since=2026-01-31T18:28:00", "3"),
+        ("until=2026-01-31T18:26:00", "0"),
+        ("server=http://fn4&completed=1", "0123"),
+        ("when=hour", ""),
+    ],
+)
+def test_attempts_are_filtered(boss: Client, rows: Feed, query: str, found: str) -> None:
+    assert set(re.findall(r'<th scope="row"[^>]*>.*?s(\d)\b', boss.get(f"/attempts/?{query}").content.decode())) == set(
+        found
+    )
+
+
+def test_what_is_filtered_is_said_and_can_be_taken_back_one_by_one(boss: Client, rows: Feed) -> None:
+    html = boss.get("/attempts/?q=s&outcome=inserted&page=1").content.decode()
+    assert 'href="/attempts/?outcome=inserted"' in html
+    assert 'href="/attempts/?q=s"' in html
+
+
+def test_the_export_of_attempts_is_exactly_this_file(boss: Client, rows: Feed) -> None:
+    keys = dict(LoadAttempt.objects.values_list("seqid", "pk"))
+    lines = exported(boss, "/attempts/?export=csv&status=200")
+    assert lines[0] == (
+        "seqid,outcome,insert_status_code,bucket_read_start_time,message,feed,host_name,gp_int_id,findneighbour_server_url,"
+        "file_name,fn4id,parse_status,len_seq,first_128_chars,batch_start_time,batch_sample_number,batch_size,"
+        "bucket_read_end_time,insert_start_time,insert_end_time,completed,lock_waits"
+    )
+    assert lines[1:] == [
+        f"s0,inserted,200,2026-01-31T18:25:03.000Z,,covid,,{keys['s0']},http://fn4,in/s0.fasta,s0,Success,,,,,,,,,1,",
+        "",
+    ]
+
+
+def test_the_export_follows_filters_and_order_over_all_pages(
+    boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "ROWS", 2)
+    assert "1 to 2 of 4" in words(boss, "/attempts/")
+    lines = exported(boss, "/attempts/?export=csv&sort=seqid&page=2")
+    assert [line.split(",")[0] for line in lines] == ["seqid", "s0", "s1", "s2", "s3", ""]
+
+
+def test_a_spreadsheet_runs_nothing_of_what_was_exported(boss: Client, rows: Feed) -> None:
+    dangerous = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx"]
+    for text in dangerous:
+        LoadAttempt.objects.create(seqid="evil", message=text)
+    LoadAttempt.objects.create(seqid="good", message='a="b", c')
+    whole = "\n".join(exported(boss, "/attempts/?export=csv&sort=seqid"))
+    for text in dangerous:
+        quoted = f'"\'{text}"' if text[0] in "\r\n" else f"'{text}"
+        assert f",{quoted}," in whole
+    assert ',"a=""b"", c",' in whole
+
+
+def test_the_file_is_named_with_content_and_date(boss: Client, rows: Feed) -> None:
+    response = boss.get("/attempts/?export=csv")
+    response.close()  # as a server does when the client hangs up: the query must end
+    assert Feed.objects.count() == 2
+    disposition = response["Content-Disposition"]
+    assert re.fullmatch(r'attachment; filename="load-attempts-\d{4}-\d\d-\d\d\.csv"', disposition)
+
+
+def test_a_row_that_fails_later_breaks_the_download_and_one_that_fails_first_is_an_error(
+    boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fnloader_site import export
+
+    def failing(after: int) -> Iterator[bytes]:
+        for number in range(after):
+            yield b"%d\n" % number
+        raise RuntimeError("the database went away")
+
+    for after, begins in ((0, False), (1, False), (5, True)):
+        monkeypatch.setattr(export, "csv_lines", lambda *_, after=after: failing(after))
+        boss.raise_request_exception = False
+        response = boss.get("/attempts/?export=csv")
+        assert (response.status_code == 200) == begins
+    with pytest.raises(RuntimeError, match="went away"):
+        b"".join(response.streaming_content)  # type: ignore[attr-defined]
+
+
+def test_a_long_list_pages_without_a_total_and_says_where_it_ends(
+    boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "COUNTED", 3)
+    monkeypatch.setattr(lists, "ROWS", 2)
+    assert "1 to 2 of more than 3" in words(boss, "/attempts/")
+    assert "3 to 3 of more than 3 The list ends here" in words(boss, "/attempts/?page=2")
+    assert "1 to 2 of 3" in words(boss, "/attempts/?outcome=inserted")
+
+
+def test_times_are_shown_and_read_in_the_zone_that_the_browser_told(boss: Client, rows: Feed) -> None:
+    boss.cookies["zone"] = "Asia/Tokyo"
+    text = words(boss, "/attempts/?since=2026-02-01T03:28:00")
+    assert "2026-02-01 03:28:03" in text
+    assert "s1 " not in text
+    boss.cookies["zone"] = "../../etc/passwd"
+    assert "2026-01-31 18:28:03" in words(boss, "/attempts/")
+
+
+def test_light_and_dark_are_chosen_kept_and_forgotten(boss: Client) -> None:
+    response = boss.post("/theme/", {"theme": "dark", "next": "/feeds/"})
+    assert response["location"] == "/feeds/"
+    assert 'data-theme="dark"' in boss.get("/feeds/").content.decode()
+    assert boss.post("/theme/", {"theme": "", "next": "https://evil.example/"})["location"] == "/"
+    assert "data-theme" not in boss.get("/feeds/").content.decode()
+
+
+def test_our_pages_allow_no_script_but_our_own_files(boss: Client) -> None:
+    policy = boss.get("/feeds/")["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy + ";"
+    assert "unsafe" not in policy
+    assert "http" not in policy
