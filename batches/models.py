@@ -298,6 +298,10 @@ class Batch(models.Model):
             upload_errs=F("upload_errs") + lost,
         )
 
+    def note_duplicates(self, number: int, when: datetime) -> None:
+        """What a look for duplicates found."""
+        self._change(Q(), duplicates=number, duplicates_checked_at=when)
+
     def archive(self) -> bool:
         """Out of the way; False if it is already, or its state changed since this row was read."""
         return self._change(

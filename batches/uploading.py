@@ -11,10 +11,11 @@ from django.db import DatabaseError, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from batches import steps
+from batches import duplicates, steps
 from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, StepKind, UploadOutcome
 from batches.claims import Claim, out_of_order
 from batches.counting import base_of
+from batches.duplicates import Duplicates
 from batches.errors import Refused
 from batches.models import Batch, BatchRecord
 from batches.owners import user_name
@@ -77,17 +78,20 @@ def upload(
     *,
     resend_uncertain: bool = False,
     who: str = "",
+    may: Callable[[Duplicates], bool] = lambda _found: True,
     begin: Callable[[int], None] = lambda _number: None,
     tell: Callable[[Sent], None] = lambda _sent: None,
 ) -> Uploaded:
     """Sends what is not sent yet, one run at a time; a run that was cut off is taken up where it ended.
 
     A record whose upload ended unclearly is looked for: in the bucket it is a success; else it is uncertain, and sent again
-    only with `resend_uncertain`. `begin` gets the number of records to send, `tell` each outcome. Raises Refused, ClaimLost,
+    only with `resend_uncertain`. `may` is asked whether to go on when other batches create some of the records, too; `begin` gets
+    the number of records to send, `tell` each outcome. Raises Refused, ClaimLost,
     and StoreError when the store can't be opened or looked at.
     """
     if batch.upload_finished and not out_of_order(batch) and not plan(batch).has_work:
         return Uploaded(by_outcome(batch))
+    _look_for_duplicates(batch, may)
     target = _target(batch)
     with closing(open_store(target)) as store:
         claim = Claim(batch)
@@ -99,6 +103,17 @@ def upload(
             # What ended well has given the claim back already. A database that is away must not hide the first error.
             with suppress(DatabaseError):
                 batch.release_upload(claim.token)
+
+
+def _look_for_duplicates(batch: Batch, may: Callable[[Duplicates], bool]) -> None:
+    if out_of_order(batch):
+        return
+    found = duplicates.check(batch)
+    if found.records and not may(found):
+        raise Refused(
+            f"Nothing of {batch} was sent. Take the duplicates out of one of the batches, or clear the other one,"
+            f" or send them all the same: manage.py batch upload {batch} --duplicates send"
+        )
 
 
 def by_outcome(batch: Batch) -> dict[str, int]:

@@ -1,17 +1,20 @@
-"""`batch add` and `batch upload`."""
+"""`batch add`, `batch upload` and `batch duplicates`."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import OutputWrapper
 
-from batches import showing
+from batches import duplicates, showing
 from batches.adding import add
 from batches.choices import Action, UploadOutcome
 from batches.commands import Step, bid
+from batches.duplicates import Duplicates
 from batches.ingest import find
 from batches.lines import many
 from batches.models import Batch
@@ -75,6 +78,13 @@ def _upload_arguments(parser: CommandParser) -> None:
         action="store_true",
         help="also send records again that may have been ingested already: look them up in CollectionSpace first",
     )
+    parser.add_argument(
+        "--duplicates",
+        choices=["ask", "send", "refuse"],
+        default="ask",
+        help="what to do when another batch of the record type creates some of the records, too; all are named first"
+        " (default: ask at a terminal, elsewhere send)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be sent, send nothing")
 
 
@@ -87,11 +97,33 @@ def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
         command.stdout.write(f"{many(would.to_send, 'record')} of {batch} would be sent to {would.store}.")
         if would.unclear:
             command.stdout.write(f"{many(would.unclear, 'record')} whose upload ended unclearly would be looked for.")
+        _may_send(command, batch, "send")(duplicates.check(batch))
         return 0
     with Progress(command.stdout, f"uploading {batch}") as progress:
         meter = _Meter(command.stdout, progress)
-        result = upload(batch, resend_uncertain=resend, who=user_name(), begin=meter.begin, tell=meter.tell)
+        result = upload(
+            batch,
+            resend_uncertain=resend,
+            who=user_name(),
+            may=_may_send(command, batch, options["duplicates"]),
+            begin=meter.begin,
+            tell=meter.tell,
+        )
     return _say_uploaded(command, batch, result)
+
+
+def _may_send(command: FnloaderCommand, batch: Batch, do: str) -> Callable[[Duplicates], bool]:
+    """Names the duplicates, and says whether to go on."""
+
+    def may(found: Duplicates) -> bool:
+        if found.records:
+            for line in duplicates.lines(batch, found):
+                command.stdout.write(line)
+        if do == "ask" and found.records and sys.stdin and sys.stdin.isatty():
+            return command.confirmed(f"Send {batch} all the same?", yes=False)
+        return do != "refuse"
+
+    return may
 
 
 def _say_uploaded(command: FnloaderCommand, batch: Batch, result: Uploaded) -> int:
@@ -130,6 +162,15 @@ def say_uncertain(command: FnloaderCommand, batch: Batch, number: int) -> None:
     command.stdout.write("  Look them up in CollectionSpace. To send them again all the same: --resend-uncertain")
 
 
+def _duplicates(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    batch, number = find(options["bid"]), 0
+    for one in duplicates.find(batch):
+        command.stdout.write(str(one))
+        number += 1
+    command.stdout.write(f"{many(number, 'duplicate')} of {batch} in other batches of {batch.rectype}.")
+    return 0
+
+
 class _Meter:
     """Counts what an upload does with its records."""
 
@@ -163,5 +204,12 @@ STEPS = [
         " usage. A run that was cut off is taken up where it ended: run it again.",
         _upload_arguments,
         _upload,
+    ),
+    Step(
+        "duplicates",
+        "records of a batch that other batches of its record type create, too",
+        "exit status: 0; 1 unknown batch; 2 wrong usage",
+        bid,
+        _duplicates,
     ),
 ]
