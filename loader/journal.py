@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import F, QuerySet
 
 from loader.clock import Clock
 from loader.lease import Lease, LeaseLost
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Result, Server, State
 from loader.prefetch import Fetch, Fetched
+from loader.writing import turn_to_write, written_whole
 
 FIRST_BACK_OFF = 30.0
 LONGEST_BACK_OFF = 24 * 3600.0
@@ -112,7 +113,7 @@ class Journal:
         """Writes a row for each; those that can't be sent are closed at once. Returns the others."""
         attempts = [self._attempt(one) for one in fetched]
         ready = [Opened(row, one) for row, one in zip(attempts, fetched, strict=True) if one.sample]
-        with transaction.atomic(using=self.db):
+        with written_whole(self.db):
             self._write_ended()
             self._create(attempts)
             for row, one in zip(attempts, fetched, strict=True):
@@ -130,11 +131,12 @@ class Journal:
         # Normally the end of the last one was committed while it was in flight, and the start is one statement, committed by
         # itself. A server that answers at once leaves no time for that: two ends share a transaction with every second start.
         if len(self._inserted) + len(self._ended) > 1:
-            with transaction.atomic(using=self.db):
+            with written_whole(self.db):
                 self._write_ended()
                 self._start(attempt)
         else:
-            self._start(attempt)
+            with turn_to_write(self.db):
+                self._start(attempt)
 
     def _start(self, attempt: LoadAttempt) -> None:
         if not self._execute(
@@ -151,7 +153,7 @@ class Journal:
     def answered(self, attempt: LoadAttempt, status: int, message: str) -> None:
         """Commits an answer that is not the end yet: what became of the sample must be asked first."""
         attempt.insert_end_time, attempt.insert_status_code, attempt.message = self.clock.now(), status or None, message
-        with transaction.atomic(using=self.db):
+        with written_whole(self.db):
             self._write_ended()
             self._open_row(attempt).update(
                 insert_end_time=attempt.insert_end_time if status else None,
@@ -172,7 +174,7 @@ class Journal:
     def flush(self) -> None:
         """Commits what has ended."""
         if self._ended or self._inserted:
-            with transaction.atomic(using=self.db):
+            with written_whole(self.db):
                 self._write_ended()
 
     def finish(self) -> None:

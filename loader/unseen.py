@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import Q
 
 from loader.fasta import sample_id
 from loader.models import BucketObject, Feed, LoadAttempt, Result, State
+from loader.writing import written_whole
 from objectstores.base import StoredObject
 
 BEFORE = "done by the loader before this one"
@@ -40,7 +41,7 @@ def add(feed: Feed, versions: dict[str, StoredObject], db: str, now: datetime) -
             row |= _done(inserted=done[item.name], at=at)
         rows.append(tuple(row.values()))
     names, places = ", ".join(map(connection.ops.quote_name, blank)), ", ".join(["%s"] * len(blank))
-    with transaction.atomic(using=db), connection.cursor() as cursor:
+    with written_whole(db), connection.cursor() as cursor:
         cursor.executemany(f"INSERT INTO loader_bucketobject ({names}) VALUES ({places})", rows)  # noqa: S608
 
 
