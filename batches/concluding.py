@@ -11,6 +11,7 @@ from django.conf import settings
 from batches import report
 from batches.cloudwatch import LogFailed
 from batches.errors import Refused
+from batches.lines import many
 from batches.messages import Read, read_messages
 from batches.models import Batch
 
@@ -58,10 +59,8 @@ def conclude(batch: Batch, *, again: bool = False) -> Concluded:
 def said_of(done: Concluded) -> Iterator[str]:
     """Lines that tell what was done."""
     if done.read:
-        yield (
-            f"  From the log of the ingest: {done.read.placed} failed records with their message"
-            + (f", {done.read.candidates} with one that may be theirs" if done.read.candidates else "")
-            + "."
-        )
+        whose = "its" if done.read.placed == 1 else "their"
+        perhaps = f", {done.read.candidates} with one that may be theirs" if done.read.candidates else ""
+        yield f"  From the log of the ingest: {many(done.read.placed, 'failed record')} with {whose} message{perhaps}."
     if done.report:
         yield f"  Which records: {done.report}"

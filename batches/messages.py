@@ -48,10 +48,7 @@ def read_messages(batch: Batch) -> Read:
     All of it is read before anything is written, and all is written in one transaction. What an earlier reading found
     stays where the log has nothing (any more). Raises LogFailed, which the batch's row keeps too, and Refused.
     """
-    if not settings.INGEST_LOG_GROUP:
-        raise Refused("INGEST_LOG_GROUP is not set, so there is no log to read: set it to the log group of the ingest.")
-    if batch.status != BatchStatus.INGESTED or batch.ingest_done_at is None:
-        raise Refused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
+    refuse_reading(batch)
     reader = LogReader(batch.bid, _is_own(batch.bid))
     with Spool() as spool:
         try:
@@ -65,6 +62,14 @@ def read_messages(batch: Batch) -> Read:
         reader.end()
         spool.add(reader.take())
         return _write(batch, reader, spool)
+
+
+def refuse_reading(batch: Batch) -> None:
+    """Raises Refused unless there is a log to read, and a result to put its messages on."""
+    if not settings.INGEST_LOG_GROUP:
+        raise Refused("INGEST_LOG_GROUP is not set, so there is no log to read: set it to the log group of the ingest.")
+    if batch.status != BatchStatus.INGESTED or batch.ingest_done_at is None:
+        raise Refused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
 
 
 def _window(batch: Batch) -> tuple[datetime, datetime]:

@@ -32,3 +32,6 @@ SCHEDULED_RECHECKS = 14
 
 SCHEDULED = Patience(SCHEDULED_SLEEP, SCHEDULED_CHECKS, SCHEDULED_RECHECKS)
 """Of the check that runs by itself: it has time, so it is wrong practically never."""
+
+WATCHED = Patience(10.0, SCHEDULED_CHECKS, round(SCHEDULED.quiet_seconds / 10) - 1)
+"""Of `ingstat --watch`: as long without a change as the scheduled check wants it, in shorter steps."""

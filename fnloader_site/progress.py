@@ -17,17 +17,17 @@ EVERY = 5.0
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Says how many of how many are done."""
+    """Says how many of how many are done; elsewhere than on a terminal the first time EVERY seconds later, or `at_once`."""
 
-    def __init__(self, out: OutputWrapper, what: str) -> None:
+    def __init__(self, out: OutputWrapper, what: str, *, at_once: bool = False) -> None:
         self._out, self._what = out, what
         self._bar: Bar | None = None
-        self._said = time.monotonic()
+        self._said = float("-inf") if at_once else time.monotonic()
 
     def show(self, done: int, total: int, note: str = "") -> None:
         """So many are done, the first time to be called with 0 of them."""
         if self._out.isatty():
-            self._show_bar(done, total)
+            self._show_bar(done, total, note)
         elif time.monotonic() - self._said > EVERY:
             self._said = time.monotonic()
             self._out.write(f"{self._what}: {done:,} of {total:,}{note}")
@@ -39,7 +39,7 @@ class Progress(AbstractContextManager["Progress"]):
             self._bar.stop()
             self._bar = None
 
-    def _show_bar(self, done: int, total: int) -> None:
+    def _show_bar(self, done: int, total: int, note: str) -> None:
         if not self._bar:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
@@ -53,7 +53,7 @@ class Progress(AbstractContextManager["Progress"]):
             )
             self._bar.add_task(self._what)
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=self._what + note)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.end()

@@ -20,12 +20,14 @@ from pathlib import Path
 from sandbox.clients import Fn4Sandbox, OciSandbox
 from sandbox.genomes import GENOME, bad_files, fasta, mutant, reference
 from sandbox.ingest import Ingest
+from sandbox.logs import LogsSandbox
 from sandbox.s3 import S3Sandbox
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "demo"
 DATABASE = FOLDER / "db.sqlite3"
 BATCH, RECORDS, BUCKET = "demo1", 300, "fast-import-bucket"
+LOG_GROUP = "/aws/lambda/fast-import"
 FAILING = [f"2026.{number}.1" for number in range(40, 300, 43)]
 NAMESPACE, QUEUE, GENOMES = "lxxxx", "FN4-queue", 200
 EXPECTED_ERRORS = 10
@@ -67,7 +69,8 @@ class Demo:
     def batch(self) -> None:
         """A batch of records, some of which the ingest refuses."""
         s3 = self.stack.enter_context(S3Sandbox(BUCKET))
-        self.environment |= s3.environ()
+        logs = self.stack.enter_context(LogsSandbox(LOG_GROUP))
+        self.environment |= s3.environ() | logs.environ() | {"INGEST_LOG_GROUP": LOG_GROUP}
         title(
             f"1. A batch of {RECORDS} records, uploaded to an S3 server (SeaweedFS) and ingested by a stand-in of the Lambda"
         )
@@ -81,9 +84,10 @@ class Demo:
         failing.write_text("\n".join(FAILING) + "\n")
         self.manage("batch", "add", BATCH, str(folder))
         self.manage("batch", "upload", BATCH)
-        with Ingest(s3.environ(), BUCKET, rate=60, fail_identifiers=failing):
+        with Ingest(s3.environ() | logs.environ(), BUCKET, rate=60, fail_identifiers=failing, log_group=LOG_GROUP):
             options = ["--sleep", "0.5", "--checks", "60", "--rechecks", "3"]
             self.manage("ingstat", BATCH, *options, expected=EXPECTED_ERRORS)
+        self.manage("batch", "show", BATCH)
 
     def loading(self) -> None:
         """Genomes, good and bad, from an OCI bucket into findNeighbour4."""
@@ -111,6 +115,12 @@ class Demo:
             "records of the batch that were ingested", self.ask(f"SELECT ingest_oks {batch}"), RECORDS - len(FAILING)
         )
         self.check("records that failed, and are in the report", self.ask(f"SELECT ingest_errs {batch}"), len(FAILING))
+        said = f"SELECT count(*) FROM batches_batchrecord WHERE batch_id = (SELECT id {batch})"
+        self.check(
+            "failed records with the message of the ingest's log",
+            self.ask(f"{said} AND ingest_message > ''"),
+            len(FAILING),
+        )
         attempts = "SELECT count(*) FROM fn4loadattempt WHERE"
         self.check(
             "samples inserted", self.ask(f"{attempts} outcome = 'inserted' AND insert_status_code = 200"), GENOMES

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from batches.choices import BatchStatus, Verdict
+from batches.commands.checking import counted, explained, facts_of
+from batches.commands.following import heal_once, result_of, watch
 from batches.concluding import conclude, said_of
-from batches.counting import Count
 from batches.errors import Refused
+from batches.healing import due
 from batches.ingest import CheckResult, check, find
-from batches.lines import at, lasting, many
 from batches.models import Batch
 from batches.owners import user_name
-from batches.patience import Patience
+from batches.patience import WATCHED, Patience
 from batches.places import moved
-from batches.verdict import Change
 from fnloader_site.commands import FAILED, CommandParser, FnloaderCommand, at_least_one, seconds
 from objectstores.base import StoreError
 
-STATUS = {Verdict.COMPLETE: 0, Verdict.COMPLETE_WITH_ERRORS: 10, Verdict.IN_PROGRESS: 11}
 WORST_FIRST = (FAILED, 11, 10, 0)
 EPILOG = """\
 Counts the objects of each batch that are left in its bucket: an object that is ingested leaves it, one that fails stays.
@@ -43,18 +44,32 @@ class Command(FnloaderCommand):
         parser.epilog = EPILOG
         parser.add_argument("bid", nargs="*", metavar="BID", help="id of a batch")
         parser.add_argument("--all", action="store_true", help="every batch that is uploaded, and not yet ingested")
-        parser.add_argument("--sleep", type=seconds, default=1.5, help="seconds between two counts (default: 1.5)")
+        instead = parser.add_mutually_exclusive_group()
+        instead.add_argument(
+            "--watch", action="store_true", help="follow one batch to its end, or until told to stop (exit status 0)"
+        )
+        instead.add_argument(
+            "--heal",
+            action="store_true",
+            help="count once what is left of batches that ended with errors; with --all, those that are still watched",
+        )
+        instead.add_argument(
+            "--messages",
+            action="store_true",
+            help="read the messages of a stored result from the log once more; with --all, those that could not be read",
+        )
+        parser.add_argument(
+            "--sleep", type=seconds, help=f"seconds between two counts (default: 1.5; --watch: {WATCHED.sleep:g})"
+        )
         parser.add_argument(
             "--checks",
             type=at_least_one,
-            default=1,
-            help="how many counts may find a change before it is reported as still in progress (default: 1)",
+            help="how many counts may find a change before it is reported as still in progress (default: 1; --watch: any)",
         )
         parser.add_argument(
             "--rechecks",
             type=at_least_one,
-            default=1,
-            help="how many more counts must find no change once one found none (default: 1)",
+            help=f"how many more counts must find no change once one found none (default: 1; --watch: {WATCHED.rechecks})",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
 
@@ -62,77 +77,78 @@ class Command(FnloaderCommand):
         """Checks each batch, goes on after one that could not be checked, and returns the worst status."""
         if bool(options["bid"]) == options["all"]:
             self.usage("Give the ids of the batches to check, or --all.")
+        if options["watch"] and (len(options["bid"]) != 1 or options["json"]):
+            self.usage("--watch follows one batch, and tells of it in lines: give one id, and no --json.")
         self.as_json: bool = options["json"]
-        patience = Patience(options["sleep"], options["checks"], options["rechecks"])
-        bids = options["bid"] or _waiting()
+        ask, waiting = self._how(options)
+        bids = options["bid"] or waiting
         if not bids:
             self._say("No batch is waiting for its ingest.")
-        facts = [self._one(bid, patience) for bid in dict.fromkeys(bids)]
+        facts = [self._one(bid, ask) for bid in dict.fromkeys(bids)]
         status = next(one for one in WORST_FIRST if one in {0, *(fact["exit_status"] for fact in facts)})
         if self.as_json:
             self.stdout.write(json.dumps({"exit_status": status, "batches": facts}, indent=2))
         return status
 
-    def _one(self, bid: str, patience: Patience) -> dict[str, Any]:
+    def _how(self, options: dict[str, Any]) -> tuple[Callable[[str], dict[str, Any]], list[str]]:
+        """What is to be done with each batch, and with which ones if all are meant."""
+        usual = WATCHED if options["watch"] else Patience()
+        chosen = {name: options[name] for name in ("sleep", "checks", "rechecks") if options[name] is not None}
+        patience = replace(usual, **chosen)
+        if options["heal"]:
+            return lambda bid: heal_once(bid, self._say, self.stderr.write), list(due().values_list("bid", flat=True))
+        if options["messages"]:
+            return lambda bid: self._end(result_of(bid), again=True), _unread()
+        if options["watch"]:
+            return lambda bid: self._watch(bid, patience), []
+        return lambda bid: self._check(bid, patience), _waiting()
+
+    def _one(self, bid: str, ask: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         try:
-            batch = find(bid)
-            if note := moved(batch):
-                self._say(note)
-            result = check(batch, patience, asked_by=user_name(), tell=lambda *seen: self._tell(bid, *seen))
+            return ask(bid)
         except (Refused, StoreError) as error:
             said = (
                 str(error) if isinstance(error, Refused) else f"{bid} could not be checked, there is no result: {error}"
             )
             self.stderr.write(said)
             return {"id": bid, "verdict": None, "error": said, "exit_status": FAILED}
-        self._explain(result)
-        after = self._conclude(result)
-        return _facts(result) | after
 
-    def _tell(self, bid: str, seen: Count, change: Change) -> None:
-        self._say(f"{at(seen.counted_at)}  {bid}: {many(seen.remaining, 'object')} left ({change.value})")
-        if seen.foreign:
-            self._say(f"  not counted: {many(seen.foreign, 'object')} of other batches with the same prefix")
-        if seen.invalid:
-            names = ", ".join(map(repr, seen.examples))
-            self._say(f"  not counted: {many(seen.invalid, 'object')} whose name is no key, such as {names}")
-
-    def _explain(self, result: CheckResult) -> None:
-        batch, left = result.batch, result.remaining
-        if result.verdict == Verdict.IN_PROGRESS:
-            self._say(f"{batch}: ingest is still in progress, {many(left, 'object')} remaining.")
-            return
-        if result.stored:
-            self._say(f"{batch} was found complete at {at(batch.ingest_done_at)}; nothing was counted now.")
-            self._say(f"  To check it again, take that result back: manage.py batch rollback {batch} ingest")
-        ended = "complete, but has errors" if left else "complete"
-        self._say(
-            f"{batch}: ingest is {ended}: {batch.ingest_oks} ingested, {left} left; it ended at"
-            f" {at(batch.ingest_complete_time)}{_took(batch)}."
+    def _check(self, bid: str, patience: Patience) -> dict[str, Any]:
+        batch = find(bid)
+        if note := moved(batch):
+            self._say(note)
+        return self._end(
+            check(batch, patience, asked_by=user_name(), tell=lambda *seen: self._say_all(counted(bid, *seen)))
         )
-        if result.unmatched:
-            self._say(f"  {many(result.unmatched, 'object')} of those left belong to none of its records.")
-        if batch.upload_errs:
-            self._say(f"  {many(batch.upload_errs, 'record')} had not been uploaded: manage.py batch show {batch}")
 
-    def _conclude(self, result: CheckResult) -> dict[str, Any]:
-        """Messages and report. A stored result gets what it does not have: the last run may have died."""
+    def _watch(self, bid: str, patience: Patience) -> dict[str, Any]:
+        result = watch(self.stdout, self.stderr, bid, patience)
+        return self._end(result) if result else {"id": bid, "exit_status": 0}
+
+    def _end(self, result: CheckResult, *, again: bool = False) -> dict[str, Any]:
+        """What follows a result, then the result: its end comes from the log, where there is one."""
         if result.verdict == Verdict.IN_PROGRESS:
-            return {}
-        done = conclude(result.batch)
+            self._say_all(explained(result))
+            return facts_of(result)
+        done = conclude(result.batch, again=again)
+        self._say_all(explained(result))
         for problem in filter(None, (done.log_problem, done.report_problem)):
             self.stderr.write(problem)
-        for line in said_of(done):
-            self._say(line)
-        facts: dict[str, Any] = {"messages_problem": done.log_problem} if done.log_problem else {}
-        if done.report_problem:
-            return facts | {"error": done.report_problem, "exit_status": FAILED}
-        return facts | ({"report": str(done.report)} if done.report else {})
+        self._say_all(said_of(done))
+        facts = facts_of(result) | ({"report": str(done.report)} if done.report else {})
+        facts |= {"messages_problem": done.log_problem} if done.log_problem else {}
+        if done.report_problem or (again and done.log_problem):
+            facts |= {"error": done.report_problem or done.log_problem, "exit_status": FAILED}
+        return facts
 
     def _say(self, line: str) -> None:
         if not self.as_json:
             self.stdout.write(line)
             self.stdout.flush()
+
+    def _say_all(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._say(line)
 
 
 def _waiting() -> list[str]:
@@ -140,31 +156,6 @@ def _waiting() -> list[str]:
     return list(waiting.order_by("added_at", "pk").values_list("bid", flat=True))
 
 
-def _took(batch: Batch) -> str:
-    return f" and took {lasting(batch.ingest_duration)}" if batch.ingest_duration is not None else ""
-
-
-def _facts(result: CheckResult) -> dict[str, Any]:
-    batch = result.batch
-    finished = result.verdict != Verdict.IN_PROGRESS
-    done = {
-        "ingest_done": batch.ingest_done_at and batch.ingest_done_at.isoformat(),
-        "ingest_complete_time": batch.ingest_complete_time and batch.ingest_complete_time.isoformat(),
-        "ingest_duration": lasting(batch.ingest_duration) or None,
-        "ingest_oks": batch.ingest_oks,
-        "ingest_errs": batch.ingest_errs,
-        "unmatched": result.unmatched,
-    }
-    counts = [
-        {"at": one.counted_at.isoformat(), "remaining": one.remaining, "foreign": one.foreign, "invalid": one.invalid}
-        for one in result.counts
-    ]
-    return {
-        "id": batch.bid,
-        "verdict": result.verdict.value,
-        "stored": result.stored,
-        "remaining": result.remaining,
-        "counts": counts,
-        "exit_status": STATUS[result.verdict],
-        **(done if finished else {}),
-    }
+def _unread() -> list[str]:
+    failed = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None, messages_problem__isnull=False)
+    return list(failed.order_by("added_at", "pk").values_list("bid", flat=True))

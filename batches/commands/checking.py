@@ -1,0 +1,77 @@
+"""What `ingstat` says of a count and of a result: lines, and facts for --json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from batches.choices import Verdict
+from batches.counting import Count
+from batches.ingest import CheckResult
+from batches.lines import at, lasting, many
+from batches.models import Batch
+from batches.verdict import Change
+
+STATUS = {Verdict.COMPLETE: 0, Verdict.COMPLETE_WITH_ERRORS: 10, Verdict.IN_PROGRESS: 11}
+"""The exit status of a verdict."""
+
+
+def counted(bid: str, seen: Count, change: Change) -> Iterator[str]:
+    """What one count saw."""
+    yield f"{at(seen.counted_at)}  {bid}: {many(seen.remaining, 'object')} left ({change.value})"
+    if seen.foreign:
+        yield f"  not counted: {many(seen.foreign, 'object')} of other batches with the same prefix"
+    if seen.invalid:
+        names = ", ".join(map(repr, seen.examples))
+        yield f"  not counted: {many(seen.invalid, 'object')} whose name is no key, such as {names}"
+
+
+def explained(result: CheckResult) -> Iterator[str]:
+    """What a result means."""
+    batch, left = result.batch, result.remaining
+    if result.verdict == Verdict.IN_PROGRESS:
+        yield f"{batch}: ingest is still in progress, {many(left, 'object')} remaining."
+        return
+    if result.stored:
+        yield f"{batch} was found complete at {at(batch.ingest_done_at)}; nothing was counted now."
+        yield f"  To check it again, take that result back: manage.py batch rollback {batch} ingest"
+    ended = "complete, but has errors" if left else "complete"
+    yield (
+        f"{batch}: ingest is {ended}: {batch.ingest_oks} ingested, {left} left; it ended at"
+        f" {at(batch.ingest_complete_time)}{_took(batch)}."
+    )
+    if result.unmatched:
+        yield f"  {many(result.unmatched, 'object')} of those left belong to none of its records."
+    if batch.upload_errs:
+        yield f"  {many(batch.upload_errs, 'record')} had not been uploaded, or not certainly: manage.py batch show {batch}"
+
+
+def _took(batch: Batch) -> str:
+    return f" and took {lasting(batch.ingest_duration)}" if batch.ingest_duration is not None else ""
+
+
+def facts_of(result: CheckResult) -> dict[str, Any]:
+    """The same for --json."""
+    batch = result.batch
+    finished = result.verdict != Verdict.IN_PROGRESS
+    done = {
+        "ingest_done": batch.ingest_done_at and batch.ingest_done_at.isoformat(),
+        "ingest_complete_time": batch.ingest_complete_time and batch.ingest_complete_time.isoformat(),
+        "ingest_duration": lasting(batch.ingest_duration) or None,
+        "ingest_oks": batch.ingest_oks,
+        "ingest_errs": batch.ingest_errs,
+        "unmatched": result.unmatched,
+    }
+    counts = [
+        {"at": one.counted_at.isoformat(), "remaining": one.remaining, "foreign": one.foreign, "invalid": one.invalid}
+        for one in result.counts
+    ]
+    return {
+        "id": batch.bid,
+        "verdict": result.verdict.value,
+        "stored": result.stored,
+        "remaining": result.remaining,
+        "counts": counts,
+        "exit_status": STATUS[result.verdict],
+        **(done if finished else {}),
+    }
