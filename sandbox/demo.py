@@ -115,10 +115,11 @@ class Demo:
             "records of the batch that were ingested", self.ask(f"SELECT ingest_oks {batch}"), RECORDS - len(FAILING)
         )
         self.check("records that failed, and are in the report", self.ask(f"SELECT ingest_errs {batch}"), len(FAILING))
-        said = f"SELECT count(*) FROM batches_batchrecord WHERE batch_id = (SELECT id {batch})"
         self.check(
             "failed records with the message of the ingest's log",
-            self.ask(f"{said} AND ingest_message > ''"),
+            self.ask(
+                "SELECT count(*) FROM batches_batchrecord WHERE ingest_outcome = 'failure' AND ingest_message > ''"
+            ),
             len(FAILING),
         )
         attempts = "SELECT count(*) FROM fn4loadattempt WHERE"
