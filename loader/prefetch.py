@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,6 +19,10 @@ from loader.models import BucketObject, Feed
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
 
 THREADS = 8
+JUDGES = os.cpu_count() or 1
+"""Files that are checked and parsed at a time: more would only share the CPUs, and the first sample would be ready last."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread may go on when another one waits for Python's lock (5 ms by default): the one that inserts waits least."""
 AHEAD = 48
 BUDGET = 128_000_000
 """Bytes of files that are held at a time, at the most (one file always is)."""
@@ -31,6 +38,15 @@ class Fetch(Enum):
     DAMAGED = "damaged"
     ARCHIVED = "archived"
     LATER = "later"
+
+
+@dataclass(slots=True)
+class Judged:
+    """What a file that was read turned out to be."""
+
+    ended_as: Fetch
+    problem: str = ""
+    sample: Sample | None = None
 
 
 @dataclass(slots=True)
@@ -51,7 +67,9 @@ class Prefetch:
 
     def __init__(self, feed: Feed, store: Store, clock: Clock) -> None:
         self._feed, self._store, self._clock = feed, store, clock
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._threads = ThreadPoolExecutor(THREADS, "fetch")
+        self._judging = threading.Semaphore(JUDGES)
         self._window: deque[tuple[BucketObject, Future[Fetched]]] = deque()
         self._bytes = 0
         self._next: BucketObject | None = None
@@ -101,7 +119,7 @@ class Prefetch:
         if item.size > self._feed.largest:
             return end(Fetch.NEVER, f"the file has {item.size:,} bytes, and {self._feed.largest:,} are allowed")
         try:
-            content, wrong = self._read(item)
+            content, read_end, judged = self._read(item)
         except (NotFound, Changed) as error:
             return end(Fetch.GONE, str(error))
         except (Denied, Misconfigured):
@@ -112,25 +130,31 @@ class Prefetch:
             return end(Fetch.ARCHIVED, str(error))
         except StoreError as error:
             return end(Fetch.LATER, str(error))
-        read_end = self._clock.now()
-        if wrong:
-            return end(Fetch.DAMAGED if item.tries + 1 < WRONG_CONTENT_TRIES else Fetch.NEVER, wrong, content)
-        try:
-            content = unpacked(content, item.name, self._feed.largest)
-            sample = read_sample(content, item.name, self._feed.header_prefix, strict_ids=self._feed.strict_ids)
-        except NotLoadable as error:
-            return end(Fetch.NEVER, str(error), content)
-        return end(Fetch.READY, "", content, sample)
+        if judged.ended_as is Fetch.DAMAGED and item.tries + 1 >= WRONG_CONTENT_TRIES:
+            return end(Fetch.NEVER, judged.problem, content)
+        return end(judged.ended_as, judged.problem, content, judged.sample)
 
-    def _read(self, item: BucketObject) -> tuple[bytes, str]:
-        """The content and what is wrong with it; what arrived damaged is read once more at once."""
-        content, wrong = b"", ""
-        for _ in range(2):
+    def _read(self, item: BucketObject) -> tuple[bytes, datetime, Judged]:
+        """The content, when it had come, and what it is; what arrived damaged is read once more at once."""
+        again = True
+        while True:
             content = self._store.read(item.name, etag=item.etag, limit=self._feed.largest)
-            wrong = _damage(content, item)
-            if not wrong:
-                break
-        return content, wrong
+            read_end = self._clock.now()
+            with self._judging:
+                judged = _judge(content, item, self._feed)
+            if judged.ended_as is not Fetch.DAMAGED or not again:
+                return content, read_end, judged
+            again = False
+
+
+def _judge(content: bytes, item: BucketObject, feed: Feed) -> Judged:
+    if wrong := _damage(content, item):
+        return Judged(Fetch.DAMAGED, wrong)
+    try:
+        whole = unpacked(content, item.name, feed.largest)
+        return Judged(Fetch.READY, sample=read_sample(whole, item.name, feed.header_prefix, strict_ids=feed.strict_ids))
+    except NotLoadable as error:
+        return Judged(Fetch.NEVER, str(error))
 
 
 def _damage(content: bytes, item: BucketObject) -> str:

@@ -43,7 +43,7 @@ class FindNeighbour4:
     auth: str = ""
     ca_bundle: str = ""
     _session: requests.Session = field(default_factory=requests.Session, repr=False)
-    _ahead: tuple[http.client.HTTPConnection, float] | None = field(default=None, repr=False)
+    _ahead: Prepared | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # What the environment says of proxies and .netrc would hold for questions, but not for inserts.
@@ -87,26 +87,33 @@ class FindNeighbour4:
         A connection is never used twice: one that was closed while it was idle would make an unclear end of an insert.
         Raises ServerAway or ServerMisconfigured when certainly nothing was sent.
         """
-        connection = self._take_ahead() or self._connect()
-        return Insert(connection, urlsplit(self.url).path + "/api/v2/insert", self._headers(), _form(guid, sequence))
+        return Insert(self._take_ahead(guid) or self._prepare(guid, sequence))
 
-    def connect_ahead(self) -> None:
-        """Opens the connection of the next insert while one is in flight: connecting, and TLS, take longer than sending.
+    def prepare(self, guid: str, sequence: bytes) -> None:
+        """Does all of the next insert but sending it while another one is in flight: connecting, and TLS, take the longest.
 
-        No error: the next insert will meet it.
+        Nothing is sent. No error: the next insert will meet it.
         """
         if not self._ahead:
             with suppress(ServerAway, ServerMisconfigured):
-                self._ahead = self._connect(), monotonic()
+                self._ahead = self._prepare(guid, sequence)
 
-    def _take_ahead(self) -> http.client.HTTPConnection | None:
-        """The connection that was opened ahead, if it is fresh and the other end has neither spoken nor hung up."""
-        if not self._ahead:
+    def _prepare(self, guid: str, sequence: bytes) -> Prepared:
+        connection, body = self._connect(), _form(guid, sequence)
+        connection.putrequest("POST", urlsplit(self.url).path + "/api/v2/insert")
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
+        for name, value in (self._headers() | headers | {"Connection": "close"}).items():
+            connection.putheader(name, value)
+        return Prepared(guid, connection, body, monotonic())
+
+    def _take_ahead(self, guid: str) -> Prepared | None:
+        """What was prepared for this sample, if it is fresh and the other end has neither spoken nor hung up."""
+        ahead, self._ahead = self._ahead, None
+        if not ahead:
             return None
-        (connection, opened), self._ahead = self._ahead, None
-        if monotonic() - opened < FRESH_SECONDS and not select.select([connection.sock], [], [], 0)[0]:
-            return connection
-        connection.close()
+        if ahead.guid == guid and ahead.is_fresh():
+            return ahead
+        ahead.connection.close()
         return None
 
     def _connect(self) -> http.client.HTTPConnection:
@@ -126,7 +133,7 @@ class FindNeighbour4:
         """Gives back the connections."""
         self._session.close()
         if self._ahead:
-            self._ahead[0].close()
+            self._ahead.connection.close()
             self._ahead = None
 
     def _get(self, path: str, *, stream: bool = False) -> requests.Response:
@@ -158,17 +165,30 @@ class FindNeighbour4:
         return {"Authorization": "Basic " + b64encode(self.auth.encode()).decode()} if self.auth else {}
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An insert of which nothing was sent yet: a connection that holds its head, and its body."""
+
+    guid: str
+    connection: http.client.HTTPConnection
+    body: bytes
+    made: float
+
+    def is_fresh(self) -> bool:
+        """Whether the other end can be expected to listen: it has neither spoken nor hung up."""
+        return monotonic() - self.made < FRESH_SECONDS and not select.select([self.connection.sock], [], [], 0)[0]
+
+
 class Insert:
     """One insert on its way. `answer` waits for its end, however it ends."""
 
-    def __init__(self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str], body: bytes) -> None:
-        self._connection = connection
+    def __init__(self, prepared: Prepared) -> None:
+        connection = self._connection = prepared.connection
         self._until = monotonic() + READ_SECONDS
         self._broken = ""
         connection.sock.settimeout(READ_SECONDS)
-        form = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
         try:
-            connection.request("POST", path, body, headers | form)
+            connection.endheaders(prepared.body)
         except OSError as error:
             # A proxy may answer before it has read everything (413) and hang up: its answer is still there to be read.
             self._broken = f"the connection broke while sending ({error})"
