@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-import needletail
 
 GUID = re.compile(r"[A-Za-z0-9._~:;,+=@&()!*'$-]{1,59}")
 """Ids that findNeighbour4 stores without breaking its own links (domain.md 2)."""
@@ -79,24 +80,61 @@ def read_sample(content: bytes, name: str, prefix: str, *, strict_ids: bool) -> 
 
 
 def _only_record(content: bytes) -> tuple[str, bytes]:
+    """The name of the one record, and its sequence."""
     if not content or content.isspace():
         raise NotLoadable("the file is empty")
+    _check_text(content)
+    if not content.startswith(b">"):
+        raise NotLoadable("there is no FASTA record: line 1 does not begin with '>'")
+    records = _parsed(content)
+    if not records:
+        raise NotLoadable("there is no complete FASTA record: its name is missing")
+    if len(records) > 1:
+        raise NotLoadable(f"there are {len(records)} records, and a file must hold one (multifasta)")
+    name, sequence = records[0]
+    # The parser leaves out what it takes for a quality string: a sequence must never be sent in part.
+    body = content.find(b"\n") + 1 or len(content)
+    if len(sequence) != len(content) - body - content.count(b"\n", body) - content.count(b"\r", body):
+        raise NotLoadable("there is more in the file than one FASTA record, such as a quality string ('+')")
+    return name, sequence
+
+
+def _check_text(content: bytes) -> None:
+    if (at := content.find(b"\0")) >= 0:
+        line = content.count(b"\n", 0, at) + 1
+        raise NotLoadable(f"line {line} is no text: it holds a NUL (byte {at})")
+    if content.isascii():
+        return
     try:
-        text = content.decode("utf-8")
+        content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise NotLoadable(f"line {line} is no UTF-8 text (byte {error.start})") from None
-    if not text.startswith(">"):
-        raise NotLoadable("there is no FASTA record: line 1 does not begin with '>'")
+
+
+def _parsed(content: bytes) -> list[tuple[str, bytes]]:
+    """Name and sequence of each record. The parser works without Python's lock: the thread that inserts never waits for it."""
+    import pysam
+
+    with _in_memory(content) as path:
+        try:
+            with pysam.FastxFile(path, persist=False) as records:
+                return [(record.name or "", (record.sequence or "").encode()) for record in records]
+        except (ValueError, OSError) as error:
+            raise NotLoadable(f"there is no complete FASTA record: {str(error).partition(' in /')[0]}") from None
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[str]:
+    """The path of a file that is nowhere but in memory: the parser reads files only."""
+    file = os.memfd_create("fasta", os.MFD_CLOEXEC)
     try:
-        records = iter(needletail.parse_fastx_string(text))
-        first = next(records)
-        others = sum(1 for _ in records)
-    except needletail.NeedletailError as error:
-        raise NotLoadable(f"there is no complete FASTA record: {_short(str(error))}") from None
-    if others:
-        raise NotLoadable(f"there are {others + 1} records, and a file must hold one (multifasta)")
-    return first.id, first.seq.encode()
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        yield f"/proc/self/fd/{file}"
+    finally:
+        os.close(file)
 
 
 def _guid(header: str, prefix: str) -> tuple[str, list[str]]:

@@ -292,8 +292,8 @@ class Stretch:
                 self._trouble = error
         if self._server_is_slow:
             self.journal.flush()
-            if self.opened and (following := self.opened[0].fetched.sample):
-                self.fn4.prepare(following.guid, following.sequence)
+        if self.opened and (following := self.opened[0].fetched.sample):
+            self.fn4.prepare(following.guid, following.sequence)
 
     def _open(self, taken: list[Fetched]) -> None:
         self.opened.extend(self.journal.open(taken))

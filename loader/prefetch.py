@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -13,15 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+import pysam  # noqa: F401 - what parses is loaded now, and not while the first sample waits for it
+
 from loader.clock import Clock
 from loader.fasta import NotLoadable, Sample, first_characters, read_sample, unpacked
 from loader.models import BucketObject, Feed
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
 
 THREADS = 8
-JUDGES = os.cpu_count() or 1
-"""Files that are checked and parsed at a time: more would only share the CPUs, and the first sample would be ready last."""
-SWITCH_SECONDS = 0.0005
+LARGE = 1_000_000
+LARGE_AT_ONCE = 2
+"""Files of more than LARGE bytes are read and parsed so many at a time: eight would share the CPUs, and all be late."""
+SWITCH_SECONDS = 0.001
 """How long a thread may go on when another one waits for Python's lock (5 ms by default): the one that inserts waits least."""
 AHEAD = 48
 BUDGET = 128_000_000
@@ -69,7 +70,7 @@ class Prefetch:
         self._feed, self._store, self._clock = feed, store, clock
         sys.setswitchinterval(SWITCH_SECONDS)
         self._threads = ThreadPoolExecutor(THREADS, "fetch")
-        self._judging = threading.Semaphore(JUDGES)
+        self._few_threads = ThreadPoolExecutor(LARGE_AT_ONCE, "fetch-large")
         self._window: deque[tuple[BucketObject, Future[Fetched]]] = deque()
         self._bytes = 0
         self._next: BucketObject | None = None
@@ -81,7 +82,8 @@ class Prefetch:
             if not self._next or (self._window and self._bytes + self._next.size > BUDGET):
                 return
             self._bytes += self._next.size
-            self._window.append((self._next, self._threads.submit(self._fetch, self._next)))
+            threads = self._few_threads if self._next.size > LARGE else self._threads
+            self._window.append((self._next, threads.submit(self._fetch, self._next)))
             self._next = None
 
     @property
@@ -107,7 +109,8 @@ class Prefetch:
 
     def close(self) -> None:
         """Drops what was not taken."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._few_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _fetch(self, item: BucketObject) -> Fetched:
         start = self._clock.now()
@@ -140,8 +143,7 @@ class Prefetch:
         while True:
             content = self._store.read(item.name, etag=item.etag, limit=self._feed.largest)
             read_end = self._clock.now()
-            with self._judging:
-                judged = _judge(content, item, self._feed)
+            judged = _judge(content, item, self._feed)
             if judged.ended_as is not Fetch.DAMAGED or not again:
                 return content, read_end, judged
             again = False

@@ -18,6 +18,9 @@ from loader.journal import Closing, close, failed, loaded, not_sent, rejected
 from loader.models import BucketObject, LoadAttempt, Outcome, Result, Server, State
 from loader.server import FindNeighbour4, ServerMisconfigured
 
+ON_THE_WAY = 1.0
+"""Seconds beyond the deadline: a start is stamped before the request leaves, and a server counts from when it has it whole."""
+
 
 @dataclass
 class Settler:
@@ -66,7 +69,7 @@ class Settler:
         """True when the server holds the sample; False when it certainly will not take it from that request any more."""
         begun = attempt.insert_start_time
         assert begun  # noqa: S101 - the caller closed those that were never sent
-        until = begun + timedelta(seconds=self.deadline)
+        until = begun + timedelta(seconds=self.deadline + ON_THE_WAY)
         told = False
         while not self.fn4.exists(attempt.fn4id or ""):
             left = (until - self.clock.now()).total_seconds()

@@ -67,6 +67,24 @@ def test_it_says_all_that_is_wrong_with_the_line() -> None:
     assert "'!', first in line 3" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b">GPAS_SP3|s1\nACGT\n+\nIIII\n", "quality string"),
+        (b">GPAS_SP3|s1\nACGT\n+\nII\n", "no complete FASTA record"),
+        (b">GPAS_SP3|s1\nACGT\n+AC\nGTGT\n", "quality string"),
+        (b">GPAS_SP3|s1\nAC\0GT\n", "line 2 is no text: it holds a NUL"),
+        (b">GPAS_SP3|s1\0x\nACGT\n", "line 1 is no text"),
+        (b">GPAS_SP3|s1\nAC\n@GT\n", "2 records"),
+        (b">GPAS_SP3|s1", "no sequence"),
+        (b">", "its name is missing"),
+    ],
+)
+def test_nothing_of_a_file_is_left_out_unsaid(content: bytes, words: str) -> None:
+    with pytest.raises(NotLoadable, match=words):
+        read(content)
+
+
 def test_no_reason_holds_the_sequence() -> None:
     with pytest.raises(NotLoadable) as caught:
         read(b">" + b"ACGT" * 500 + b"\nACGT")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tests.fixtures_loader import Feeding
@@ -93,7 +95,7 @@ def test_an_owner_that_was_stopped_and_taken_over_does_no_harm_when_it_comes_bac
     feeding.fn4.insert_seconds(0.2)
     first = feeding.start("--interval", "0.2")
     until(lambda: feeding.fn4.stats()["samples"] >= 2, "some samples are in", first)
-    first.send_signal(signal.SIGSTOP)
+    stop_between_transactions(feeding, first)
     feeding.manage.rows("UPDATE loader_server SET lease_expires = '2026-01-01 00:00:00+00' RETURNING 1")
     result = feeding.load()
     assert result.returncode in (0, 10), result.stderr
@@ -105,6 +107,25 @@ def test_an_owner_that_was_stopped_and_taken_over_does_no_harm_when_it_comes_bac
     status, said = stop(first)
     assert (status, "Traceback" in said) == (0, False), said
     assert_all_is_true(feeding)
+
+
+def stop_between_transactions(feeding: Feeding, process: subprocess.Popen[str]) -> None:
+    """SIGSTOP; where it fell into a transaction of SQLite, which nobody else could end, again a little later."""
+    import sqlite3
+
+    url = feeding.manage.environment["DATABASE_URL"]
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        if not url.startswith("sqlite"):
+            return
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2, isolation_level=None)) as lite:
+            try:
+                lite.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+                time.sleep(0.05)
+            else:
+                return
 
 
 def test_two_loaders_at_once_insert_one_at_a_time(feeding: Feeding) -> None:

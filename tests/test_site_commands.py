@@ -25,7 +25,7 @@ CALLS = {
     "fnprune": ("--dry-run",),
     "qcluster": (),
 }
-SDKS = ("boto3", "botocore", "oci", "requests", "needletail", "rich", "ijson", "sentry_sdk", "whitenoise", "tenacity")
+SDKS = ("boto3", "botocore", "oci", "requests", "pysam", "rich", "ijson", "sentry_sdk", "whitenoise", "tenacity")
 
 
 def test_every_command_of_ours_is_tested_here() -> None:
