@@ -50,7 +50,7 @@ def check(
     asked_by: str,
     kind: CheckKind = CheckKind.CHECK,
     tell: Callable[[Count, Change], None] = lambda _count, _change: None,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
 ) -> CheckResult:
     """Counts what is left until there is a verdict; writes each count as it is made, and the result with the last one.
 
@@ -66,7 +66,7 @@ def check(
         try:
             while not run.rule.verdict:
                 if run.counts:
-                    sleep(patience.sleep)
+                    (sleep or time.sleep)(patience.sleep)
                 tell(*run.step(store, remaining))
         except Overtaken:
             return _overtaken(batch)

@@ -74,3 +74,18 @@ def test_without_an_ingest_an_upload_that_died_is_completed(site: BatchSite) -> 
     assert again.returncode == 0, again.stderr
     assert len(site.s3.objects(site.bucket)) == 150
     assert site.batch("plc")["upload_oks"] == 150
+
+
+def test_a_batch_of_which_nothing_is_certain_ends_truthfully(site: BatchSite) -> None:
+    site.between.before_put = lambda _key: -1  # nobody answers: it may have arrived
+    assert site("batch", "add", "plc", str(site.files("plc", 3))).returncode == 0
+    assert site("batch", "upload", "plc").returncode == 10
+    batch = site.batch("plc")
+    assert (batch["status"], batch["outcomes"]["upload"], batch["upload_oks"]) == ("uploaded", {"uncertain": 3}, 0)
+    result = site.ingstat("plc")
+    assert result.returncode == 0, result.stderr
+    assert "plc: ingest is complete: 0 ingested, 0 left" in result.stdout
+    assert "3 records had not been uploaded, or not certainly: manage.py batch show plc" in result.stdout
+    batch = site.batch("plc")
+    assert (batch["status"], batch["ingest_oks"], batch["upload_errs"]) == ("ingested", 0, 3)
+    assert batch["outcomes"]["ingest"] == {"uncertain": 3}, "none is called a success, and none is sent again by itself"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import signal
+import time
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -190,3 +192,36 @@ def test_a_watch_counts_what_it_sees_as_a_watch(folder_batch: Seed) -> None:
     made.ingest("a")
     assert ingstat("plc", "--watch")[0] == 0
     assert IngestCheck.objects.get().kind == CheckKind.WATCH
+
+
+def test_a_healing_that_is_killed_is_whole_or_not_there_and_the_next_one_puts_all_right(site: BatchSite) -> None:
+    bids = [f"k{n}" for n in range(4)]
+    site.seed(**{bid: [f"id{n}" for n in range(30)] for bid in bids})
+    assert site.ingstat(*bids, "--sleep", "0").returncode == 10
+    for number, bid in enumerate(bids):
+        site.delete(*(site.key(bid, f"id{n}") for n in range(20)))
+        site.between.reset()
+        process = site.manage.start("ingstat", bid, "--heal")
+        while site.between.listings < 1 and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(number * 0.008)
+        process.kill()
+        process.communicate()
+        assert _heal_state(site, bid) in [(30, 0, 30, 0), (10, 20, 10, 1)]
+    assert site("ingstat", *bids, "--heal").returncode == 10
+    for bid in bids:
+        assert _heal_state(site, bid) == (10, 20, 10, 1)
+        report = Path(site.manage.environment["REPORTS_DIR"]) / bid / "ingest_report.csv"
+        assert report.read_text().count(",failure,") == 10, "the report follows, too"
+
+
+def _heal_state(site: BatchSite, bid: str) -> tuple[int, int, int, int]:
+    """Errors and successes by the batch, failures by its records, and checks that changed its result."""
+    ((errs, oks, failed, healings),) = site.manage.rows(
+        "select b.ingest_errs, b.ingest_oks,"
+        " (select count(*) from batches_batchrecord r where r.batch_id = b.id and r.ingest_outcome = 'failure'),"
+        " (select count(*) from batches_ingestcheck c where c.batch_id = b.id and kind = 'heal' and verdict is not null)"
+        " from batches_batch b where b.bid = %s",
+        bid,
+    )
+    return errs, oks, failed, healings
