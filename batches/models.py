@@ -122,6 +122,12 @@ class Batch(models.Model):
     counted_at = models.DateTimeField(
         null=True, blank=True, help_text="When a scheduled count of it last began (database's clock)."
     )
+    check_problem = models.CharField(
+        max_length=LONGEST_MESSAGE, null=True, blank=True, help_text="Why the last scheduled count of it failed."
+    )
+    check_failing_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when they fail; empty: the last one was complete."
+    )
 
     cleared_at = models.DateTimeField(
         null=True, blank=True, help_text="When objects of it were last deleted by `batch clear`."

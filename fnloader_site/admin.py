@@ -11,7 +11,7 @@ from django_q import admin as _django_q_admin  # noqa: F401 - see below
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
-from fnloader_site.models import JobRun
+from fnloader_site.models import Alarm, AlarmChannel, JobRun
 from fnloader_site.schedules import switch
 
 # ModelAdmin takes its type in brackets only while it is checked.
@@ -87,3 +87,14 @@ class ScheduleAdmin(AnyAdmin):
 @admin.register(JobRun)
 class JobRunAdmin(ReadOnlyAdmin):
     list_display = ("name", "begun_at", "finished_at", "said", "failed_at", "error", "host", "runs", "failures")
+
+
+@admin.register(Alarm)
+class AlarmAdmin(ReadOnlyAdmin):
+    list_display = ("what", "kind", "about", "level", "since", "raised_at", "recovered_at", "times")
+    list_filter = (("recovered_at", admin.EmptyFieldListFilter), "kind", "level")
+
+
+@admin.register(AlarmChannel)
+class AlarmChannelAdmin(ReadOnlyAdmin):
+    list_display = ("name", "sent_at", "failing_since", "error", "tries", "next_try_at")

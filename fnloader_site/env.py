@@ -121,6 +121,21 @@ class Environment:
         """A comma-separated list."""
         return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
 
+    def email(self, name: str) -> dict[str, Any]:
+        """Django's EMAIL_… settings from a URL; without one, nothing is ever sent."""
+        nothing = {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+        wanted = "smtp://host:25, or with a login smtp+tls://user:password@host:587 (special letters percent-encoded)"
+
+        def read() -> dict[str, Any]:
+            value = self.text(name)
+            scheme = urlsplit(value).scheme
+            if value and (scheme not in environ.Env.EMAIL_SCHEMES or not urlsplit(value).hostname):
+                raise ValueError(name)
+            found = environ.Env.email_url_config(value) if value else nothing
+            return {key: setting for key, setting in found.items() if key.startswith("EMAIL_")}
+
+        return self._read(name, read, nothing, wanted)
+
     def database(self, name: str, default: str = "") -> dict[str, Any]:
         """A database of Django from a URL; a relative SQLite path starts at the folder of manage.py."""
         dummy = {"ENGINE": "django.db.backends.dummy"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from fnloader_site.concerns import alarm_concerns, job_concerns
 from fnloader_site.overview import Concern, Level, Running, many, worst_first
 from fnloader_site.overview_batches import BatchesHalf, batches_half
 from fnloader_site.overview_loader import LoaderHalf, loader_half
@@ -39,10 +40,11 @@ def overview(asked_at: datetime, *, loader: bool, batches: bool) -> Overview:
     first = loader_half() if loader else None
     second = batches_half() if batches else None
     halves = [half for half in (first, second) if half]
+    site = [*job_concerns(), *alarm_concerns()]
     return Overview(
         asked_at,
         first,
         second,
-        worst_first(concern for half in halves for concern in half.concerns),
+        worst_first([*site, *(concern for half in halves for concern in half.concerns)]),
         [running for half in halves for running in half.running],
     )

@@ -211,6 +211,19 @@ env.export("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 if os.environ.get("OCI_CONFIG_FILE"):
     os.environ["OCI_CONFIG_FILE"] = str(BASE_DIR / Path(os.environ["OCI_CONFIG_FILE"]).expanduser())
 
+# Alarms (docs/alarms.md).
+ALARM_MAIL = env.words("ALARM_MAIL", [])
+ALARM_WEBHOOK_URL = env.url("ALARM_WEBHOOK_URL", "https://chat.example.org/hooks/fnloader", "http", "https")
+ALARM_PING_URL = env.url("ALARM_PING_URL", "https://hc-ping.com/…", "http", "https")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+vars().update(env.email("EMAIL_URL"))
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("ALARM_FROM", f"fnloader@{_site.hostname or HOST_NAME}")
+if ALARM_MAIL and not env.text("EMAIL_URL"):
+    env.require(
+        "E_EMAIL_URL", "ALARM_MAIL is set, and no mail server.", "Set EMAIL_URL, such as smtp://mail.example.org:25."
+    )
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

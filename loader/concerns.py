@@ -176,6 +176,8 @@ def _feed_concerns(
             yield _too_old(feed, waiting)
         if rejected := pending.get((feed.pk, State.REJECTED)):
             yield _rejected(feed, rejected)
+        if feed.reconcile_lost:
+            yield _lost(feed)
 
 
 def _paused(feed: Feed) -> Concern:
@@ -213,7 +215,7 @@ def _silent(feed: Feed, others: int, now: datetime, db: str) -> Concern | None:
         Level.BAD,
         f"Nothing is checked or inserted for feed {feed}",
         f"It should be every {interval:g} s. Its loader ended, hangs, or can't list the bucket or get the lease.",
-        "Look at what fnload says (journal, log), start it again if it is gone, and try the links of the feed with",
+        "Look at what fnload or qcluster says (journal, log), start it again if it is gone, and try the links of the feed with",
         command=f"python manage.py feed test {feed}",
         since=last,
         kind="feed_silent",
@@ -253,6 +255,19 @@ def _rejected(feed: Feed, rejected: Pending) -> Concern:
         query=f"feed__id__exact={feed.pk}&state__exact={State.REJECTED}",
         permission="loader.view_bucketobject",
         kind="files_rejected",
+        about=feed.name,
+    )
+
+
+def _lost(feed: Feed) -> Concern:
+    return Concern(
+        Level.BAD,
+        f"{many(feed.reconcile_lost, 'loaded sample')} of feed {feed} not in the server",
+        f"So found the last comparison: {feed.reconcile_said}. Was the server restored from a backup?",
+        "Which they are, and to load them again if their files are still in the bucket:",
+        command=f"python manage.py feed reconcile {feed} --repair",
+        since=feed.reconciled_at,
+        kind="samples_lost",
         about=feed.name,
     )
 

@@ -166,3 +166,28 @@ def test_it_tells_of_a_loader_that_was_killed(feeding: Feeding) -> None:
     assert told.returncode == 10, told.stderr
     assert [concern["kind"] for concern in json.loads(told.stdout)["concerns"]] == ["loader_vanished", "attempts_open"]
     assert feeding.manage.rows("SELECT running_interval FROM loader_feed") == [(600.0,)]
+
+
+def test_jobs_that_ran_once_and_run_no_more_are_missed(make_feed: MakeFeed) -> None:
+    from fnloader_site.concerns import all_concerns
+    from fnloader_site.models import JobRun
+    from fnloader_site.schedules import mend
+
+    mend()
+    assert [concern.kind for concern in all_concerns()] == [], (
+        "no cluster ever ran: somebody works with the commands only"
+    )
+    run = JobRun.objects.create(name="loader.tasks.prune", begun_at=timezone.now(), finished_at=timezone.now())
+    assert [concern.kind for concern in all_concerns()] == []
+    JobRun.objects.update(begun_at=timezone.now() - HOUR, finished_at=timezone.now() - HOUR)
+    assert [concern.kind for concern in all_concerns()] == ["jobs_silent"]
+    JobRun.objects.filter(pk=run.pk).update(begun_at=timezone.now(), failed_at=timezone.now(), error="broken")
+    (concern,) = all_concerns()
+    assert (concern.kind, concern.about, concern.why) == ("job_failing", "loader.tasks.prune", "broken")
+
+
+def test_samples_that_the_server_lost_are_a_concern(make_feed: MakeFeed) -> None:
+    make_feed(reconcile_lost=3, reconciled_at=timezone.now(), reconcile_said="3 lost")
+    concern = only()
+    assert (concern.kind, concern.about) == ("samples_lost", "tb")
+    assert "feed reconcile tb --repair" in concern.command

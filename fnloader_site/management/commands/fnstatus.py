@@ -17,7 +17,7 @@ SOME = 10
 
 
 class Command(FnloaderCommand):
-    """Prints what `loader.concerns` finds."""
+    """Prints what `fnloader_site.concerns` finds."""
 
     help = "Says what should not be: since when, why, and what to do about it."
 
@@ -25,14 +25,21 @@ class Command(FnloaderCommand):
         """Few: a monitor calls it every minute."""
         parser.epilog = "exit status: 0 nothing; 10 something should not be; 1 it could not be found out; 2 wrong usage"
         parser.add_argument("--json", action="store_true", help="print one JSON document")
+        parser.add_argument(
+            "--alarm",
+            action="store_true",
+            help="send what changed by mail, webhook and ping, as the background job does",
+        )
         parser.add_argument("--database", type=database, default="default", metavar="ALIAS", help="another database")
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
         """Looks once."""
+        from fnloader_site.concerns import all_concerns
         from fnloader_site.overview import worst_first
-        from loader.concerns import look
 
-        concerns = worst_first(look(options["database"]).concerns)
+        concerns = worst_first(all_concerns(options["database"]))
+        if options["alarm"]:
+            self._alarm(concerns, options["database"])
         if options["json"]:
             shown = {"asked_at": timezone.now().isoformat(), "concerns": [_as_json(concern) for concern in concerns]}
             self.stdout.write(json.dumps(shown, indent=2))
@@ -42,6 +49,15 @@ class Command(FnloaderCommand):
             if not concerns:
                 self.stdout.write("Nothing needs a person.")
         return SOME if concerns else 0
+
+    def _alarm(self, concerns: list[Concern], db: str) -> None:
+        from fnloader_site.alarms import deliver, note
+
+        if db != "default":
+            self.usage("--alarm is for the default database: it remembers what was sent.")
+        note(concerns)
+        for channel, what in deliver().items():
+            self.stderr.write(f"{channel}: {what}")
 
     def _say(self, concern: Concern) -> None:
         since = f" since {timezone.localtime(concern.since):%Y-%m-%d %H:%M:%S}" if concern.since else ""

@@ -1,0 +1,46 @@
+"""The batches' background jobs: thin, short, and only nudges of what stands in the tables (docs/jobs.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from django.conf import settings
+from django_q.tasks import async_task
+
+from batches import watching
+from batches.models import Batch
+from fnloader_site.jobs import job, stopping
+from fnloader_site.overview import many
+from fnloader_site.processes import monotonic
+
+AT_ONCE = 4
+"""Jobs that one tick queues at the most: they share what is due, on one cluster or several."""
+
+
+@job
+def nudge_batches() -> str:
+    """Queues as many jobs as can share the batches that are due to be counted; scheduled every half minute."""
+    due = watching.to_check().count() + watching.to_heal().count()
+    for _ in range(min(due, AT_ONCE)):
+        async_task("batches.tasks.count_batches")
+    return f"{many(due, 'batch', 'batches')} to count"
+
+
+@job
+def count_batches() -> str:
+    """One count of each batch that is due, longest uncounted first, until none is left or JOB_STRETCH seconds are over."""
+    ends = monotonic() + settings.JOB_STRETCH
+    with stopping() as told:
+
+        def stop() -> bool:
+            return told() or monotonic() > ends
+
+        numbers = [_all(one, stop) for one in (watching.check_next, watching.heal_next)]
+    return f"{many(numbers[0], 'batch', 'batches')} counted, {numbers[1]} watched for healing"
+
+
+def _all(one: Callable[[Callable[[], bool], Collection[int]], Batch | None], stop: Callable[[], bool]) -> int:
+    done: list[int] = []
+    while batch := one(stop, done):
+        done.append(batch.pk)
+    return len(done)

@@ -1,0 +1,69 @@
+"""Which batches the background jobs look at, and one look at one of them (docs/jobs.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from batches import healing, ticking
+from batches.choices import BatchStatus
+from batches.errors import Refused
+from batches.models import LONGEST_MESSAGE, Batch
+from batches.patience import SCHEDULED
+from fnloader_site.logs import bound
+from objectstores.base import StoreError
+
+HEAL_SPACING = 300.0
+"""Seconds between two looks whether a batch heals."""
+
+
+def to_check() -> QuerySet[Batch]:
+    """Uploaded batches whose next count is due; the one that was counted longest ago first."""
+    waiting = Batch.objects.filter(status=BatchStatus.UPLOADED, archived_at=None, upload_owner=None)
+    return _due(waiting.filter(upload_finished__isnull=False), SCHEDULED.sleep)
+
+
+def to_heal() -> QuerySet[Batch]:
+    """Batches that ended with errors and are still watched, whose next count is due."""
+    return _due(healing.due().order_by(), HEAL_SPACING)
+
+
+def check_next(stop: Callable[[], bool], done: Collection[int] = ()) -> Batch | None:
+    """Counts the batch once whose turn it is; returns it, or None when none is left or it is time to stop."""
+    return _next(to_check().exclude(pk__in=done), ticking.tick, stop)
+
+
+def heal_next(stop: Callable[[], bool], done: Collection[int] = ()) -> Batch | None:
+    """Looks once whether a batch healed whose turn it is; returns it, or None when none is left or it is time to stop."""
+    return _next(to_heal().exclude(pk__in=done), lambda batch: healing.heal(batch, spacing=HEAL_SPACING), stop)
+
+
+def _due(batches: QuerySet[Batch], spacing: float) -> QuerySet[Batch]:
+    late = Q(counted_at=None) | Q(counted_at__lt=Now() - timedelta(seconds=spacing * ticking.EARLY))
+    return batches.filter(late).order_by(F("counted_at").asc(nulls_first=True), "pk")
+
+
+def _next(due: QuerySet[Batch], look: Callable[[Batch], object], stop: Callable[[], bool]) -> Batch | None:
+    batch = None if stop() else due.first()
+    if batch:
+        with bound(batch=batch.bid):
+            try:
+                look(batch)
+            except (Refused, StoreError) as error:
+                _note_problem(batch, str(error))
+            else:
+                Batch.objects.filter(pk=batch.pk, check_problem__isnull=False).update(
+                    check_problem=None, check_failing_since=None
+                )
+    return batch
+
+
+def _note_problem(batch: Batch, problem: str) -> None:
+    row = Batch.objects.filter(pk=batch.pk)
+    with transaction.atomic():
+        row.filter(check_failing_since=None).update(check_failing_since=Now())
+        row.update(check_problem=problem[:LONGEST_MESSAGE])
