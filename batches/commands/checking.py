@@ -11,9 +11,14 @@ from batches.ingest import CheckResult
 from batches.lines import at, lasting, many
 from batches.models import Batch
 from batches.verdict import Change
+from fnloader_site.commands import FAILED
 
 STATUS = {Verdict.COMPLETE: 0, Verdict.COMPLETE_WITH_ERRORS: 10, Verdict.IN_PROGRESS: 11}
 """The exit status of a verdict."""
+
+
+SUMMED_UP: dict[int, str] = {FAILED: "failed", 11: "still in progress", 10: "complete, but has errors", 0: "complete"}
+"""What an exit status means in a summary, the worst first."""
 
 
 def counted(bid: str, seen: Count, change: Change) -> Iterator[str]:
@@ -48,6 +53,14 @@ def explained(result: CheckResult) -> Iterator[str]:
 
 def _took(batch: Batch) -> str:
     return f" and took {lasting(batch.ingest_duration)}" if batch.ingest_duration is not None else ""
+
+
+def summary(facts: list[dict[str, Any]]) -> Iterator[str]:
+    """Which of several batches ended how, the worst first."""
+    yield f"{len(facts)} batches:"
+    for status, what in SUMMED_UP.items():
+        if bids := [str(fact["id"]) for fact in facts if fact["exit_status"] == status]:
+            yield f"  {what}: {' '.join(bids)}"
 
 
 def facts_of(result: CheckResult) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from batches.choices import BatchStatus, Verdict
-from batches.commands.checking import counted, explained, facts_of
+from batches.commands.checking import SUMMED_UP, counted, explained, facts_of, summary
 from batches.commands.following import heal_once, result_of, watch
 from batches.concluding import conclude, said_of
 from batches.errors import Refused
@@ -19,10 +21,11 @@ from batches.models import Batch
 from batches.owners import user_name
 from batches.patience import WATCHED, Patience
 from batches.places import moved
+from batches.several import Crew
 from fnloader_site.commands import FAILED, CommandParser, FnloaderCommand, at_least_one, seconds
 from objectstores.base import StoreError
 
-WORST_FIRST = (FAILED, 11, 10, 0)
+WORST_FIRST = tuple(SUMMED_UP)
 EPILOG = """\
 Counts the objects of each batch that are left in its bucket: an object that is ingested leaves it, one that fails stays.
 None left is complete. Otherwise it counts again after --sleep seconds: up to --checks times while the count changes, and
@@ -34,9 +37,12 @@ exit status: 0 complete; 10 complete with errors; 11 still in progress; 1 could 
 
 
 class Command(FnloaderCommand):
-    """Checks batches one after the other; the core is `batches.ingest`."""
+    """Checks batches one after the other, with --all several at a time; the core is `batches.ingest`."""
 
     help = "Says whether the ingest of batches is complete, with which errors, and records the result."
+
+    _sleep: Callable[[float], None] = staticmethod(time.sleep)
+    _writing = threading.Lock()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """See EPILOG."""
@@ -84,11 +90,20 @@ class Command(FnloaderCommand):
         bids = options["bid"] or waiting
         if not bids:
             self._say("No batch is waiting for its ingest.")
-        facts = [self._one(bid, ask) for bid in dict.fromkeys(bids)]
+        facts = self._each(list(dict.fromkeys(bids)), lambda bid: self._one(bid, ask), at_once=options["all"])
         status = next(one for one in WORST_FIRST if one in {0, *(fact["exit_status"] for fact in facts)})
         if self.as_json:
             self.stdout.write(json.dumps({"exit_status": status, "batches": facts}, indent=2))
+        elif options["all"] and len(facts) > 1:
+            self._say_all(summary(facts))
         return status
+
+    def _each(self, bids: list[str], one: Callable[[str], dict[str, Any]], *, at_once: bool) -> list[dict[str, Any]]:
+        if not at_once or len(bids) < 2:
+            return [one(bid) for bid in bids]
+        crew = Crew()
+        self._sleep = crew.sleep
+        return crew.each(one, bids)
 
     def _how(self, options: dict[str, Any]) -> tuple[Callable[[str], dict[str, Any]], list[str]]:
         """What is to be done with each batch, and with which ones if all are meant."""
@@ -117,9 +132,14 @@ class Command(FnloaderCommand):
         batch = find(bid)
         if note := moved(batch):
             self._say(note)
-        return self._end(
-            check(batch, patience, asked_by=user_name(), tell=lambda *seen: self._say_all(counted(bid, *seen)))
+        result = check(
+            batch,
+            patience,
+            asked_by=user_name(),
+            tell=lambda *seen: self._say_all(counted(bid, *seen)),
+            sleep=self._sleep,
         )
+        return self._end(result)
 
     def _watch(self, bid: str, patience: Patience) -> dict[str, Any]:
         result = watch(self.stdout, self.stderr, bid, patience)
@@ -143,12 +163,14 @@ class Command(FnloaderCommand):
 
     def _say(self, line: str) -> None:
         if not self.as_json:
-            self.stdout.write(line)
-            self.stdout.flush()
+            with self._writing:
+                self.stdout.write(line)
+                self.stdout.flush()
 
     def _say_all(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._say(line)
+        # In one piece, so that what belongs together stays together when several batches are checked at a time.
+        if text := "\n".join(lines):
+            self._say(text)
 
 
 def _waiting() -> list[str]:
