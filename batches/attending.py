@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
-
 from batches import healing
 from batches.choices import FINISHED, BatchStatus
 from batches.concluding import Concluded, conclude
@@ -12,14 +10,8 @@ from batches.patience import SCHEDULED, Patience
 from batches.ticking import tick
 
 
-def waiting() -> QuerySet[Batch]:
-    """The batches whose ingest is not known to be over, the one that was not counted for longest first."""
-    uploaded = Batch.objects.filter(status=BatchStatus.UPLOADED, archived_at=None, upload_finished__isnull=False)
-    return uploaded.order_by("counted_at", "pk")
-
-
 def attend(batch: Batch, patience: Patience = SCHEDULED) -> Concluded | None:
-    """One count of a batch of `waiting()` or of `healing.due()`, if it is time for one; with a result, what follows it.
+    """One count of a batch that is waiting for its result, or may heal, if it is time for one; with a result, what follows it.
 
     Returns what followed (its problems are for a log line; the result stands), None while there is no result. Raises
     Refused and StoreError as `tick` and `heal` do: then the count is no count, and the next one begins anew.

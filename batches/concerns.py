@@ -25,8 +25,8 @@ RECENT = timedelta(days=7)
 
 
 def look() -> list[Concern]:
-    """Five queries."""
-    return [*_cut_off(), *_uncertain(), *_failing(), *_stuck(), *_with_errors()]
+    """Six queries."""
+    return [*_cut_off(), *_uncertain(), *_failing(), *_stuck(), *_with_errors(), *_unread()]
 
 
 def current() -> QuerySet[Batch]:
@@ -130,5 +130,20 @@ def _with_errors() -> Iterator[Concern]:
             f"python manage.py batch archive {batch}",
             since=batch.ingest_done_at,
             kind="batch_errors",
+            about=batch.bid,
+        )
+
+
+def _unread() -> Iterator[Concern]:
+    unread = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None, messages_problem__isnull=False)
+    for batch in unread.order_by("ingest_done_at")[:MOST]:
+        yield Concern(
+            Level.WARN,
+            f"Why records of batch {batch} failed is not known: the log of the ingest could not be read",
+            batch.messages_problem or "",
+            "The result stands. To read the log again:",
+            f"python manage.py ingstat {batch} --messages",
+            since=batch.ingest_done_at,
+            kind="log_unread",
             about=batch.bid,
         )

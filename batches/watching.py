@@ -10,10 +10,11 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from batches import healing, ticking
+from batches.attending import attend
 from batches.choices import BatchStatus
 from batches.errors import Refused
 from batches.models import LONGEST_MESSAGE, Batch
-from batches.patience import SCHEDULED
+from batches.patience import SCHEDULED, Patience
 from fnloader_site.logs import bound
 from objectstores.base import StoreError
 
@@ -34,12 +35,12 @@ def to_heal() -> QuerySet[Batch]:
 
 def check_next(stop: Callable[[], bool], done: Collection[int] = ()) -> Batch | None:
     """Counts the batch once whose turn it is; returns it, or None when none is left or it is time to stop."""
-    return _next(to_check().exclude(pk__in=done), ticking.tick, stop)
+    return _next(to_check().exclude(pk__in=done), SCHEDULED, stop)
 
 
 def heal_next(stop: Callable[[], bool], done: Collection[int] = ()) -> Batch | None:
     """Looks once whether a batch healed whose turn it is; returns it, or None when none is left or it is time to stop."""
-    return _next(to_heal().exclude(pk__in=done), lambda batch: healing.heal(batch, spacing=HEAL_SPACING), stop)
+    return _next(to_heal().exclude(pk__in=done), Patience(HEAL_SPACING), stop)
 
 
 def _due(batches: QuerySet[Batch], spacing: float) -> QuerySet[Batch]:
@@ -47,23 +48,25 @@ def _due(batches: QuerySet[Batch], spacing: float) -> QuerySet[Batch]:
     return batches.filter(late).order_by(F("counted_at").asc(nulls_first=True), "pk")
 
 
-def _next(due: QuerySet[Batch], look: Callable[[Batch], object], stop: Callable[[], bool]) -> Batch | None:
+def _next(due: QuerySet[Batch], patience: Patience, stop: Callable[[], bool]) -> Batch | None:
     batch = None if stop() else due.first()
     if batch:
         with bound(batch=batch.bid):
             try:
-                look(batch)
+                followed = attend(batch, patience)
             except (Refused, StoreError) as error:
                 _note_problem(batch, str(error))
             else:
-                Batch.objects.filter(pk=batch.pk, check_problem__isnull=False).update(
-                    check_problem=None, check_failing_since=None
-                )
+                _note_problem(batch, followed.report_problem if followed else "")
     return batch
 
 
 def _note_problem(batch: Batch, problem: str) -> None:
+    """Why it can't be checked, or its report can't be written; an empty `problem` ends an earlier one."""
     row = Batch.objects.filter(pk=batch.pk)
+    if not problem:
+        row.filter(check_problem__isnull=False).update(check_problem=None, check_failing_since=None)
+        return
     with transaction.atomic():
         row.filter(check_failing_since=None).update(check_failing_since=Now())
         row.update(check_problem=problem[:LONGEST_MESSAGE])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from django.db.models import F
@@ -15,7 +16,16 @@ from batches.choices import BatchStatus, UploadOutcome
 from batches.concerns import look
 from batches.history import IngestCheck, IngestCount
 from batches.models import Batch, BatchRecord
+from batches.report import path_of
+from sandbox.lambdalog import line, lines_of
 from tests.fixtures_steps import Shelf
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_django import Settings
+
+    from sandbox.logs import LogsSandbox
 
 pytestmark = pytest.mark.django_db
 
@@ -156,3 +166,47 @@ def test_a_bucket_that_vanished_is_no_empty_bucket(shelf: Shelf, *, away: bool) 
     tasks.count_batches()
     batch.refresh_from_db()
     assert batch.status == (BatchStatus.UPLOADED if away else BatchStatus.INGESTED)
+
+
+def test_what_follows_a_result_is_done_by_the_jobs_too(
+    shelf: Shelf, logs: LogsSandbox, log_group: str, tmp_path: Path
+) -> None:
+    batch = shelf.batch("plc", "a", "b")
+    Batch.objects.update(ingest_start_time=timezone.now())
+    (key,) = BatchRecord.objects.filter(identifier="a").values_list("key", flat=True)
+    at = round(timezone.now().timestamp() * 1000)
+    said = [*lines_of(key or "", at, "r"), line("ERROR", at, "r", "Exception: 409")]
+    logs.put(log_group, [("s", at, text) for text in said])
+    logs.faults({"kind": "status", "status": 400, "code": "ThrottlingException"})
+    for _ in range(ENOUGH + 1):
+        tasks.count_batches()
+        the_spacing_passes()
+    assert sorted(kinds()) == ["batch_errors", "log_unread"]
+    report = path_of(batch)
+    assert report.read_text().count(",failure,\n") == 2
+    logs.clear_faults()
+    Batch.objects.update(counted_at=timezone.now() - HOUR)
+    tasks.count_batches()
+    assert kinds() == ["batch_errors"], "the log is read with the next count"
+    assert ",failure,409\n" in report.read_text()
+    shelf.ingest(batch, "a", "b")
+    Batch.objects.update(counted_at=timezone.now() - HOUR)
+    tasks.count_batches()
+    assert kinds() == []
+    assert not report.exists()
+    assert [one.name.startswith("ingest_report_") for one in report.parent.iterdir()] == [True]
+
+
+def test_a_report_that_can_not_be_written_is_told_until_it_is(shelf: Shelf, settings: Settings, tmp_path: Path) -> None:
+    batch = shelf.batch("plc", "a")
+    settings.REPORTS_DIR = tmp_path / "elsewhere"
+    (tmp_path / "elsewhere").write_text("a file where the folder should be")
+    for _ in range(ENOUGH + 1):
+        tasks.count_batches()
+        the_spacing_passes()
+    assert sorted(kinds()) == ["batch_errors", "check_failing"]
+    (tmp_path / "elsewhere").unlink()
+    Batch.objects.update(counted_at=timezone.now() - HOUR)
+    tasks.count_batches()
+    assert kinds() == ["batch_errors"]
+    assert path_of(batch).exists()
