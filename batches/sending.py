@@ -81,6 +81,8 @@ class Sender:
     _none_left: bool = False
     _media: MediaPause = field(init=False)
     _done: list[Sent] = field(default_factory=list)
+    _marked: list[Parcel] = field(default_factory=list)
+    """The latest group that was marked: an interrupt may come before the threads have all of it."""
     _todo: SimpleQueue[Parcel | None] = field(default_factory=SimpleQueue)
     _results: SimpleQueue[Sent] = field(default_factory=SimpleQueue)
 
@@ -123,6 +125,8 @@ class Sender:
         with suppress(Empty):
             while True:
                 self._take(self._results.get_nowait())
+        known = {sent.parcel.pk for sent in self._done}
+        self._done += [_not_begun(parcel) for parcel in self._marked if parcel.pk not in known]
         self._commit([])
 
     def _parcels(self) -> Iterator[Parcel]:
@@ -144,6 +148,7 @@ class Sender:
         with transaction.atomic():
             self._write(done)
             there = [parcel for parcel in group if self._has_file(parcel)]
+            self._marked = there
             if there:
                 self.claim.confirm()
                 BatchRecord.objects.filter(pk__in=[parcel.pk for parcel in there]).update(
@@ -225,7 +230,7 @@ class Sender:
         except OSError as error:
             return Sent(parcel, UploadOutcome.UNUPLOADABLE, f"{parcel.file}: {error.strerror}")
         if self.stopped or not self.claim.is_fresh():
-            return Sent(parcel, UploadOutcome.PENDING)
+            return _not_begun(parcel)
         try:
             self.store.write(name, content)
         except StoreError as error:
@@ -243,6 +248,11 @@ class Sender:
         if there:
             return Sent(parcel, UploadOutcome.SUCCESS)
         return Sent(parcel, UploadOutcome.UNCERTAIN, str(error), hopeless=hopeless)
+
+
+def _not_begun(parcel: Parcel) -> Sent:
+    """It was marked, and not sent; an earlier object of it may still have been ingested."""
+    return Sent(parcel, *((UploadOutcome.UNCERTAIN, GONE) if parcel.uncertain else (UploadOutcome.PENDING, None)))
 
 
 def is_there(store: Store, name: str) -> bool:
