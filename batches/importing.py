@@ -64,6 +64,8 @@ def import_batches(
             yield _take(_Row(line, bid, row, _folder(row, bid, folders, path.parent)), who, dry_run=dry_run)
         except Refused as error:
             yield Imported(line, bid or "?", Fate.REFUSED, notes=[str(error)])
+        except OSError as error:
+            yield Imported(line, bid, Fate.REFUSED, notes=[f"{error.filename} can't be read: {error.strerror}"])
 
 
 def unknown_columns(path: Path, delimiter: str = ",") -> list[str]:
@@ -114,7 +116,7 @@ def _folder(row: dict[str, str], bid: str, folders: Path | None, beside: Path) -
     candidates = [base / named, base / Path(named).name] if named else [folders / bid] if folders else []
     try:
         return next((one.resolve() for one in candidates if one.is_dir()), None)
-    except OSError:  # a name that no file system knows
+    except (OSError, ValueError):  # a name that no file system knows
         return None
 
 

@@ -28,6 +28,9 @@ def read_time(text: str) -> datetime:
     if not found:
         raise Unreadable("no time such as 2024-09-11_18_25, 2024-09-11 17_35 or 2024-09-11 17:26:17.612")
     year, month, day, hour, minute, second, fraction, offset = found.groups()
+    if not 1900 <= int(year) < 3000:
+        # At the ends of the calendar another zone's time would be outside of it.
+        raise Unreadable("no time of this age")
     date, clock = (int(year), int(month), int(day)), (int(hour), int(minute), int(second or 0))
     microsecond = int((fraction or "0").ljust(6, "0")[:6])
     try:
@@ -45,7 +48,6 @@ def spell_time(when: datetime | None) -> str:
         return ""
     local = here.localtime(when)
     offset = f"{local:%z}" if local.replace(fold=1 - local.fold).utcoffset() != local.utcoffset() else ""
-    # A year before 1000 has no leading zero in %Y.
     day = local.date().isoformat()
     if not (local.second or local.microsecond // 1000):
         return f"{day}_{local:%H_%M}{offset and ' ' + offset}"

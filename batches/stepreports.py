@@ -44,6 +44,7 @@ class Said(NamedTuple):
     key: str
     outcome: str
     message: str | None
+    cut: bool
 
 
 class Applied(NamedTuple):
@@ -52,6 +53,8 @@ class Applied(NamedTuple):
     number: int
     strange: list[int]
     """Rows that are none of the batch's records."""
+    cut: int
+    """Messages that were longer than their column, and were cut."""
 
 
 def apply_upload(batch: Batch, report: Path) -> Applied:
@@ -72,14 +75,15 @@ def says_uploads(report: Path) -> bool:
 
 
 def _apply(batch: Batch, report: Path, columns: tuple[str, str], words: list[str], fields: tuple[str, str]) -> Applied:
-    number, strange = 0, list[int]()
+    number, strange, cut = 0, list[int](), 0
     source = len(json.loads(batch.source_columns))
     rows = _said(report, columns, words)
     records = BatchRecord.objects.filter(batch=batch)
     while some := list(islice(rows, GROUP)):
         number += len(some)
+        cut += sum(one.cut for one in some)
         strange += _write(records, some, source, fields)
-    return Applied(number, strange)
+    return Applied(number, strange, cut)
 
 
 def _said(report: Path, columns: tuple[str, str], words: list[str]) -> Iterator[Said]:
@@ -93,8 +97,9 @@ def _said(report: Path, columns: tuple[str, str], words: list[str]) -> Iterator[
             _check_word(columns[0], values[status], words)
         except RowError as error:
             raise Refused(f"{report}, row {row} (line {line}): {error}") from error
-        why = values[message][:LONGEST_MESSAGE] or None if message is not None else None
-        yield Said(row, values, values[key].strip(), values[status], why)
+        why = values[message] if message is not None else ""
+        short = why[:LONGEST_MESSAGE]
+        yield Said(row, values, values[key].strip(), values[status], short or None, cut=short != why)
 
 
 def _check_word(column: str, word: str, words: list[str]) -> None:

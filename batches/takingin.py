@@ -9,7 +9,7 @@ from pathlib import Path
 from batches import sources
 from batches.adding import save_records
 from batches.choices import BatchStatus, UploadOutcome
-from batches.models import Batch, BatchRecord
+from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
 from batches.outcomes import settle
 from batches.stepreports import MOST_NAMED, Applied, apply_ingest, apply_upload, says_uploads
 
@@ -99,6 +99,10 @@ def _paths(folder: Path) -> list[Path]:
 def _note(applied: Applied, report: Path, taken: Taken) -> None:
     if report.name not in taken.reports:
         taken.reports.append(report.name)
+    if applied.cut:
+        taken.notes.append(
+            f"{applied.cut} messages of {report.name} are longer than {LONGEST_MESSAGE} characters: they are cut"
+        )
     if applied.strange:
         rows = ", ".join(map(str, applied.strange[:MOST_NAMED])) + (", …" if len(applied.strange) > MOST_NAMED else "")
         taken.notes.append(f"{len(applied.strange)} rows of {report.name} are none of its records (row {rows})")

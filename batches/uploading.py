@@ -63,10 +63,19 @@ class Plan:
         return bool(self.to_send or self.unclear)
 
 
-def plan(batch: Batch, *, resend_uncertain: bool = False) -> Plan:
-    """What `upload` would do now, without asking the store. Raises Refused as it would."""
+def _refuse(batch: Batch) -> None:
     if reason := out_of_order(batch):
         raise Refused(reason)
+    if not batch.records.exists():
+        raise Refused(
+            f"{batch} has no records here, so there is nothing to upload: its batch folder was not there when it was"
+            " imported. Run `manage.py batch import` again with --batch-dir."
+        )
+
+
+def plan(batch: Batch, *, resend_uncertain: bool = False) -> Plan:
+    """What `upload` would do now, without asking the store. Raises Refused as it would."""
+    _refuse(batch)
     outcomes = by_outcome(batch)
     unclear = sum(outcomes.get(outcome, 0) for outcome in UNCLEAR)
     to_send = waiting(batch) + (unclear if resend_uncertain else 0)
@@ -86,10 +95,11 @@ def upload(
 
     A record whose upload ended unclearly is looked for: in the bucket it is a success; else it is uncertain, and sent again
     only with `resend_uncertain`. `may` is asked whether to go on when other batches create some of the records, too; `begin` gets
-    the number of records to send, `tell` each outcome. Raises Refused, ClaimLost,
-    and StoreError when the store can't be opened or looked at.
+    the number of records to send, `tell` each outcome. Raises Refused, ClaimLost, and StoreError when the store can't be opened
+    or looked at.
     """
-    if batch.upload_finished and not out_of_order(batch) and not plan(batch).has_work:
+    _refuse(batch)
+    if batch.upload_finished and not plan(batch).has_work:
         return Uploaded(by_outcome(batch))
     _look_for_duplicates(batch, may)
     target = _target(batch)
@@ -106,8 +116,6 @@ def upload(
 
 
 def _look_for_duplicates(batch: Batch, may: Callable[[Duplicates], bool]) -> None:
-    if out_of_order(batch):
-        return
     found = duplicates.check(batch)
     if found.records and not may(found):
         raise Refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -328,3 +329,90 @@ def test_archived_batches_are_exported_only_when_asked_for(run: Run) -> None:
         return [row["id"] for row in csv.DictReader(run("batch", "export", *options)[1].splitlines())]
 
     assert (ids(), ids("--archived"), ids("--all")) == (["here"], ["away"], ["here", "away"])
+
+
+NASTY = [
+    "",
+    " ",
+    "é ☃ \U0001f600",
+    "=1+1",
+    '"quoted", text',
+    "line\nbreak",
+    "2024-02-30_10_10",
+    "0000-00-00 00:00",
+    "9999-12-31 23:59:59.999",
+    "0001-01-01_00_00",
+    "2024-03-31_01_30",
+    "2024-10-27_01_30",
+    "2024-10-27 01:30:00.000 +0000",
+    "2024-09-11 17:26:17.6",
+    " 2024-09-11 17_35 ",
+    "2024-09-11T17:26:17Z",
+    "99999999999",
+    "-1",
+    "1e5",
+    "007",
+    "٣",
+    "x" * 2000,
+    "-00:00:05",
+    "100:00:00",
+    "1:2:3",
+    "Ingested",
+    "/nowhere/" + "y" * 300,
+]
+
+
+def test_whatever_cells_hold_an_export_gives_it_back_and_its_import_changes_nothing(
+    tmp_path: Path, run: Run, settings: Settings
+) -> None:
+    settings.TIME_ZONE = "Europe/London"
+    chance = random.Random(3)
+    free = [name for name in NAMES if name not in ("id", "action")]
+    rows = [
+        {"id": f"b{number}", "action": chance.choice(["create", "UPDATE", "Delete "])}
+        | {name: chance.choice(NASTY) for name in free}
+        for number in range(150)
+    ]
+    path, exported = tracking(tmp_path / "batches.csv", *rows), tmp_path / "exported.csv"
+    status, said = run("batch", "import", str(path))
+    assert (status, said.splitlines()[-1]) == (0, "150 taken; 0 records taken."), said[-3000:]
+    run("batch", "export", str(exported))
+    assert exported.read_bytes() == path.read_bytes()
+    before = list(Batch.objects.order_by("bid").values())
+    assert run("batch", "import", str(exported))[1].endswith("150 unchanged; 0 records taken.\n")
+    Batch.objects.all().delete()
+    run("batch", "import", str(exported))
+    again = list(Batch.objects.order_by("bid").values())
+    own = {"id", "added_at"}
+    assert [{k: v for k, v in one.items() if k not in own} for one in again] == [
+        {k: v for k, v in one.items() if k not in own} for one in before
+    ]
+
+
+def test_a_message_that_is_cut_and_rows_that_are_nobodys_are_reported(tmp_path: Path) -> None:
+    report = folder(tmp_path) / "ingest_report.csv"
+    text = report.read_text().replace("409 Client Error", "no " * 500)
+    report.write_text(text + f"stray,,new,success,s.xml,{key('stray')},,,success,,success,\n")
+    (one,) = take(tracking(tmp_path / "batches.csv", WILD))
+    assert one.notes == [
+        "1 messages of ingest_report.csv are longer than 1000 characters: they are cut",
+        "1 rows of ingest_report.csv are none of its records (row 5)",
+    ]
+    assert len(BatchRecord.objects.get(row=2).ingest_message or "") == 1000
+
+
+def test_an_imported_batch_goes_on_from_where_it_was(tmp_path: Path, run: Run, settings: Settings) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    settings.BATCH_STORE_URL = store.as_uri()
+    made = folder(tmp_path)
+    for name in ("in", "left", "none"):
+        (made / f"{name}.xml").write_text("<xml/>")
+    mapped = WILD | {"batch_status": "mapped", "uploaded?": "", "ingest_done?": "", "upload_oks": "", "upload_errs": ""}
+    empty = mapped | {"id": "empty", "dir": "nowhere", "batch_prefix": ""}
+    (one, _) = take(tracking(tmp_path / "batches.csv", mapped, empty))
+    assert one.notes == ["upload_report.csv, ingest_report.csv not taken: the batch is mapped"]
+    assert run("batch", "upload", "plc")[0] == 0
+    assert len(list(store.iterdir())) == 3
+    status, said = run("batch", "upload", "empty")
+    assert (status, "has no records here" in said, "--batch-dir" in said) == (1, True, True)
