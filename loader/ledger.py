@@ -9,7 +9,7 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -24,6 +24,7 @@ from objectstores.base import Store, StoredObject
 
 PAGE = 1000
 STATISTICS_AT = 5000
+TO_COME = timedelta(minutes=1)
 LEFT = "it left the bucket, or was replaced, before it was loaded"
 
 
@@ -49,6 +50,7 @@ def analyse(feed: Feed, store: Store, db: str, clock: Clock, beat: Callable[[], 
     did not come to its end; rows written until then are true and stay.
     """
     analysis, started, waiting, count_at = Analysis(), clock.now(), array("q"), STATISTICS_AT
+    _mend_times(feed, started, db)
     listing = store.list()
     while page := list(islice(listing, PAGE)):
         beat()
@@ -156,6 +158,13 @@ def _ask(feed: Feed, versions: list[str], db: str, what: str) -> list[tuple[Any,
             [feed.pk, *versions],
         )
         return list(cursor.fetchall())
+
+
+def _mend_times(feed: Feed, now: datetime, db: str) -> None:
+    """After a clock was set back: what waits and was seen first at a time still to come was seen now, and is due."""
+    rows = BucketObject.objects.using(db).filter(feed=feed, state=State.WAITING, first_seen__gt=now + TO_COME)
+    if rows.exists():
+        rows.update(first_seen=now)
 
 
 def _refresh_statistics(db: str) -> None:

@@ -69,7 +69,8 @@ class Settler:
         """True when the server holds the sample; False when it certainly will not take it from that request any more."""
         begun = attempt.insert_start_time
         assert begun  # noqa: S101 - the caller closed those that were never sent
-        until = begun + timedelta(seconds=self.deadline + ON_THE_WAY)
+        # A clock that was set back lets it begin in the future: the deadline from now on is long enough in any case.
+        until = min(begun, self.clock.now()) + timedelta(seconds=self.deadline + ON_THE_WAY)
         told = False
         while not self.fn4.exists(attempt.fn4id or ""):
             left = (until - self.clock.now()).total_seconds()

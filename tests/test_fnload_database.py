@@ -124,3 +124,23 @@ def test_the_monitoring_sql_of_users_goes_on_working(feeding: Feeding) -> None:
     )
     assert check
     assert insert
+
+
+def test_a_disk_that_is_full_ends_a_pass_at_any_moment_and_nothing_is_lost(feeding: Feeding, tmp_path: Path) -> None:
+    """SQLite only, whatever database the other tests are run on."""
+    site = feeding.manage
+    site.environment["DATABASE_URL"] = f"sqlite:///{tmp_path / 'full.sqlite3'}"
+    assert site("migrate", "-v0").returncode == 0
+    feeding.put_samples(*[f"s{number}" for number in range(60)])
+    ended = []
+    for more in (0, 4, 8, 12, 16):
+        ((pages,),) = site.rows("PRAGMA page_count")
+        result = feeding.load(DJANGO_SETTINGS_MODULE="tests.settings_full", MAX_PAGES=str(pages + more))
+        assert "Traceback" not in result.stdout + result.stderr
+        ended.append((result.returncode, "full" in result.stderr))
+    assert (1, True) in ended
+    assert feeding.load().returncode == 0
+    feeding.assert_every_sample_is_in_once()
+    assert feeding.fn4.stats()["most_in_flight"] == 1
+    assert feeding.attempts("1", "outcome = 'open'") == []
+    assert {state for (state,) in feeding.objects("state")} == {"loaded"}
