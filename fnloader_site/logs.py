@@ -9,8 +9,15 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
 
 FIELDS = ("feed", "batch", "sample", "attempt", "job")
+IN_URLS = {"name": "feed", "bid": "batch"}
 _known: ContextVar[dict[str, str]] = ContextVar("fnloader_log", default={})  # noqa: B039 - never changed, only replaced
 
 
@@ -20,8 +27,18 @@ def bound(**fields: object) -> Iterator[None]:
     before = _known.set(_known.get() | {name: str(value) for name, value in fields.items()})
     try:
         yield
+    except BaseException as error:
+        # Who catches it further out, Sentry or a job, can still say what it was about.
+        if not hasattr(error, "fnloader_known"):
+            error.fnloader_known = _known.get()  # type: ignore[attr-defined]
+        raise
     finally:
         _known.reset(before)
+
+
+def known_of(error: BaseException | None) -> dict[str, str]:
+    """What was bound where it was raised, and what is bound now."""
+    return _known.get() | getattr(error, "fnloader_known", {})
 
 
 def known() -> dict[str, str]:
@@ -34,8 +51,38 @@ class Known(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Lets every record pass."""
-        fields = known()
+        fields = known_of(record.exc_info[1] if record.exc_info else None)
         for name in FIELDS:
             setattr(record, name, fields.get(name))
         record.known = "".join(f" {name}={value}" for name, value in fields.items())
         return True
+
+
+class ForRequests:
+    """Middleware: binds the feed or batch that a page is about."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """What is bound meanwhile ends with the request."""
+        with bound():
+            return self.get_response(request)
+
+    def process_view(self, _request: HttpRequest, _view: object, _args: object, kwargs: dict[str, object]) -> None:
+        """Knows them by the names that our URLs have for them."""
+        about = {name: str(kwargs[key]) for key, name in IN_URLS.items() if key in kwargs}
+        _known.set(_known.get() | about)
+
+
+def as_json() -> logging.Formatter:
+    """One JSON object a line; fields that are not known are null."""
+    from pythonjsonlogger.json import JsonFormatter
+
+    fields = ("levelname", "name", "message", *FIELDS)
+    return JsonFormatter(
+        " ".join(f"{{{field}}}" for field in fields),
+        style="{",
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp="at",
+    )

@@ -26,6 +26,7 @@ SCHEDULES = (
     Planned("load feeds", "loader.tasks.nudge_feeds", HALF_MINUTE),
     Planned("check batches", "batches.tasks.nudge_batches", HALF_MINUTE),
     Planned("alarms", "fnloader_site.tasks.alarms", MINUTE),
+    Planned("count samples", "loader.tasks.count_samples", MINUTE),
     Planned("compare feeds", "loader.tasks.reconcile_feeds", "15 2 * * *"),
     Planned("prune", "loader.tasks.prune", "15 3 * * *"),
 )

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "django_q",
 ]
 MIDDLEWARE = [
+    "fnloader_site.logs.ForRequests",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -159,7 +160,7 @@ SESSION_COOKIE_HTTPONLY = True
 if _https:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+    SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
@@ -224,28 +225,28 @@ if ALARM_MAIL and not env.text("EMAIL_URL"):
         "E_EMAIL_URL", "ALARM_MAIL is set, and no mail server.", "Set EMAIL_URL, such as smtp://mail.example.org:25."
     )
 
+LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"), "text")
+LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"known": {"()": "fnloader_site.logs.Known"}},
+    "formatters": {
+        "text": {"format": "{asctime} {levelname} {name}{known}: {message}", "style": "{"},
+        "json": {"()": "fnloader_site.logs.as_json"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["known"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"fnloader": {"level": LOG_LEVEL}},
 }
 
 FN_SENTRY_URL = env.text("FN_SENTRY_URL")
 if FN_SENTRY_URL:
-    import sentry_sdk
+    from fnloader_site.sentry import BadDsn, listen
 
     try:
-        # Local variables and request bodies would carry sequences (traps.md, Sentry).
-        sentry_sdk.init(
-            dsn=FN_SENTRY_URL,
-            server_name=HOST_NAME,
-            include_local_variables=False,
-            max_request_body_size="never",
-            send_default_pii=False,
-        )
-    except sentry_sdk.utils.BadDsn:
+        listen(FN_SENTRY_URL, HOST_NAME)
+    except BadDsn:
         env.require(
             "E_FN_SENTRY_URL", "FN_SENTRY_URL is no Sentry DSN.", "Copy it from the project's settings at Sentry."
         )

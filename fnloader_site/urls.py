@@ -19,5 +19,7 @@ urlpatterns = [
     path("theme/", viewer.theme, name="theme"),
     path("", include("loader.urls")),
     path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]

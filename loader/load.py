@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from fnloader_site.logs import bound
 from fnloader_site.processes import monotonic
 from loader import ledger, turns
 from loader.answers import Meaning
@@ -259,7 +260,9 @@ class Stretch:
                 self.loader.check_stop()
                 self.turn.next_sample()
                 if self.opened:
-                    self._insert(self.opened.popleft())
+                    next_one = self.opened.popleft()
+                    with bound(sample=next_one.attempt.seqid, attempt=next_one.attempt.pk):
+                        self._insert(next_one)
                 if self._trouble:
                     raise self._trouble
             if self.turn.over:

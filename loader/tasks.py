@@ -7,7 +7,7 @@ from django_q.tasks import async_task
 
 from fnloader_site.jobs import job, stopping
 from fnloader_site.overview import many
-from loader import nightly, pruning, stretches
+from loader import nightly, pruning, stretches, tally
 from loader.models import Feed
 
 
@@ -62,6 +62,12 @@ def reconcile_feed(feed: int) -> str:
     found = Feed.objects.select_related("server").filter(pk=feed).first()
     with stopping() as stop:
         return nightly.reconcile(found, stop) if found else f"{feed}: it is no more"
+
+
+@job
+def count_samples() -> str:
+    """Rolls the counters of `/metrics` forward; scheduled every minute."""
+    return f"{many(tally.roll(), 'attempt')} counted"
 
 
 @job

@@ -67,6 +67,67 @@ def test_an_exception_of_a_command_is_sent_without_local_variables(manage: Manag
     assert "ACGT" * 20 not in sent
 
 
+IN_A_JOB = """
+from fnloader_site.jobs import job
+from fnloader_site.logs import bound
+
+@job
+def broken():
+    with bound(feed="tb", batch="plc"):
+        sequence = "ACGT" * 20
+        raise RuntimeError("the job broke")
+
+try:
+    broken()
+except RuntimeError:
+    pass
+"""
+IN_A_REQUEST = """
+import sys
+from django.test import Client
+from django.urls import path
+from django.contrib.auth.decorators import login_not_required
+from fnloader_site import urls
+
+@login_not_required
+def broken(request, name):
+    raise RuntimeError("the page broke")
+
+urls.urlpatterns.append(path("broken/<name>/", broken))
+client = Client(raise_request_exception=False, HTTP_HOST="localhost")
+client.cookies["sessionid"] = "secret-of-a-session"
+client.post("/broken/tb/?password=x", {"seq": "ACGT" * 20})
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "tags"),
+    [
+        (
+            IN_A_JOB,
+            "the job broke",
+            {"host": "test-host", "feed": "tb", "batch": "plc", "job": "django.core.management.commands.shell.broken"},
+        ),
+        (IN_A_REQUEST, "the page broke", {"host": "test-host", "feed": "tb"}),
+    ],
+)
+def test_an_event_says_where_and_what_it_is_about_and_nothing_else(
+    manage: Manage, receiver: Receiver, code: str, value: str, tags: dict[str, str]
+) -> None:
+    dsn = f"http://key@127.0.0.1:{receiver.server_port}/1"
+    process = manage.start("shell", "-v0", "-c", code, FN_SENTRY_URL=dsn, ALLOWED_HOSTS="localhost")
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+    assert receiver.came.wait(10), err
+    sent = "\n".join(receiver.events)
+    event = next(json.loads(line) for line in sent.splitlines() if '"exception"' in line)
+    assert event["exception"]["values"][-1]["value"] == value
+    assert event["release"] == "fnloader@0.1.0"
+    assert {name: event["tags"].get(name) for name in tags} == tags
+    for secret in ("ACGT" * 20, '"vars"', "secret-of-a-session", '"breadcrumbs": {"values": [{', "sys.argv"):
+        assert secret not in sent
+
+
 def test_without_a_dsn_the_client_is_not_even_loaded(manage: Manage) -> None:
     code = "import sys; print('sentry_sdk' in sys.modules)"
     assert manage("shell", "-v0", "-c", code, FN_SENTRY_URL="").stdout.strip() == "False"

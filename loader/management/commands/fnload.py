@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand, seconds
+from fnloader_site.logs import bound
 from fnloader_site.progress import Progress
 from fnloader_site.stopping import told_to_stop
 
@@ -23,6 +25,8 @@ HELP = (
     "Feeds one findNeighbour4 server with the FASTA files of a bucket, earliest first, until told to stop "
     "(Ctrl-C or SIGTERM: the insert in flight is finished and recorded)."
 )
+log = logging.getLogger("fnloader.loader")
+
 EPILOG = (
     "exit status: 0 done, or told to stop · 10 with --once: this run rejected or postponed a sample · "
     "1 server, store or lease not to be had · 2 usage"
@@ -78,7 +82,7 @@ class Command(FnloaderCommand):
                     f"Resume it (manage.py feed resume {feed.name}), or add --even-if-paused."
                 )
             interval = feed.interval if options["interval"] is None else options["interval"]
-            with Progress(self.stderr, f"loading {feed.name}") as self.progress:
+            with Progress(self.stderr, f"loading {feed.name}") as self.progress, bound(feed=feed.name):
                 loader = Loader(feed, store, client_for(feed), db, told.stop, self._line, self.progress.show)
                 status = self._once(loader) if self.once else self._for_ever(loader, interval)
             store.close()
@@ -194,6 +198,9 @@ class Command(FnloaderCommand):
 
     def _line(self, text: str) -> None:
         self.progress.end()
+        if settings.LOG_FORMAT == "json":
+            log.info(text)
+            return
         stream = self.stderr if self.json else self.stdout
         stream.write(f"{time.strftime('%H:%M:%S')} {text}")
         stream.flush()
