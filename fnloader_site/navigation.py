@@ -31,7 +31,9 @@ class Entry:
 ENTRIES = (
     Entry("Overview", "overview", "layout-dashboard"),
     Entry("Feeds", "loader:feeds", "rss", "loader.view_feed", ("loader:feed",)),
+    Entry("Files", "loader:files", "files", "loader.view_bucketobject", ("loader:file",)),
     Entry("Load attempts", "loader:attempts", "upload", "loader.view_loadattempt", ("loader:attempt",)),
+    Entry("Batch loads", "loader:loads", "layers", "loader.view_batchload"),
 )
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,6 +49,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_q",
+    "axes",
 ]
 MIDDLEWARE = [
     "fnloader_site.logs.ForRequests",
@@ -62,6 +64,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fnloader_site.viewer.viewer_zone",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "fnloader_site.urls"
 WSGI_APPLICATION = "fnloader_site.wsgi.application"
@@ -107,6 +110,15 @@ DATABASES = {"default": _database("DATABASE_URL", "sqlite:///db.sqlite3")} | {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Who guesses passwords has ten tries in a quarter of an hour, for each user from each address.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

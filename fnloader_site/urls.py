@@ -5,7 +5,7 @@ from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 
-from fnloader_site import viewer, views
+from fnloader_site import accounts, search, viewer, views
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "fnloader"
@@ -16,6 +16,10 @@ urlpatterns = [
     path("login/", auth.LoginView.as_view(), name="login"),
     # Whose session has ended is logged out, and must not be sent back here after the next login.
     path("logout/", login_not_required(auth.LogoutView.as_view()), name="logout"),
+    path("search/", search.Search.as_view(), name="search"),
+    path("sample/", search.SamplePage.as_view(), name="sample"),
+    path("sample/ask/<slug:name>/", search.Ask.as_view(), name="ask"),
+    path("password/", accounts.Password.as_view(), name="password"),
     path("theme/", viewer.theme, name="theme"),
     path("", include("loader.urls")),
     path("healthz", views.healthz, name="healthz"),

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from fnloader_site.filtering import Begins, Exact, Filters, Period, Since, Until, begins
 from loader.choices import Stands
 from loader.fasta import sample_id
-from loader.models import Feed, Outcome, Server
+from loader.models import Feed, Outcome, Result, Server, State
 
 PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Success") & Q(parse_status__isnull=False)}
 
@@ -51,10 +51,11 @@ class AttemptFilters(Filters):
         label="Completed", choices=[("1", "done with for ever"), ("0", "to be tried again")], empty_label="any"
     )
     server = Exact("findneighbour_server_url", label="Server's URL")
+    load = filters.NumberFilter("batch_load", label="Batch load, by number")
     host = Exact("host_name", label="Host")
     since = Since("bucket_read_start_time")
     until = Until("bucket_read_start_time")
-    more = ("status", "wrong", "parsed", "completed", "server", "host", "since", "until")
+    more = ("status", "wrong", "parsed", "completed", "server", "load", "host", "since", "until")
 
     def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
         """By index: a file is looked for by its sample id, which its name begins with."""
@@ -67,3 +68,41 @@ class AttemptFilters(Filters):
     def parse(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Failed is all that is not Success."""
         return rows.filter(PARSED[value])
+
+
+class LoadFilters(Filters):
+    """By feed, time, host, and whether anything was due."""
+
+    feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
+    when = Period("check_time")
+    due = filters.ChoiceFilter(label="Due", choices=[("1", "something")], empty_label="any", method="was_due")
+    host = Exact("host_name", label="Host")
+    server = Exact("findneighbour_server_url", label="Server's URL")
+    since = Since("check_time")
+    until = Until("check_time")
+    more = ("host", "server", "since", "until")
+
+    def was_due(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """Looks that found something to load."""
+        return rows.filter(batch_size__gt=0)
+
+
+class FileFilters(Filters):
+    """By sample or file, state and feed."""
+
+    q = filters.CharFilter(label="Sample begins, or file", method="search")
+    state = filters.ChoiceFilter(label="State", choices=State.choices, empty_label="any")
+    accepted = filters.ChoiceFilter(
+        label="Rejection", choices=[("0", "not yet accepted"), ("1", "accepted")], empty_label="any", method="taken"
+    )
+    feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
+    result = filters.ChoiceFilter(label="Came in", choices=Result.choices, empty_label="any")
+    more = ("result",)
+
+    def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
+        """By index, as for attempts."""
+        return rows.filter(sample_or_file(text, "seqid", "guid", "name"))
+
+    def taken(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Rejected files that somebody accepted, or nobody yet."""
+        return rows.filter(state=State.REJECTED, acknowledged_at__isnull=value == "0")

@@ -201,6 +201,9 @@ class BucketObject(models.Model):
             models.Index(fields=["guid"], name="loader_object_guid"),
             # Where is my sample?
             models.Index(fields=["seqid"], name="loader_object_seqid"),
+            # The list of files, newest first: all of a state; all of a feed.
+            models.Index(fields=["state", "id"], name="loader_object_by_state"),
+            models.Index(fields=["feed", "id"], name="loader_object_by_feed"),
         ]
 
     def __str__(self) -> str:
@@ -235,6 +238,8 @@ class BatchLoad(models.Model):
             models.Index(fields=["check_time"], name="ix_fn4batchload_check_time"),
             models.Index(fields=["findneighbour_server_url"], name="ix_fn4batchload_url"),
             models.Index(fields=["host_name"], name="ix_fn4batchload_host_name"),
+            # A feed's page: how full its server was; and the list of a feed's batch loads.
+            models.Index(fields=["feed", "check_time"], name="ix_fn4batchload_feed_time"),
         ]
 
     def __str__(self) -> str:
@@ -321,6 +326,15 @@ class LoadAttempt(models.Model):
             # Where is my sample? By its file (whose name up to the first dot this is), and by its id in the server.
             models.Index(fields=["seqid"], name="ix_fn4loadattempt_seqid"),
             models.Index(fields=["fn4id"], name="ix_fn4loadattempt_fn4id"),
+            # A feed's page: its attempts over time. The list of attempts by feed and time, and by time.
+            models.Index(fields=["feed", "bucket_read_start_time"], name="ix_fn4loadattempt_feed_read"),
+            models.Index(fields=["bucket_read_start_time"], name="ix_fn4loadattempt_read"),
+            # The list of feeds: samples in the last hour.
+            models.Index(fields=["feed", "insert_start_time"], name="ix_fn4loadattempt_feed_sent"),
+            # The list of attempts, newest first: of one outcome, with one status, of one host, of one server's URL.
+            models.Index(fields=["outcome", "gp_int_id"], name="ix_fn4loadattempt_outcome"),
+            models.Index(fields=["insert_status_code", "gp_int_id"], name="ix_fn4loadattempt_answer"),
+            models.Index(fields=["host_name", "gp_int_id"], name="ix_fn4loadattempt_host"),
         ]
 
     def __str__(self) -> str:

@@ -62,6 +62,11 @@ def acknowledge(feed: Feed, db: str, *, dry_run: bool = False) -> int:
     return rows.count() if dry_run else rows.update(acknowledged_at=Now())
 
 
+def accept(objects: QuerySet[BucketObject]) -> int:
+    """The same for single files that somebody chose. Returns how many."""
+    return objects.filter(state=State.REJECTED, acknowledged_at=None).update(acknowledged_at=Now())
+
+
 def undo(objects: QuerySet[BucketObject], db: str) -> int:
     """Puts rejected objects back to waiting, a page a transaction, and marks their attempts as not completed."""
     count = 0

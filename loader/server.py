@@ -55,9 +55,9 @@ class FindNeighbour4:
         """Raises ServerAway or ServerMisconfigured unless the server can do its work."""
         self.exists(PROBE_ID)
 
-    def exists(self, guid: str) -> bool:
-        """Whether the server holds a sample of this id."""
-        response = self._get(f"/api/v2/{quote(guid, safe='')}/exists")
+    def exists(self, guid: str, *, seconds: float = QUESTION_SECONDS) -> bool:
+        """Whether the server holds a sample of this id. Each connection and read takes so many seconds at the most."""
+        response = self._get(f"/api/v2/{quote(guid, safe='')}/exists", seconds=seconds)
         try:
             found = response.json()
         except ValueError:
@@ -136,10 +136,10 @@ class FindNeighbour4:
             self._ahead.connection.close()
             self._ahead = None
 
-    def _get(self, path: str, *, stream: bool = False) -> requests.Response:
+    def _get(self, path: str, *, stream: bool = False, seconds: float = QUESTION_SECONDS) -> requests.Response:
         try:
             response = self._session.get(
-                self.url + path, timeout=(CONNECT_SECONDS, QUESTION_SECONDS), allow_redirects=False, stream=stream
+                self.url + path, timeout=(min(CONNECT_SECONDS, seconds), seconds), allow_redirects=False, stream=stream
             )
         except requests.exceptions.SSLError as error:
             raise ServerMisconfigured(f"{self.url}: TLS failed ({_innermost(error)}); see FN4_CA_BUNDLE.") from error

@@ -1,12 +1,12 @@
-"""Pages of the loader: lists here, one feed in `feed_page`, one attempt in `attempt_page`."""
+"""The loader's list pages. One feed is in `feed_page`, one attempt and one file in `detail`, what can be done in `acts`."""
 
 from __future__ import annotations
 
 from fnloader_site.lists import ListPage
 from loader import lists
-from loader.filters import AttemptFilters, FeedFilters
-from loader.models import LoadAttempt
-from loader.tables import AttemptTable, FeedTable
+from loader.filters import AttemptFilters, FeedFilters, FileFilters, LoadFilters
+from loader.models import BatchLoad, BucketObject, LoadAttempt
+from loader.tables import AttemptTable, FeedTable, FileTable, LoadTable
 
 
 class FeedList(ListPage):
@@ -30,4 +30,28 @@ class AttemptList(ListPage):
     permission_required = "loader.view_loadattempt"
     title = "Load attempts"
     lead = "One row each time a sample was to be loaded into a server."
-    empty = "No attempt yet: one is written before each insert. Load a feed: `python manage.py fnload --all`"
+    empty = "No attempt yet: one is written before each insert. Load all feeds: `python manage.py fnload --all`"
+
+
+class LoadList(ListPage):
+    """All looks into buckets, newest first."""
+
+    queryset = BatchLoad.objects.select_related("feed").order_by("-bl_int_id")
+    filterset_class = LoadFilters
+    table_class = LoadTable
+    permission_required = "loader.view_batchload"
+    title = "Batch loads"
+    lead = "One row each time a bucket was analysed, also when nothing was due."
+    empty = "No bucket was analysed yet. Load all feeds: `python manage.py fnload --all`"
+
+
+class FileList(ListPage):
+    """All files ever seen in a bucket, newest first."""
+
+    queryset = BucketObject.objects.select_related("feed").order_by("-pk")
+    filterset_class = FileFilters
+    table_class = FileTable
+    permission_required = "loader.view_bucketobject"
+    title = "Files"
+    lead = "Every version of every file that a feed's bucket ever showed, and where it stands."
+    empty = "No file was seen yet: a feed's bucket is listed with its first load, `python manage.py fnload --all`"

@@ -18,7 +18,7 @@ from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, Stat
 
 pytestmark = pytest.mark.django_db
 WHEN = datetime(2026, 1, 31, 18, 25, 3, tzinfo=UTC)
-LISTS = {"/feeds/": 6, "/attempts/": 7}
+LISTS = {"/feeds/": 6, "/attempts/": 7, "/files/": 7, "/loads/": 7}
 """Every list, and the most queries that it may take: session, user, permissions, count, rows, choices of its filters."""
 
 
@@ -88,7 +88,7 @@ def test_a_list_asks_as_few_questions_for_many_rows_as_for_none(boss: Client, ro
 @pytest.mark.parametrize("url", LISTS)
 def test_an_empty_list_says_what_to_do_next(boss: Client, url: str) -> None:
     assert "<code>python manage.py" in boss.get(url).content.decode()
-    assert "Nothing matches these filters" in words(boss, url + "?q=nothing")
+    assert "Nothing matches these filters" in words(boss, url + "?q=nothing&when=hour&host=nowhere&feed=")
 
 
 @pytest.mark.parametrize("url", LISTS)

@@ -28,6 +28,15 @@ def number(value: float | None) -> str:
     return NONE if value is None else f"{value:,}"
 
 
+@register.filter
+def short(value: float) -> str:
+    """A number for the scale of a chart: `1.5 k`, `20 M`, `0.5`."""
+    for size, letter in ((1e6, " M"), (1e4, " k")):
+        if value >= size:
+            return f"{value / (size if size > 1e4 else 1e3):g}{letter}"
+    return f"{value:,g}"
+
+
 FORMS = {"full": "%Y-%m-%d %H:%M:%S", "minute": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "clock": "%H:%M"}
 """How much of a time is shown; static/site.js knows the same."""
 

@@ -1,0 +1,58 @@
+"""Accounts: changing one's password, and the two groups that a migration makes (docs/operations.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import views as auth
+from django.contrib.auth.management import create_permissions
+from django.forms import Form
+from django.http import HttpResponse
+from django.urls import reverse_lazy
+
+VIEWERS = "viewers"
+OPERATORS = "operators"
+LOOK = {
+    "batches": ("batch", "batchrecord", "ingestcheck", "ingestcount", "batchstep"),
+    "loader": ("server", "feed", "bucketobject", "batchload", "loadattempt"),
+    "fnloader_site": ("jobrun",),
+}
+"""What viewers and operators may see, by app."""
+ACT = (
+    "batches.change_batch",
+    "batches.delete_batch",
+    "batches.change_batchrecord",
+    "loader.change_feed",
+    "loader.change_bucketobject",
+)
+"""What operators may do: `delete_batch` also allows a batch's objects to be deleted from the bucket."""
+
+
+class Password(auth.PasswordChangeView):
+    """A new password for who is logged in."""
+
+    template_name = "accounts/password.html"
+    success_url = reverse_lazy("overview")
+
+    def form_valid(self, form: Form) -> HttpResponse:
+        """Says so on the next page."""
+        messages.success(self.request, "Your password is changed.")
+        return super().form_valid(form)  # type: ignore[arg-type]
+
+
+def make_groups(apps: Any, db: str) -> None:  # noqa: ANN401 - a migration's registry
+    """Makes both groups, with their permissions, which Django itself would only make after all migrations."""
+    group, permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
+    for label in LOOK:
+        config = apps.get_app_config(label)
+        config.models_module = True
+        create_permissions(config, verbosity=0, using=db, apps=apps)
+        config.models_module = None
+    look = [f"{app}.view_{model}" for app, models in LOOK.items() for model in models]
+    for name, codes in ((VIEWERS, look), (OPERATORS, [*look, *ACT])):
+        one, _ = group.objects.using(db).get_or_create(name=name)
+        for code in codes:
+            app, codename = code.split(".")
+            found = permission.objects.using(db).filter(content_type__app_label=app, codename=codename)
+            one.permissions.add(*found)

@@ -1,0 +1,267 @@
+"""One feed, one attempt, one file, one sample: what their pages say, and what their buttons do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from batches.models import Batch, BatchRecord
+from fnloader_site.charts import Chart, Series
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Result, Server, State
+from sandbox.clients import Fn4Sandbox
+
+pytestmark = pytest.mark.django_db
+WHEN = datetime(2026, 1, 31, 18, 25, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def client() -> Client:
+    """An operator, as the migration makes them."""
+    one = User.objects.create_user("operator")
+    one.groups.add(Group.objects.get(name="operators"))
+    client = Client()
+    client.force_login(one)
+    return client
+
+
+@pytest.fixture
+def feed() -> Feed:
+    server = Server.objects.create(identity="http://127.0.0.1:1", url="http://127.0.0.1:1", number_in_server=7)
+    return Feed.objects.create(name="tb", server=server, store_url="file:///nowhere", store_digest="d", checked_at=WHEN)
+
+
+def file(of: Feed, seqid: str, state: State, **columns: object) -> BucketObject:
+    values = {"etag": "e", "size": 1, "created": WHEN, "first_seen": WHEN, "state": state, **columns}
+    return BucketObject.objects.create(feed=of, name=f"in/{seqid}.fasta", version=seqid, seqid=seqid, **values)
+
+
+def words(response: object) -> str:
+    html = response.content.decode().partition("<main")[2]  # type: ignore[attr-defined]
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    return text.replace("&#x27;", "'")
+
+
+def test_a_feed_shows_where_it_stands_and_why(client: Client, feed: Feed) -> None:
+    file(feed, "a", State.WAITING, created=timezone.now() - timedelta(hours=5))
+    file(feed, "b", State.REJECTED)
+    Feed.objects.update(paused_at=WHEN, pause_reason="the proxy refuses <big> files")
+    text = words(client.get("/feeds/tb/"))
+    assert "Paused since 2026-01-31 18:25:03 the proxy refuses &lt;big&gt; files" in text
+    assert "Waiting 1 the oldest for 5 hours" in text
+    assert "Rejected 1" in text
+    assert client.get("/feeds/nothing/").status_code == 404
+
+
+def test_a_feed_draws_its_attempts_and_its_server_with_few_queries(client: Client, feed: Feed) -> None:
+    now = timezone.now()
+    for minutes, outcome in ((1, Outcome.INSERTED), (2, Outcome.INSERTED), (3, Outcome.REJECTED), (60 * 30, "failed")):
+        LoadAttempt.objects.create(feed=feed, outcome=outcome, bucket_read_start_time=now - timedelta(minutes=minutes))
+    BatchLoad.objects.create(feed=feed, check_time=now, number_in_server=7)
+    client.get("/feeds/tb/")
+    with CaptureQueriesContext(connection) as queries:
+        text = words(client.get("/feeds/tb/"))
+    assert len(queries) <= 8
+    assert "loaded 2 already there 0 to be tried again 0 rejected 1" in text
+    assert "to be tried again 1" in words(client.get("/feeds/tb/?span=week"))
+    assert client.get("/feeds/tb/?span=nonsense").status_code == 200
+
+
+def test_bars_stand_on_each_other_and_gaps_stay_gaps() -> None:
+    moments = [WHEN + timedelta(hours=number) for number in range(4)]
+    chart = Chart("t", moments, [Series("a", "blue", [1, 2, 0, None]), Series("b", "red", [1, 1, 0, 0])])
+    assert chart.top == 4
+    first, second = chart.drawn
+    assert [(bar.y, bar.height) for bar in first.bars] == [(75, 25), (50, 50)]
+    assert [(bar.y, bar.height) for bar in second.bars] == [(50, 25), (25, 25)]
+    line = Chart("t", moments, [Series("a", "blue", [None, 5, None, 10], line=True)]).drawn[0]
+    assert line.path == "M333.3 50.0L1000.0 0.0"
+    assert Chart("t", moments, [Series("a", "blue", [0, None])]).empty
+
+
+def test_an_operator_pauses_and_resumes_a_feed_and_the_trail_says_who(client: Client, feed: Feed) -> None:
+    assert "Nothing more of tb is loaded" in words(client.get("/feeds/tb/pause/"))
+    assert client.post("/feeds/tb/pause/", {"reason": ""}).status_code == 400
+    response = client.post("/feeds/tb/pause/", {"reason": "the server moves"}, follow=True)
+    assert "tb is paused: the server moves" in words(response)
+    assert Feed.objects.get().pause_reason == "the server moves"
+    assert "tb is paused already" in words(client.post("/feeds/tb/pause/", {"reason": "x"}, follow=True))
+    assert "It was paused because: the server moves" in words(client.get("/feeds/tb/resume/"))
+    client.post("/feeds/tb/resume/")
+    assert Feed.objects.get().paused_at is None
+    trail = LogEntry.objects.order_by("pk").values_list("user__username", "object_repr", "change_message")
+    assert list(trail) == [
+        ("operator", "tb", "Pause: tb is paused: the server moves"),
+        ("operator", "tb", "Resume: tb is resumed."),
+    ]
+
+
+@pytest.mark.parametrize(("act", "function"), [("load", "load_feed"), ("reconcile", "reconcile_feed")])
+def test_long_work_is_left_to_a_job(client: Client, feed: Feed, act: str, function: str) -> None:
+    assert "qcluster" in words(client.get(f"/feeds/tb/{act}/"))
+    assert "a job is queued" in words(client.post(f"/feeds/tb/{act}/", follow=True))
+    task = OrmQ.objects.get().task
+    assert (task["func"], task["args"]) == (f"loader.tasks.{function}", (feed.pk,))
+
+
+def test_a_paused_feed_is_not_loaded_by_a_button(client: Client, feed: Feed) -> None:
+    Feed.objects.update(paused_at=WHEN)
+    assert "resume it first" in words(client.post("/feeds/tb/load/", follow=True))
+    assert not OrmQ.objects.exists()
+
+
+def test_rejected_files_are_tried_again_and_accepted_all_at_once(client: Client, feed: Feed) -> None:
+    for name, reason in (("a", "empty"), ("b", "multifasta"), ("c", "empty")):
+        file(feed, name, State.REJECTED, reason=reason)
+    assert "3 rejected files of tb will wait" in words(client.get("/feeds/tb/retry/"))
+    client.post("/feeds/tb/retry/", {"reason": "empty"})
+    assert list(BucketObject.objects.filter(state=State.WAITING).values_list("seqid", flat=True)) == ["a", "c"]
+    assert "1 rejected file of tb accepted" in words(client.post("/feeds/tb/acknowledge/", follow=True))
+    assert BucketObject.objects.get(seqid="b").acknowledged_at
+
+
+def test_a_rejected_file_shows_its_reason_and_first_lines_and_is_accepted_or_tried_again(
+    client: Client, feed: Feed
+) -> None:
+    one = file(feed, "a", State.REJECTED, reason="2 records in one file")
+    LoadAttempt.objects.create(bucket_object=one, outcome=Outcome.REJECTED, first_128_chars=">a\nACGT\n>b")
+    text = words(client.get(f"/files/{one.pk}/"))
+    assert "2 records in one file" in text
+    assert "&gt;a ACGT &gt;b" in text
+    assert "Accepted as failed" in words(client.post(f"/files/{one.pk}/accept/", follow=True))
+    assert "accepted already" in words(client.post(f"/files/{one.pk}/accept/", follow=True))
+    client.post(f"/files/{one.pk}/again/")
+    one.refresh_from_db()
+    assert (one.state, one.acknowledged_at) == (State.WAITING, None)
+
+
+def test_an_attempt_is_a_timeline(client: Client, feed: Feed) -> None:
+    def at(seconds: float) -> datetime:
+        return WHEN + timedelta(seconds=seconds)
+
+    one = file(feed, "a", State.LOADED)
+    attempt = LoadAttempt.objects.create(
+        feed=feed,
+        bucket_object=one,
+        seqid="a",
+        outcome=Outcome.INSERTED,
+        bucket_read_start_time=at(600),
+        bucket_read_end_time=at(600.25),
+        insert_start_time=at(600.5),
+        insert_end_time=at(603),
+        lock_waits=2,
+    )
+    text = words(client.get(f"/attempts/{attempt.pk}/"))
+    assert "Waited 0:10:00" in text
+    assert "Read 250 ms" in text
+    assert "Parsed 250 ms" in text
+    assert "Inserted 2.5 s" in text
+    assert "busy 2 times (409)" in text
+    old = LoadAttempt.objects.create(seqid="old", insert_status_code=201, completed=0)
+    assert "by an older loader" in words(client.get(f"/attempts/{old.pk}/"))
+
+
+def test_a_feed_is_tested_by_a_button_and_nothing_is_kept(client: Client, feed: Feed, tmp_path: Path) -> None:
+    Feed.objects.update(store_url=f"file://{tmp_path}")
+    text = words(client.post("/feeds/tb/test/"))
+    assert "ok store lists" in text
+    assert "failed server answers" in text
+    assert not LoadAttempt.objects.exists()
+
+
+SENTENCES = [
+    ({"state": State.LOADED, "result": Result.INSERTED}, "s1 is in: in http://127.0.0.1:1 since"),
+    ({"state": State.LOADED, "result": Result.CONFLICTING}, "(the server keeps another sequence)"),
+    (
+        {"state": State.REJECTED, "reason": "it is empty"},
+        "s1 is not in. in/s1.fasta of feed tb can't be loaded: it is empty",
+    ),
+    ({"state": State.GONE}, "s1 is not in. in/s1.fasta left the bucket of feed tb before it was loaded."),
+    ({"state": State.WAITING}, "it is its turn soon"),
+]
+
+
+@pytest.mark.parametrize(("columns", "sentence"), SENTENCES)
+def test_one_sentence_says_whether_a_sample_is_in_or_why_not(
+    client: Client, feed: Feed, columns: dict[str, object], sentence: str
+) -> None:
+    file(feed, "s1", done_at=WHEN, **columns)  # type: ignore[arg-type]
+    assert sentence in words(client.get("/sample/?id=s1"))
+
+
+def test_a_sample_that_waits_for_a_paused_feed_says_so(client: Client, feed: Feed) -> None:
+    file(feed, "s1", State.WAITING)
+    Feed.objects.update(paused_at=WHEN)
+    assert "feed tb is paused" in words(client.get("/sample/?id=s1"))
+
+
+def test_a_sample_of_an_older_loader_is_found_and_an_unknown_one_is_said_to_be(client: Client, feed: Feed) -> None:
+    LoadAttempt.objects.create(seqid="s9", insert_status_code=201, completed=0, findneighbour_server_url="http://old")
+    assert "s9 is in: in http://old, says an attempt of an older loader" in words(client.get("/sample/?id=s9"))
+    assert "Nothing is known of s8" in words(client.get("/sample/?id=s8"))
+    assert client.get("/sample/?id=%00%27%3Cscript%3E").status_code == 200
+
+
+def test_a_sample_shows_its_neighbours_of_the_same_load(client: Client, feed: Feed) -> None:
+    load = BatchLoad.objects.create(feed=feed)
+    for number in range(12):
+        LoadAttempt.objects.create(feed=feed, batch_load=load, seqid=f"n{number:02}", outcome=Outcome.INSERTED)
+    text = words(client.get("/sample/?id=n06"))
+    assert re.findall(r"n\d\d", text.partition("Neighbours")[2]) == [
+        f"n{number:02}" for number in (1, 2, 3, 4, 5, 7, 8, 9, 10, 11)
+    ]
+
+
+@pytest.fixture(scope="module")
+def fn4() -> Iterator[Fn4Sandbox]:
+    with Fn4Sandbox(10) as server:
+        yield server
+
+
+def test_a_server_is_asked_live_and_one_that_is_away_is_no_error(client: Client, feed: Feed, fn4: Fn4Sandbox) -> None:
+    assert "no answer" in client.get("/sample/ask/tb/?id=s1").content.decode()
+    Server.objects.update(url=fn4.url)
+    assert "does not hold it" in client.get("/sample/ask/tb/?id=s1").content.decode()
+
+
+def test_search_finds_samples_files_and_records_by_their_beginning(client: Client, feed: Feed) -> None:
+    file(feed, "s1", State.LOADED, guid="other-id")
+    file(feed, "s2", State.LOADED)
+    batch = Batch.objects.create(bid="plc", rectype="collectionobject", action="CREATE")
+    BatchRecord.objects.create(batch=batch, row=1, key="k", key_digest="d", identifier="s.2026.1")
+    text = words(client.get("/search/?q=s"))
+    assert "s1 s2" in text
+    assert "s.2026.1 batch plc, row 1" in text
+    assert client.get("/search/?q=s1")["location"] == "/sample/?id=s1"
+    assert client.get("/search/?q=other")["location"] == "/sample/?id=other-id"
+    assert client.get("/search/?q=in/s2.fasta")["location"] == "/sample/?id=s2"
+    assert "Nothing begins with" in words(client.get("/search/?q=S1"))
+    assert client.get("/search/").status_code == 200
+
+
+def test_search_inside_names_wants_a_feed_and_a_span(client: Client, feed: Feed) -> None:
+    file(feed, "abc-123", State.LOADED)
+    found = f"/search/?q=c-12&feed={feed.pk}&since=2026-01-31T00:00&until="
+    assert "abc-123" in words(client.get(found + "2026-02-01T00:00"))
+    long = words(client.get(found + "2026-06-01T00:00"))
+    assert "31 days or less" in long
+    assert "This field is required" in words(client.get("/search/", {"q": "c-12", "feed": ""}))
+
+
+def test_who_may_not_see_a_half_does_not_find_it(feed: Feed) -> None:
+    file(feed, "s1", State.LOADED)
+    file(feed, "s2", State.LOADED)
+    client = Client()
+    client.force_login(User.objects.create_user("nobody"))
+    assert "s1" not in words(client.get("/search/?q=s"))
+    assert client.get("/sample/?id=s1").status_code == 403
