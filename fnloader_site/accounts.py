@@ -13,12 +13,8 @@ from django.urls import reverse_lazy
 
 VIEWERS = "viewers"
 OPERATORS = "operators"
-LOOK = {
-    "batches": ("batch", "batchrecord", "ingestcheck", "ingestcount", "batchstep"),
-    "loader": ("server", "feed", "bucketobject", "batchload", "loadattempt"),
-    "fnloader_site": ("jobrun",),
-}
-"""What viewers and operators may see, by app."""
+APPS = ("batches", "loader", "fnloader_site")
+"""Viewers and operators may see every table of these."""
 ACT = (
     "batches.change_batch",
     "batches.delete_batch",
@@ -42,17 +38,19 @@ class Password(auth.PasswordChangeView):
 
 
 def make_groups(apps: Any, db: str) -> None:  # noqa: ANN401 - a migration's registry
-    """Makes both groups, with their permissions, which Django itself would only make after all migrations."""
+    """Makes both groups, or gives them what they lack. A migration that makes a model calls this again, after it.
+
+    Permissions are made here, too: Django itself makes them only after all migrations.
+    """
     group, permission = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
-    for label in LOOK:
+    for label in APPS:
         config = apps.get_app_config(label)
         config.models_module = True
         create_permissions(config, verbosity=0, using=db, apps=apps)
         config.models_module = None
-    look = [f"{app}.view_{model}" for app, models in LOOK.items() for model in models]
-    for name, codes in ((VIEWERS, look), (OPERATORS, [*look, *ACT])):
+    ours = permission.objects.using(db).filter(content_type__app_label__in=APPS)
+    look = list(ours.filter(codename__startswith="view_"))
+    act = [one for one in ours.select_related("content_type") if f"{one.content_type.app_label}.{one.codename}" in ACT]
+    for name, permissions in ((VIEWERS, look), (OPERATORS, [*look, *act])):
         one, _ = group.objects.using(db).get_or_create(name=name)
-        for code in codes:
-            app, codename = code.split(".")
-            found = permission.objects.using(db).filter(content_type__app_label=app, codename=codename)
-            one.permissions.add(*found)
+        one.permissions.add(*permissions)

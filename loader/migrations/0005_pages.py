@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('loader', '0003_stretches_of_jobs'),
+        ('loader', '0004_tallies'),
     ]
 
     operations = [

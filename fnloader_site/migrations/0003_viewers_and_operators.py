@@ -12,10 +12,10 @@ def make(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("fnloader_site", "0001_background_jobs"),
+        ("fnloader_site", "0002_alarms"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("batches", "0003_why_and_when"),
-        ("loader", "0003_stretches_of_jobs"),
+        ("batches", "0004_failing_checks"),
+        ("loader", "0004_tallies"),
     ]
     operations = [migrations.RunPython(make, migrations.RunPython.noop)]
