@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-GUID = re.compile(r"[A-Za-z0-9._~:;,+=@&()!*'$-]{1,59}")
-"""Ids that findNeighbour4 stores without breaking its own links (domain.md 2)."""
-CAPITALS = b"ACGTURYSWKMBDHVN-"
-"""IUPAC nucleotide codes, and the gap."""
-NUCLEOTIDES = CAPITALS + CAPITALS.lower()
+from loader.faulty import CAPITALS, NUCLEOTIDES, all_that_is_wrong, header_problems, sample_id, text_problem
+
+__all__ = ["SUFFIX", "NotLoadable", "Sample", "first_characters", "read_sample", "sample_id", "unpacked"]
+
 SUFFIX = re.compile(r"\.(fasta|fa|fna)(\.gz)?$", re.IGNORECASE)
 
 
 class NotLoadable(Exception):
     """The file can never be loaded as it is; the text says all that is wrong with it."""
+
+
+class _NotParsed(NotLoadable):
+    """What only the parser knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,6 @@ class Sample:
     guid: str
     sequence: bytes
     digest: str
-
-
-def sample_id(name: str) -> str:
-    """The sample id of an object: the file name up to its first dot (domain.md 3)."""
-    return name.rpartition("/")[2].partition(".")[0]
 
 
 def unpacked(content: bytes, name: str, largest: int) -> bytes:
@@ -63,19 +61,26 @@ def first_characters(content: bytes) -> str:
 
 def read_sample(content: bytes, name: str, prefix: str, *, strict_ids: bool) -> Sample:
     """The one sample in a FASTA file; raises NotLoadable with everything that is wrong."""
+    try:
+        return _sample(content, name, prefix, strict_ids=strict_ids)
+    except NotLoadable as first:
+        found = all_that_is_wrong(content, name, prefix, strict_ids=strict_ids)
+        if not found or (isinstance(first, _NotParsed) and not any("multifasta" in fault for fault in found)):
+            found.insert(0, str(first))
+        raise NotLoadable("; ".join(found)) from None
+
+
+def _sample(content: bytes, name: str, prefix: str, *, strict_ids: bool) -> Sample:
+    """The same, with one reason at least: millions of letters are neither copied nor looked at again when all is well."""
     header, sequence = _only_record(content)
-    guid, problems = _guid(header, prefix)
-    if strict_ids and guid and guid != sample_id(name):
-        problems.append(
-            f"the record is of '{_short(guid)}', the file of '{_short(sample_id(name))}': two samples mixed up?"
-        )
-    if sequence and not sequence.translate(None, CAPITALS):
-        same = sequence  # the usual case: millions of letters are neither copied nor looked at again
-    else:
-        problems += _sequence_problems(content, sequence)
+    guid, problems = header_problems(header, name, prefix, strict_ids=strict_ids)
+    same = sequence
+    if sequence.translate(None, CAPITALS):
         same = sequence.upper()
-    if problems:
-        raise NotLoadable("; ".join(problems))
+        if sequence.translate(None, NUCLEOTIDES):
+            problems.append("there are letters that are no IUPAC nucleotide code or gap")
+    if problems or not sequence:
+        raise NotLoadable("; ".join(problems) or "the record has no sequence")
     return Sample(guid, sequence, hashlib.blake2b(same, digest_size=16).hexdigest())
 
 
@@ -83,33 +88,21 @@ def _only_record(content: bytes) -> tuple[str, bytes]:
     """The name of the one record, and its sequence."""
     if not content or content.isspace():
         raise NotLoadable("the file is empty")
-    _check_text(content)
+    if broken := text_problem(content):
+        raise NotLoadable(broken)
     if not content.startswith(b">"):
         raise NotLoadable("there is no FASTA record: line 1 does not begin with '>'")
     records = _parsed(content)
     if not records:
-        raise NotLoadable("there is no complete FASTA record: its name is missing")
+        raise _NotParsed("there is no complete FASTA record: its name is missing")
     if len(records) > 1:
-        raise NotLoadable(f"there are {len(records)} records, and a file must hold one (multifasta)")
+        raise _NotParsed(f"there are {len(records)} records, and a file must hold one (multifasta)")
     name, sequence = records[0]
     # The parser leaves out what it takes for a quality string: a sequence must never be sent in part.
     body = content.find(b"\n") + 1 or len(content)
     if len(sequence) != len(content) - body - content.count(b"\n", body) - content.count(b"\r", body):
-        raise NotLoadable("there is more in the file than one FASTA record, such as a quality string ('+')")
+        raise _NotParsed("there is more in the file than one FASTA record, such as a quality string ('+')")
     return name, sequence
-
-
-def _check_text(content: bytes) -> None:
-    if (at := content.find(b"\0")) >= 0:
-        line = content.count(b"\n", 0, at) + 1
-        raise NotLoadable(f"line {line} is no text: it holds a NUL (byte {at})")
-    if content.isascii():
-        return
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise NotLoadable(f"line {line} is no UTF-8 text (byte {error.start})") from None
 
 
 def _parsed(content: bytes) -> list[tuple[str, bytes]]:
@@ -121,7 +114,7 @@ def _parsed(content: bytes) -> list[tuple[str, bytes]]:
             with pysam.FastxFile(path, persist=False) as records:
                 return [(record.name or "", (record.sequence or "").encode()) for record in records]
         except (ValueError, OSError) as error:
-            raise NotLoadable(f"there is no complete FASTA record: {str(error).partition(' in /')[0]}") from None
+            raise _NotParsed(f"there is no complete FASTA record: {str(error).partition(' in /')[0]}") from None
 
 
 @contextmanager
@@ -135,32 +128,3 @@ def _in_memory(content: bytes) -> Iterator[str]:
         yield f"/proc/self/fd/{file}"
     finally:
         os.close(file)
-
-
-def _guid(header: str, prefix: str) -> tuple[str, list[str]]:
-    name = header.partition(" ")[0].partition("\t")[0]
-    if not name.startswith(prefix):
-        return "", [f"the record's name does not begin with '{prefix}': '{_short(name)}'"]
-    guid = name.removeprefix(prefix)
-    if GUID.fullmatch(guid) and guid not in {".", ".."}:
-        return guid, []
-    return guid, [f"findNeighbour4 can't take the id '{_short(guid)}' (1 to 59 of A-Z a-z 0-9 ._~:;,+=@&()!*'$-)"]
-
-
-def _sequence_problems(content: bytes, sequence: bytes) -> list[str]:
-    if not sequence:
-        return ["the record has no sequence"]
-    wrong = sequence.translate(None, NUCLEOTIDES)
-    if not wrong:
-        return []
-    kinds = ", ".join(repr(chr(byte)) for byte in sorted(set(wrong))[:10])
-    found = (
-        number
-        for number, line in enumerate(content.splitlines(), 1)
-        if number > 1 and line.translate(None, NUCLEOTIDES)
-    )
-    return [f"{len(wrong)} letters are no IUPAC nucleotide code or gap: {kinds}, first in line {next(found, '?')}"]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"

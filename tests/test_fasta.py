@@ -85,6 +85,29 @@ def test_nothing_of_a_file_is_left_out_unsaid(content: bytes, words: str) -> Non
         read(content)
 
 
+def test_a_file_with_many_faults_is_told_all_of_them_at_once() -> None:
+    with pytest.raises(NotLoadable) as caught:
+        read(b">OTHER|s2\nACGT\nAC!T\n>GPAS_SP3|s1\nAC\xffT?\n")
+    for words in (
+        "line 5 is no UTF-8 text (byte 35)",
+        "2 records, and a file must hold one (multifasta); the second begins in line 4",
+        "line 1: the record's name does not begin with 'GPAS_SP3|': 'OTHER|s2'",
+        "2 letters are no IUPAC nucleotide code or gap: '!', '?', first in line 3",
+    ):
+        assert words in str(caught.value)
+
+
+def test_a_file_without_a_record_is_told_of_its_letters_too() -> None:
+    with pytest.raises(NotLoadable, match=r"line 1 does not begin with '>'; 2 letters .* '!', first in line 2"):
+        read(b"ACGT\nA!!\n")
+
+
+@pytest.mark.parametrize("content", [b">GPAS_SP3|s1\n", b">GPAS_SP3|s1", b">GPAS_SP3|s1\n\n\r\n"])
+def test_a_record_without_a_sequence_is_told_so(content: bytes) -> None:
+    with pytest.raises(NotLoadable, match=r"^the record has no sequence$"):
+        read(content)
+
+
 def test_no_reason_holds_the_sequence() -> None:
     with pytest.raises(NotLoadable) as caught:
         read(b">" + b"ACGT" * 500 + b"\nACGT")

@@ -73,7 +73,7 @@ def test_a_known_page_costs_one_question_and_no_write(make_feed: MakeFeed, monke
     ) as asked:
         assert look(feed, *names) == Analysis(listed=50)
     of_the_ledger = [query["sql"] for query in asked if "loader_bucketobject" in query["sql"]]
-    assert len(of_the_ledger) == 6, "one a page, and one for what is gone"
+    assert len(of_the_ledger) == 7, "one a page, and two about what waits"
     assert all(sql.startswith("SELECT") for sql in of_the_ledger)
 
 
