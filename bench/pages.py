@@ -9,6 +9,7 @@ import argparse
 import re
 import socketserver
 import sys
+import threading
 import time
 from bisect import bisect_right
 from urllib.parse import parse_qs, urlsplit
@@ -20,11 +21,19 @@ PAGE = 1000
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 
+def identifier(number: int) -> str:
+    """Of a record: all have the same length."""
+    return f"A{number // 1000:04}.{number % 1000:03}"
+
+
+def key(number: int) -> str:
+    """The key of a record."""
+    return encode(BATCH, "/collectionobjects", identifier(number), "CREATE")
+
+
 def keys(number: int) -> list[str]:
-    """The keys of so many records, in byte order."""
-    return sorted(
-        encode(BATCH, "/collectionobjects", f"A{one // 1000:04}.{one % 1000:03}", "CREATE") for one in range(number)
-    )
+    """The keys of records 1 to `number`, in byte order."""
+    return sorted(map(key, range(1, number + 1)))
 
 
 class Bucket:
@@ -103,8 +112,6 @@ def main() -> None:
     options = parser.parse_args()
     with Server(Bucket(options.number, options.seconds)) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
-        import threading
-
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdin.read()
 

@@ -1,0 +1,168 @@
+"""How often a check ends in a wrong verdict, in simulated ingests (`make bench`); draws docs/verdicts.svg with `--svg`.
+
+Wrong is "complete with errors" while objects would still have been ingested. Each setting is asked again until it says that
+the ingest is over: a command after one to ten minutes, the scheduled check at its next tick. The counts go into the
+real rule (`batches.verdict`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from batches.choices import Verdict
+from batches.patience import SCHEDULED, Patience
+from batches.verdict import IngestRule, Observation
+from bench.drains import Drain, Ingest
+
+COUNT_SECONDS = 0.3
+"""That a count takes."""
+PICTURE = Path(__file__).parent.parent / "docs" / "verdicts.svg"
+
+
+STYLE = (
+    "<style>text{font:14px sans-serif;fill:#222}.bar{fill:#b3452c}.none{fill:#2c7a4b}.soft{fill:#666}"
+    "@media(prefers-color-scheme:dark){text{fill:#eee}.soft{fill:#aaa}.bar{fill:#e07a5f}.none{fill:#6fbf8f}}</style>"
+)
+
+
+class Setting(NamedTuple):
+    """Options of a check, and how they are called."""
+
+    name: str
+    patience: Patience
+    pause: tuple[float, float] = (60.0, 600.0)
+    """Seconds until it is asked again after "in progress"."""
+
+
+SETTINGS = (
+    Setting("ingstat", Patience()),
+    Setting("--sleep 5", Patience(5)),
+    Setting("--checks 999", Patience(checks=999)),
+    Setting("--sleep 1 --checks 999 --rechecks 3", Patience(1, 999, 3)),
+    Setting("--sleep 30 --checks 999 --rechecks 5", Patience(30, 999, 5)),
+    Setting("--sleep 60 --checks 999 --rechecks 9", Patience(60, 999, 9)),
+    Setting("the scheduled check", SCHEDULED, (SCHEDULED.sleep, SCHEDULED.sleep)),
+)
+
+
+class End(NamedTuple):
+    """How the checks of one ingest ended."""
+
+    wrong: bool
+    late: float
+    """Seconds between the last object that left (or the end of the upload) and the verdict."""
+
+
+@dataclass
+class Found:
+    """What became of a setting."""
+
+    setting: Setting
+    ends: list[End]
+
+    @property
+    def wrong(self) -> int:
+        """Ingests whose verdict was wrong."""
+        return sum(end.wrong for end in self.ends)
+
+    @property
+    def late(self) -> float:
+        """The median of the right verdicts, in seconds."""
+        return statistics.median(end.late for end in self.ends if not end.wrong)
+
+
+def main() -> None:
+    """Prints a line a setting."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ingests", type=int, default=10_000)
+    parser.add_argument("--svg", action="store_true", help=f"also draw {PICTURE.name}")
+    options = parser.parse_args()
+    found = measure(options.ingests)
+    print(f"wrong verdicts in {options.ingests:,} simulated ingests; the verdict comes so long after the end (median)")
+    for one in found:
+        print(f"  {one.setting.name:38}{one.wrong:7,} {one.wrong / options.ingests:8.2%} {one.late / 60:8.1f} min")
+    print(f"  (wanted: none for the scheduled check; it has {found[-1].wrong})")
+    if options.svg:
+        PICTURE.write_text(picture(found, options.ingests))
+
+
+def measure(ingests: int, settings: tuple[Setting, ...] = SETTINGS) -> list[Found]:
+    """All settings on the same ingests, on all cores; the same numbers every time."""
+    with ProcessPoolExecutor() as processes:
+        ends = list(processes.map(ends_of, range(ingests), [settings] * ingests, chunksize=50))
+    return [Found(setting, [one[place] for one in ends]) for place, setting in enumerate(settings)]
+
+
+def ends_of(seed: int, settings: Iterable[Setting]) -> list[End]:
+    """How each setting fares on one ingest."""
+    chance = Random(seed)
+    drain = Ingest(chance).drain()
+    # Somebody looks soon after the upload, or when it might be over.
+    begin = chance.uniform(0, chance.choice((30.0, max(drain.end, 30.0))))
+    return [watch(drain, setting, begin, Random(seed)) for setting in settings]
+
+
+def watch(drain: Drain, setting: Setting, begin: float, chance: Random) -> End:
+    """Checks again and again until the ingest is called over."""
+    now = begin
+    while True:
+        verdict, now = check(drain, setting.patience, now)
+        if verdict is not Verdict.IN_PROGRESS:
+            wrong = verdict is Verdict.COMPLETE_WITH_ERRORS and drain.end > now
+            return End(wrong, now - max(drain.end, 0.0))
+        now += chance.uniform(*setting.pause)
+
+
+def check(drain: Drain, patience: Patience, now: float) -> tuple[Verdict, float]:
+    """One check, and when it ended."""
+    rule = IngestRule(patience.checks, patience.rechecks)
+    while True:
+        now += COUNT_SECONDS
+        left = drain.remaining(now)
+        # Objects only leave here, so their number says which ones they are.
+        if verdict := rule.feed(Observation(left, str(left))):
+            return verdict, now
+        now += patience.sleep
+
+
+def picture(found: list[Found], ingests: int) -> str:
+    """A bar for each setting, as SVG that is legible in light and dark."""
+    height = 46 * len(found) + 64
+    most = max(one.wrong for one in found) / ingests
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" role="img" aria-labelledby="t">',
+            f'<title id="t">Wrong verdicts in {ingests:,} simulated ingests</title>',
+            STYLE,
+            f'<text x="10" y="24">Wrong verdicts in {ingests:,} simulated ingests</text>',
+            '<text x="750" y="24" text-anchor="end" class="soft">verdict comes so long after the end</text>',
+            *_bars(found, ingests, most),
+            "</svg>\n",
+        ]
+    )
+
+
+def _bars(found: list[Found], ingests: int, most: float) -> Iterator[str]:
+    for place, one in enumerate(found):
+        top, share = 46 * place + 44, one.wrong / ingests
+        kind = "bar" if one.wrong else "none"
+        yield f'<text x="10" y="{top + 13}">{one.setting.name}</text>'
+        yield f'<rect x="10" y="{top + 19}" width="{max(460 * share / most, 2):.1f}" height="12" class="{kind}"/>'
+        says = f"{share:.1%}" if share >= 0.001 or not one.wrong else f"{one.wrong} of {ingests:,}"
+        yield f'<text x="{18 + max(460 * share / most, 2):.1f}" y="{top + 30}">{says if one.wrong else "none"}</text>'
+        yield f'<text x="750" y="{top + 30}" text-anchor="end" class="soft">{_lasting(one.late)}</text>'
+
+
+def _lasting(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+if __name__ == "__main__":
+    main()
