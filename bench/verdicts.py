@@ -17,7 +17,7 @@ from random import Random
 from typing import NamedTuple
 
 from batches.choices import Verdict
-from batches.patience import SCHEDULED, Patience
+from batches.patience import SCHEDULED, WATCHED, Patience
 from batches.verdict import IngestRule, Observation
 from bench.drains import Drain, Ingest
 
@@ -48,6 +48,7 @@ SETTINGS = (
     Setting("--sleep 1 --checks 999 --rechecks 3", Patience(1, 999, 3)),
     Setting("--sleep 30 --checks 999 --rechecks 5", Patience(30, 999, 5)),
     Setting("--sleep 60 --checks 999 --rechecks 9", Patience(60, 999, 9)),
+    Setting("--watch", WATCHED, (WATCHED.sleep, WATCHED.sleep)),
     Setting("the scheduled check", SCHEDULED, (SCHEDULED.sleep, SCHEDULED.sleep)),
 )
 
