@@ -50,6 +50,8 @@ bench: .venv/installed ## the measurements (minutes)
 	@$(BIN)/python -m bench.load
 	@$(BIN)/python -m bench.ledger
 	@$(BIN)/python -m bench.moving
+	@$(BIN)/python -m bench.batches
+	@$(BIN)/python -m bench.verdicts
 
 soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10)
 	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py $(ARGS)

@@ -42,7 +42,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = (
-    Setting("ingstat", Patience()),
+    Setting("the defaults", Patience()),
     Setting("--sleep 5", Patience(5)),
     Setting("--checks 999", Patience(checks=999)),
     Setting("--sleep 1 --checks 999 --rechecks 3", Patience(1, 999, 3)),
@@ -136,7 +136,7 @@ def check(drain: Drain, patience: Patience, now: float) -> tuple[Verdict, float]
 def picture(found: list[Found], ingests: int) -> str:
     """A bar for each setting, as SVG that is legible in light and dark."""
     height = 46 * len(found) + 64
-    most = max(one.wrong for one in found) / ingests
+    most = max(*(one.wrong for one in found), 1) / ingests
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" role="img" aria-labelledby="t">',
