@@ -4,9 +4,9 @@ BIN := .venv/bin
 ARGS ?=
 KILLS ?= 1000
 MINUTES ?= 10
-SOURCES := manage.py fnloader_site objectstores batches loader sandbox tests bench
+SOURCES := manage.py gunicorn.conf.py fnloader_site objectstores batches loader sandbox tests bench
 
-.PHONY: help install demo test test-postgres check format bench soak audit clean
+.PHONY: help install demo serve test test-postgres check format bench soak audit clean
 
 help: ## what can be made
 	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -25,6 +25,10 @@ install: .venv/installed .env ## install into .venv, make .env
 
 demo: install ## both jobs on local stand-ins, then the site until Ctrl-C (ARGS=--exit: no site)
 	@$(BIN)/python -m sandbox.demo $(ARGS)
+
+serve: install ## the whole site on this machine: pages and background jobs (ARGS="--bind 0.0.0.0:8000")
+	@$(BIN)/python manage.py migrate -v0
+	@$(BIN)/python manage.py serve $(ARGS)
 
 test: .venv/installed ## the tests on SQLite
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)

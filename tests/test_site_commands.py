@@ -24,6 +24,7 @@ CALLS = {
     "fnstatus": (),
     "fnprune": ("--dry-run",),
     "qcluster": (),
+    "serve": (),
 }
 SDKS = ("boto3", "botocore", "oci", "requests", "pysam", "rich", "ijson", "sentry_sdk", "whitenoise", "tenacity")
 
