@@ -65,9 +65,9 @@ def test_an_interrupted_run_ends_all_its_checks_without_a_result(site: BatchSite
     assert process.stdout
     first = [process.stdout.readline() for _ in range(2)]
     assert all("1 object left" in line for line in first)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, (out, err)
+    assert process.returncode == 143, (out, err)
     assert "Traceback" not in err
     assert site.manage.rows("select distinct status from batches_batch") == [("uploaded",)]
 
