@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat, Left
 from django.utils import timezone
 
@@ -49,10 +49,11 @@ class Healed:
 
 
 def due() -> QuerySet[Batch]:
-    """The batches that are to be watched now: ended with errors within HEAL_HOURS, and not archived."""
+    """The batches that are to be watched now: ended with errors within HEAL_HOURS, not archived, and not cleared since."""
     since = timezone.now() - timedelta(hours=settings.HEAL_HOURS)
     failed = _failed(BatchRecord.objects.filter(batch=OuterRef("pk")))
     ended = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None, ingest_errs__gt=0)
+    ended = ended.filter(Q(cleared_at=None) | Q(cleared_at__lt=F("ingest_done_at")))
     return ended.filter(Exists(failed), ingest_done_at__gt=since).order_by("counted_at", "pk")
 
 
@@ -124,7 +125,9 @@ def _settle(run: Run, seen: Count, remaining: Remaining, done: Healed) -> None:
     batch.refresh_from_db()
     unmatched = _compare(batch, seen, remaining, done)
     strays_before = _results(batch).values_list("unmatched", flat=True).first() or 0
-    strays = min(unmatched, strays_before)
+    # Objects that `batch clear` deleted did not heal, nor did those among them that belong to no record.
+    cleared = batch.cleared_at is not None and (batch.ingest_done_at is None or batch.cleared_at > batch.ingest_done_at)
+    strays = strays_before if cleared else min(unmatched, strays_before)
     fewer = min(done.healed + strays_before - strays, batch.ingest_errs or 0)
     if not fewer:
         return

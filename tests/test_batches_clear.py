@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from batches.clearing import clear
 from batches.errors import Refused
+from batches.healing import due, heal
 from batches.ingest import check
 from batches.models import BatchStep
 from batches.patience import Patience
@@ -95,6 +96,21 @@ def test_a_deleted_object_is_never_taken_for_an_ingested_one(shelf: Shelf) -> No
     found = dict(batch.records.values_list("identifier", "ingest_outcome"))
     assert found == {"x": "success", "y": "failure"}
     assert "deleted from the bucket" in (batch.records.get(identifier="y").ingest_message or "")
+
+
+def test_what_was_deleted_does_not_heal(shelf: Shelf) -> None:
+    batch = shelf.batch("plc", "x", "y")
+    stranger = shelf.key("plc", "nobody's record")
+    (shelf.bucket / stranger).write_text("<xml/>")
+    check(batch, Patience(sleep=0), asked_by="me")
+    assert [one.bid for one in due()] == ["plc"]
+    clear(batch, who="me")
+    assert list(due()) == []
+    found = heal(batch)
+    assert found
+    assert found.healed == 0
+    batch.refresh_from_db()
+    assert (batch.ingest_errs, shelf.outcomes(batch)) == (3, ["cleared", "cleared"])
 
 
 def test_a_check_that_is_under_way_while_objects_are_deleted_has_no_result(shelf: Shelf) -> None:
