@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -13,12 +13,16 @@ from django.utils.safestring import SafeString
 from batches.choices import COLOURS
 from batches.lines import lasting
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
+from batches.report import PERHAPS
 from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
 
 if TYPE_CHECKING:
     Counts = admin.TabularInline[IngestCount, IngestCheck]
 else:
     Counts = admin.TabularInline
+
+MOST_COUNTS = 100
+"""A check that goes on for days has thousands; its page shows the last ones."""
 
 
 def coloured(value: str | None, label: str) -> SafeString | str:
@@ -84,7 +88,8 @@ class BatchRecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description="why")
     def message(self, record: BatchRecord) -> str:
-        return record.ingest_message or record.upload_message or ""
+        perhaps = f"{PERHAPS}{record.ingest_candidate}" if record.ingest_candidate else ""
+        return record.ingest_message or perhaps or record.upload_message or ""
 
 
 @admin.register(BatchStep)
@@ -102,6 +107,12 @@ class IngestCountInline(Counts):
     extra = 0
     can_delete = False
     ordering = ["number"]
+    verbose_name_plural = f"its last {MOST_COUNTS} counts"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IngestCount]:
+        same = IngestCount.objects.filter(check_run=OuterRef("check_run")).order_by("-number")
+        counts = super().get_queryset(request).annotate(last=Subquery(same.values("number")[:1]))
+        return counts.filter(number__gt=F("last") - MOST_COUNTS)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -112,9 +123,9 @@ class IngestCountInline(Counts):
 
 @admin.register(IngestCheck)
 class IngestCheckAdmin(ReadOnlyAdmin):
-    list_display = ["batch", "finished_at", "found", "remaining", "ingest_oks", "took", "asked_by", "host"]
+    list_display = ["batch", "finished_at", "kind", "found", "remaining", "ingest_oks", "took", "asked_by", "host"]
     list_display_links = ["finished_at"]
-    list_filter = ["verdict", "finished_at"]
+    list_filter = ["kind", "verdict", "finished_at"]
     list_select_related = ["batch"]
     search_fields = ["batch__bid__exact"]
     ordering = ["-finished_at"]
@@ -122,7 +133,7 @@ class IngestCheckAdmin(ReadOnlyAdmin):
 
     @admin.display(description="verdict", ordering="verdict")
     def found(self, check: IngestCheck) -> SafeString | str:
-        return coloured(check.verdict, check.get_verdict_display())
+        return coloured(check.verdict, check.get_verdict_display() or "") if check.verdict else check.problem or "-"
 
     @admin.display(description="took", ordering="ingest_duration")
     def took(self, check: IngestCheck) -> str:

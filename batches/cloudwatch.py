@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 30, 4
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 3
 """Of each call; AWS allows five a second, and throttles more: boto3 waits and tries again."""
 _WAY_OUT = {
     "ResourceNotFoundException": "INGEST_LOG_GROUP names a log group that is not there (in this region and account)",

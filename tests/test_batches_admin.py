@@ -71,3 +71,29 @@ def test_records_are_found_by_batch_and_by_identifier(admin_client: Client, batc
     for words, hits in (("plc", 3), ("A2", 1), ("A", 0)):
         page = admin_client.get(records, {"q": words}).content.decode()
         assert page.count('class="field-identifier"') == hits, words
+
+
+def test_a_check_of_many_counts_shows_its_last_ones_and_one_without_a_verdict_says_why(
+    admin_client: Client, batch: Batch
+) -> None:
+    check = batch.checks.get()
+    IngestCount.objects.bulk_create(
+        IngestCount(
+            check_run=check, number=n, counted_at=NOW, remaining=7000 + n, digest="0" * 32, foreign=0, invalid=0
+        )
+        for n in range(2, 151)
+    )
+    page = admin_client.get(reverse("admin:batches_ingestcheck_change", args=[check.pk])).content.decode()
+    assert "7150" in page
+    assert "7051" in page
+    assert "7050" not in page
+    batch.checks.update(verdict=None, problem="the store was away", kind="tick")
+    page = admin_client.get(reverse("admin:batches_ingestcheck_changelist")).content.decode()
+    assert "the store was away" in page
+    assert "a scheduled check" in page
+
+
+def test_a_message_that_may_be_of_a_record_is_shown_as_that(admin_client: Client, batch: Batch) -> None:
+    batch.records.update(ingest_candidate="409 Client Error")
+    page = admin_client.get(reverse("admin:batches_batchrecord_changelist")).content.decode()
+    assert "Perhaps: 409 Client Error" in page
