@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -41,7 +40,7 @@ class Command(FnloaderCommand):
 
     help = "Says whether the ingest of batches is complete, with which errors, and records the result."
 
-    _sleep: Callable[[float], None] = staticmethod(time.sleep)
+    _sleep: Callable[[float], None] | None = None
     _writing = threading.Lock()
 
     def add_arguments(self, parser: CommandParser) -> None:
