@@ -102,7 +102,7 @@ def test_a_file_without_a_record_is_told_of_its_letters_too() -> None:
         read(b"ACGT\nA!!\n")
 
 
-@pytest.mark.parametrize("content", [b">GPAS_SP3|s1\n", b">GPAS_SP3|s1", b">GPAS_SP3|s1\n\n\r\n"])
+@pytest.mark.parametrize("content", [b">GPAS_SP3|s1\n", b">GPAS_SP3|s1", b">GPAS_SP3|s1\n\n\n"])
 def test_a_record_without_a_sequence_is_told_so(content: bytes) -> None:
     with pytest.raises(NotLoadable, match=r"^the record has no sequence$"):
         read(content)
