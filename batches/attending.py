@@ -10,15 +10,15 @@ from batches.patience import SCHEDULED, Patience
 from batches.ticking import tick
 
 
-def attend(batch: Batch, patience: Patience = SCHEDULED) -> Concluded | None:
+def attend(batch: Batch, patience: Patience = SCHEDULED, *, asked_by: str = "schedule") -> Concluded | None:
     """One count of a batch that is waiting for its result, or may heal, if it is time for one; with a result, what follows it.
 
     Returns what followed (its problems are for a log line; the result stands), None while there is no result. Raises
     Refused and StoreError as `tick` and `heal` do: then the count is no count, and the next one begins anew.
     """
     if batch.status != BatchStatus.INGESTED:
-        row = tick(batch, patience)
+        row = tick(batch, patience, asked_by=asked_by)
         return conclude(batch) if row and row.verdict in FINISHED else None
-    found = healing.heal(batch, spacing=patience.sleep)
+    found = healing.heal(batch, spacing=patience.sleep, asked_by=asked_by)
     # Also when nothing changed: whoever wrote the result may have died before it was concluded.
     return conclude(batch, again=bool(found.check.verdict)) if found else None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from django.utils import timezone
@@ -81,11 +82,14 @@ def objects_of(batch: Batch) -> Iterator[LeftObject]:
         yield from objects(store, batch.bid)
 
 
-def summary(batch: Batch) -> Left:
-    """How many are left, and the first of them. Raises Refused, and StoreError unless the listing is complete."""
+def summary(batch: Batch, most: int | None = None) -> Left:
+    """How many are left, and the first of them; with `most`, so many are looked at and no more.
+
+    Raises Refused, and StoreError unless the listing is complete.
+    """
     with closing(open_store(store_url(batch))) as store:
         found = Left(store.url)
-        for one in objects(store, batch.bid):
+        for one in islice(objects(store, batch.bid), most):
             found.take(one)
     return found
 

@@ -271,7 +271,13 @@ class Batch(models.Model):
 
     def rollback_ingest(self) -> bool:
         """Clears the result columns: it is uploaded again, and can be checked. False if it has no result, or is archived."""
-        return self._change(Q(status=BatchStatus.INGESTED, archived_at=None), status=BatchStatus.UPLOADED, **_NO_RESULT)
+        return self._change(
+            Q(status=BatchStatus.INGESTED, archived_at=None),
+            status=BatchStatus.UPLOADED,
+            # Its next check is another one, and may begin at once.
+            counted_at=None,
+            **_NO_RESULT,
+        )
 
     def rollback_upload(self) -> bool:
         """Clears the outcome of the upload; False if it has a result of ingest, is archived, is being sent, or has none."""

@@ -39,6 +39,16 @@ def count_batches() -> str:
     return f"{many(numbers[0], 'batch', 'batches')} counted, {numbers[1]} watched for healing"
 
 
+@job
+def check_batch(batch: int, asked_by: str) -> str:
+    """One count of this batch now, as somebody asked; what it saw is in the batch's history."""
+    found = Batch.objects.filter(pk=batch, archived_at=None).first()
+    if not found:
+        return f"{batch}: it is archived, or no more"
+    watching.check_now(found, asked_by)
+    return f"{found}: {found.check_problem or 'counted'}"
+
+
 def _all(one: Callable[[Callable[[], bool], Collection[int]], Batch | None], stop: Callable[[], bool]) -> int:
     done: list[int] = []
     while batch := one(stop, done):

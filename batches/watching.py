@@ -43,6 +43,14 @@ def heal_next(stop: Callable[[], bool], done: Collection[int] = ()) -> Batch | N
     return _next(to_heal().exclude(pk__in=done), Patience(HEAL_SPACING), stop)
 
 
+def check_now(batch: Batch, asked_by: str) -> None:
+    """One count of this batch, because a person asked: the scheduled check goes on from it.
+
+    None where the last count is less than a minute old, for counts so near to each other prove nothing.
+    """
+    _look(batch, SCHEDULED, asked_by)
+
+
 def _due(batches: QuerySet[Batch], spacing: float) -> QuerySet[Batch]:
     late = Q(counted_at=None) | Q(counted_at__lt=Now() - timedelta(seconds=spacing * ticking.EARLY))
     return batches.filter(late).order_by(F("counted_at").asc(nulls_first=True), "pk")
@@ -51,14 +59,18 @@ def _due(batches: QuerySet[Batch], spacing: float) -> QuerySet[Batch]:
 def _next(due: QuerySet[Batch], patience: Patience, stop: Callable[[], bool]) -> Batch | None:
     batch = None if stop() else due.first()
     if batch:
-        with bound(batch=batch.bid):
-            try:
-                followed = attend(batch, patience)
-            except (Refused, StoreError) as error:
-                _note_problem(batch, str(error))
-            else:
-                _note_problem(batch, followed.report_problem if followed else "")
+        _look(batch, patience)
     return batch
+
+
+def _look(batch: Batch, patience: Patience, asked_by: str = "schedule") -> None:
+    with bound(batch=batch.bid):
+        try:
+            followed = attend(batch, patience, asked_by=asked_by)
+        except (Refused, StoreError) as error:
+            _note_problem(batch, str(error))
+        else:
+            _note_problem(batch, followed.report_problem if followed else "")
 
 
 def _note_problem(batch: Batch, problem: str) -> None:

@@ -39,7 +39,7 @@ class Act(Guarded, View):
         raise NotImplementedError
 
     def what(self, row: Any) -> str:  # noqa: ANN401
-        """What will happen, in a sentence or two. Commands stand in backquotes."""
+        """What will happen, in a sentence or two. Commands stand in backquotes. Raises Refused for what can't be done now."""
         raise NotImplementedError
 
     def do(self, row: Any, form: forms.Form) -> str:  # noqa: ANN401
@@ -51,8 +51,13 @@ class Act(Guarded, View):
         raise NotImplementedError
 
     def get(self, _request: HttpRequest, **_path: Any) -> HttpResponse:  # noqa: ANN401
-        """Asks."""
-        return self._ask(self.find(), self.form_class())
+        """Asks; what can't be done now is said at once."""
+        row = self.find()
+        try:
+            return self._ask(row, self.form_class())
+        except Refused as error:
+            messages.error(self.request, str(error))
+            return HttpResponseRedirect(self.back(row))
 
     def post(self, request: HttpRequest, **_path: Any) -> HttpResponse:  # noqa: ANN401
         """Does it."""

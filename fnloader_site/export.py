@@ -25,8 +25,13 @@ def csv_response(
     rows: QuerySet[Any], columns: Sequence[tuple[str, Expression | F]], name: str
 ) -> StreamingHttpResponse:
     """The rows in their order, with these columns (heading, expression), as `name-2026-01-31.csv`."""
-    response = StreamingHttpResponse(_Stream(csv_lines(rows, columns)), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}-{timezone.localdate():%Y-%m-%d}.csv"'
+    return file_response(csv_lines(rows, columns), f"{name}-{timezone.localdate():%Y-%m-%d}.csv")
+
+
+def file_response(pages: Generator[bytes], name: str) -> StreamingHttpResponse:
+    """CSV that is made while it is sent, as a file of that name; its first two pages are read before it begins."""
+    response = StreamingHttpResponse(_Stream(pages), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["Cache-Control"] = "no-store"
     return response
 

@@ -30,6 +30,7 @@ class Entry:
 
 ENTRIES = (
     Entry("Overview", "overview", "layout-dashboard"),
+    Entry("Batches", "batches:batches", "package", "batches.view_batch", ("batches:batch",)),
     Entry("Feeds", "loader:feeds", "rss", "loader.view_feed", ("loader:feed",)),
     Entry("Files", "loader:files", "files", "loader.view_bucketobject", ("loader:file",)),
     Entry("Load attempts", "loader:attempts", "upload", "loader.view_loadattempt", ("loader:attempt",)),

@@ -21,6 +21,7 @@ urlpatterns = [
     path("sample/ask/<slug:name>/", search.Ask.as_view(), name="ask"),
     path("password/", accounts.Password.as_view(), name="password"),
     path("theme/", viewer.theme, name="theme"),
+    path("", include("batches.urls")),
     path("", include("loader.urls")),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.django_db
 LOGIN, OPEN, SEEN, FORBIDDEN, DONE = "login", 200, 200, 403, 302
 LOOK = (LOGIN, SEEN, SEEN)
 ACT_ON = (LOGIN, FORBIDDEN, SEEN)
-FEED, FILE = {"name": "tb"}, {"pk": 1}
+REFUSED = (LOGIN, FORBIDDEN, DONE)
+"""What can't be done with a new batch: its page says why."""
+FEED, FILE, BATCH = {"name": "tb"}, {"pk": 1}, {"bid": "plc"}
 ROWS: dict[str, tuple[dict[str, Any], tuple[object, object, object]]] = {
     "overview": ({}, LOOK),
     "login": ({}, (OPEN, OPEN, OPEN)),
@@ -33,6 +35,16 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[object, object, object]]] = {
     "search": ({}, LOOK),
     "sample": ({}, LOOK),
     "ask": (FEED, LOOK),
+    "batches:batches": ({}, LOOK),
+    "batches:batch": (BATCH, LOOK),
+    "batches:report": (BATCH, LOOK),
+    "batches:cleared": (BATCH | {"name": "cleared_20260101T000000000000Z.csv"}, (LOGIN, 404, 404)),
+    "batches:check": (BATCH, REFUSED),
+    "batches:rollback_ingest": (BATCH, REFUSED),
+    "batches:rollback_upload": (BATCH, REFUSED),
+    "batches:clear": (BATCH, REFUSED),
+    "batches:archive": (BATCH, ACT_ON),
+    "batches:unarchive": (BATCH, ACT_ON),
     "loader:feeds": ({}, LOOK),
     "loader:feed": (FEED, LOOK),
     "loader:test": (FEED, (LOGIN, FORBIDDEN, 405)),

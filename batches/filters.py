@@ -1,0 +1,85 @@
+"""Filters of the batches' list pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters as filters
+from django.db.models import Q, QuerySet
+
+from batches import showing
+from batches.choices import Action, BatchStatus, IngestOutcome, UploadOutcome
+from batches.keys import InvalidKey, decode, digest
+from batches.models import Batch
+from fnloader_site.filtering import Filters, Period, Since, Until, begins
+
+STEPS = [("upload", "to be uploaded"), ("ingstat", "to be checked"), ("none", "nothing: ingested")]
+ARCHIVED = {"only": Q(archived_at__isnull=False), "too": Q()}
+
+
+class BatchFilters(Filters):
+    """By what specialists ask; archived batches are left out unless asked for."""
+
+    q = filters.CharFilter(label="Id or record type begins", method="search")
+    step = filters.ChoiceFilter(label="Next step", choices=STEPS, empty_label="any", method="next")
+    errors = filters.ChoiceFilter(
+        label="Errors", choices=[("1", "some records failed")], empty_label="with or without", method="failing"
+    )
+    when = Period("added_at", label="Added")
+    status = filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="any")
+    action = filters.ChoiceFilter(label="Action", choices=Action.choices, empty_label="any")
+    rectype = filters.AllValuesFilter(label="Record type", empty_label="any")
+    archived = filters.ChoiceFilter(
+        label="Archived",
+        choices=[("only", "only these"), ("too", "these, too")],
+        empty_label="hidden",
+        method="put_away",
+    )
+    since = Since("added_at", label="Added from")
+    until = Until("added_at", label="Added until")
+    more = ("status", "action", "rectype", "archived", "since", "until")
+
+    class Meta:
+        model = Batch
+        fields: tuple[str, ...] = ()
+
+    @property
+    def qs(self) -> QuerySet[Batch]:
+        """Without archived ones, unless they are asked for."""
+        rows: QuerySet[Batch] = super().qs
+        asked = self.is_bound and self.form.is_valid() and self.form.cleaned_data["archived"]
+        return rows if asked else rows.filter(archived_at=None)
+
+    def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
+        """By the beginning of the id, or of the record type."""
+        return rows.filter(Q(**begins("bid", text)) | Q(rectype__istartswith=text))
+
+    def next(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """As `batch list --next`."""
+        return rows.filter(showing.NEXT[value])
+
+    def failing(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """In any step."""
+        return rows.filter(Q(map_errs__gt=0) | Q(upload_errs__gt=0) | Q(ingest_errs__gt=0))
+
+    def put_away(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Only archived ones, or also."""
+        return rows.filter(ARCHIVED[value])
+
+
+class RecordFilters(Filters):
+    """Records of one batch: each filter is a part of an index that begins with the batch."""
+
+    q = filters.CharFilter(label="Record begins, or key", method="search")
+    ingest = filters.ChoiceFilter(
+        "ingest_outcome", label="Ingest", choices=IngestOutcome.choices, empty_label="any", null_label="no result yet"
+    )
+    upload = filters.ChoiceFilter("upload_outcome", label="Upload", choices=UploadOutcome.choices, empty_label="any")
+
+    def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
+        """A whole key by its digest; else the beginning of the identifier, by range."""
+        try:
+            decode(text)
+        except InvalidKey:
+            return rows.filter(**begins("identifier", text))
+        return rows.filter(key_digest=digest(text))
