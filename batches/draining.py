@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from batches.curve import Drain, Point, drain, thinned
 from batches.history import IngestCount
 from batches.lines import at, lasting, many
@@ -36,6 +38,11 @@ def said(drain: Drain) -> str:
         return f"{left}, no progress for {lasting(drain.idle)}"
     if drain.rate is None or drain.earliest is None:
         return left
-    until = f" and {at(drain.latest)}" if drain.latest else " at the earliest"
-    between = f"between {at(drain.earliest)}{until}" if drain.latest else f"at {at(drain.earliest)}{until}"
-    return f"{left}, {drain.rate:.3g} a second, empty {between}"
+    end = f"{_clock(drain.earliest, drain)} to {_clock(drain.latest, drain)}" if drain.latest else "nobody knows when"
+    return f"{left}, {drain.rate:.3g} a second, empty {end}"
+
+
+def _clock(when: datetime, drain: Drain) -> str:
+    """The time of a day, with the day if that is another one."""
+    text = at(when)
+    return text.partition(" ")[2] if text[:10] == at(drain.at)[:10] else text

@@ -8,11 +8,11 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 
 from batches.causes import Cause
-from batches.choices import UPLOADABLE, BatchStatus, IngestOutcome, StepKind, UploadOutcome
+from batches.choices import UPLOADABLE, BatchStatus, CheckKind, IngestOutcome, StepKind, UploadOutcome
 from batches.curve import Drain
 from batches.draining import standing
 from batches.lines import at, many
-from batches.models import Batch, BatchRecord, BatchStep
+from batches.models import Batch, BatchRecord, BatchStep, IngestCheck
 
 NAMED = 20
 """So many records are named by `batch show`; --json names them all."""
@@ -149,3 +149,19 @@ def history_lines(batch: Batch) -> Iterator[str]:
         end = "" if one["ended_at"] else ", not ended"
         note = f": {one['note']}" if one["note"] else ""
         yield f"{at(one['began_at'])}  {StepKind(one['kind']).label} by {one['who']}{numbers}{end}{note}"
+
+
+def checks(batch: Batch) -> Iterator[dict[str, Any]]:
+    """Every check of its ingest, in order: what it found, or why it found nothing."""
+    wanted = ("kind", "started_at", "finished_at", "verdict", "remaining", "ingest_oks", "problem", "asked_by", "host")
+    return iter(IngestCheck.objects.filter(batch=batch).order_by("finished_at", "pk").values(*wanted).iterator())
+
+
+def check_lines(batch: Batch) -> Iterator[str]:
+    """Its last checks, a line each: after a healing both results stand there."""
+    last = IngestCheck.objects.filter(batch=batch).order_by("-finished_at", "-pk")[:NAMED]
+    for one in reversed(last):
+        found = one.said if one.verdict or not one.problem else f"no verdict ({one.problem})"
+        oks = f", {one.ingest_oks} ingested" if one.ingest_oks is not None else ""
+        what = CheckKind(one.kind).label
+        yield f"{at(one.finished_at)}  {what} by {one.asked_by}: {found}, {one.remaining} left{oks}"

@@ -17,12 +17,15 @@ EVERY = 5.0
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Says how many of how many are done; elsewhere than on a terminal the first time EVERY seconds later, or `at_once`."""
+    """Says how many of how many are done.
 
-    def __init__(self, out: OutputWrapper, what: str, *, at_once: bool = False) -> None:
-        self._out, self._what = out, what
+    `foretold`: the notes say what is to be expected, so they are shown at once, and on a terminal, too.
+    """
+
+    def __init__(self, out: OutputWrapper, what: str, *, foretold: bool = False) -> None:
+        self._out, self._what, self._foretold = out, what, foretold
         self._bar: Bar | None = None
-        self._said = float("-inf") if at_once else time.monotonic()
+        self._said = float("-inf") if foretold else time.monotonic()
 
     def show(self, done: int, total: int, note: str = "") -> None:
         """So many are done, the first time to be called with 0 of them."""
@@ -44,16 +47,18 @@ class Progress(AbstractContextManager["Progress"]):
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                transient=True,
-            )
+            text = TextColumn("{task.description}")
+            columns = [text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+            # Where the note says how long it will take, all of the line is for that.
+            self._bar = Bar(*([text, BarColumn(10)] if self._foretold else columns), transient=True)
             self._bar.add_task(self._what)
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=self._what + note)
+        self._bar.update(
+            self._bar.task_ids[0],
+            completed=done,
+            total=total,
+            description=self._what + (note if self._foretold else ""),
+        )
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.end()

@@ -67,8 +67,9 @@ def test_the_same_moment_twice_is_no_division_by_zero() -> None:
 
 
 def test_it_says_rate_and_range_in_words() -> None:
-    assert said(of(100, 90, 80)) == (
-        "80 objects left, 1 a second, empty between 2026-01-01 00:01:40 and 2026-01-01 00:01:40"
+    assert said(of(100, 90, 80)) == "80 objects left, 1 a second, empty 00:01:40 to 00:01:40"
+    assert said(of(10**6, 10**6 - 10)) == (
+        "999990 objects left, 1 a second, empty 2026-01-12 13:46:40 to 2026-01-12 13:46:40"
     )
 
 

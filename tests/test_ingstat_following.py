@@ -52,7 +52,7 @@ def test_it_follows_a_batch_to_its_end_and_tells_how_fast_it_goes(site: BatchSit
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     first, *_, last = out.splitlines()
-    assert first.startswith("plc: 3 of 9 gone, 6 objects left")
+    assert first.startswith("plc: 3 of 9: 6 objects left")
     assert last.startswith("plc: ingest is complete: 9 ingested, 0 left")
     kept = site.manage.rows(
         "select c.kind, c.verdict, n.remaining from batches_ingestcheck c"
@@ -66,7 +66,7 @@ def test_told_to_stop_it_exits_0_at_once_and_what_it_counted_is_kept(site: Batch
     site.seed(plc=["a"])
     process = site.manage.start("ingstat", "plc", "--watch", "--sleep", "600")
     assert process.stdout
-    assert process.stdout.readline().startswith("plc: 0 of 1 gone, 1 object left")
+    assert process.stdout.readline().startswith("plc: 0 of 1: 1 object left")
     process.send_signal(sign)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
@@ -122,6 +122,12 @@ def test_heal_counts_once_and_says_what_came_of_it(ended: FolderBatch) -> None:
         "  1 object of records that were ingested are in the bucket again.",
     ]
     assert "b,success,,success," in path_of(ended.batch).read_text()
+    shown = io.StringIO()
+    call_command("batch", "show", "plc", stdout=shown)
+    first, second = shown.getvalue().splitlines()[-2:]
+    assert first.endswith(": complete, with errors, 2 left, 1 ingested")
+    assert "  watched for healing by " in second
+    assert second.endswith(": complete, with errors, 2 left, 2 ingested"), "one of those left is there again"
     ended.ingest("c")
     status, out, _ = ingstat("--all", "--heal", "--json")
     facts = json.loads(out)["batches"]

@@ -42,7 +42,7 @@ class Follower:
             self.seen = thinned(self.seen, MOST)
         standing = drain(self.seen)
         total = max(self.batch.upload_oks or 0, count.remaining)
-        self.progress.show(total - count.remaining, total, f" gone, {said(standing)}" if standing else "")
+        self.progress.show(total - count.remaining, total, f": {said(standing)}" if standing else "")
 
 
 def watch(out: OutputWrapper, err: OutputWrapper, bid: str, patience: Patience) -> CheckResult | None:
@@ -52,7 +52,7 @@ def watch(out: OutputWrapper, err: OutputWrapper, bid: str, patience: Patience) 
     """
     batch = find(bid)
     try:
-        with Progress(out, str(batch), at_once=True) as progress:
+        with Progress(out, str(batch), foretold=True) as progress:
             follower = Follower(batch, progress, points(batch))
             while True:
                 try:

@@ -93,7 +93,7 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     facts, outcomes, why, drain = showing.facts(batch), showing.outcomes(batch), causes(batch), showing.drain(batch)
     if options["json"]:
         named = {"uncertain": list(showing.uncertain(batch)), "failed": list(showing.failed(batch))}
-        history = {"steps": list(showing.history(batch))}
+        history = {"steps": list(showing.history(batch)), "checks": list(showing.checks(batch))}
         reasons = {"causes": [asdict(one) for one in why], "drain": drain and asdict(drain)}
         write_json(command, facts | {"outcomes": outcomes} | reasons | named | history)
         return 0
@@ -109,7 +109,7 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     for line in showing.reasons(why):
         command.stdout.write(line)
     say_uncertain(command, batch, outcomes["upload"].get("uncertain", 0))
-    for line in showing.history_lines(batch):
+    for line in (*showing.history_lines(batch), *showing.check_lines(batch)):
         command.stdout.write(line)
     return 0
 
