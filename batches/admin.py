@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.contrib import admin
 from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
@@ -14,12 +12,7 @@ from batches.choices import COLOURS
 from batches.lines import lasting
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
 from batches.report import PERHAPS
-from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
-
-if TYPE_CHECKING:
-    Counts = admin.TabularInline[IngestCount, IngestCheck]
-else:
-    Counts = admin.TabularInline
+from fnloader_site.admin import AnyAdmin, AnyInline, ReadOnlyAdmin
 
 MOST_COUNTS = 100
 """A check that goes on for days has thousands; its page shows the last ones."""
@@ -102,7 +95,7 @@ class BatchStepAdmin(ReadOnlyAdmin):
     ordering = ["-began_at"]
 
 
-class IngestCountInline(Counts):
+class IngestCountInline(AnyInline):
     model = IngestCount
     extra = 0
     can_delete = False

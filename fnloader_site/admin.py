@@ -5,20 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_q import admin as _django_q_admin  # noqa: F401 - see below
 from django_q.models import Schedule
 from django_q.tasks import async_task
+from unfold import admin as theme
 
+from fnloader_site.lists import BoundedPaginator
 from fnloader_site.models import Alarm, AlarmChannel, JobRun
 from fnloader_site.schedules import switch
 
-# ModelAdmin takes its type in brackets only while it is checked.
+# The theme's classes are Django's with more; for the checker they are Django's.
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
+    AnyInline = admin.TabularInline[Any, Any]
 else:
-    AnyAdmin = admin.ModelAdmin
+    AnyAdmin = theme.ModelAdmin
+    AnyInline = theme.TabularInline
 
 
 class ReadOnlyAdmin(AnyAdmin):
@@ -26,6 +31,8 @@ class ReadOnlyAdmin(AnyAdmin):
 
     show_full_result_count = False
     list_per_page = 50
+    paginator = BoundedPaginator
+    list_max_show_all = 50
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody may."""
@@ -38,6 +45,17 @@ class ReadOnlyAdmin(AnyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401 - any row
         """Nobody may."""
         return False
+
+
+@admin.register(LogEntry)
+class TrailAdmin(ReadOnlyAdmin):
+    """Who did what: what was changed in the admin, and what was done by the buttons of our pages."""
+
+    list_display = ("action_time", "user", "content_type", "object_repr", "change_message")
+    list_select_related = ("user", "content_type")
+    list_filter = ("action_time", "user")
+    search_fields = ("object_repr__exact",)
+    search_help_text = "The whole name of a feed, a file or a batch."
 
 
 # django-q2 registers its own pages when its module is loaded: first that, then ours in place of one of them.

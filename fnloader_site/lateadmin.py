@@ -10,10 +10,18 @@ from django.contrib.admin.apps import SimpleAdminConfig
 from django.core import checks
 
 
+class LateUnfoldConfig(AppConfig):
+    """The theme's templates and files; its own configuration would load the whole admin."""
+
+    default = False
+    name = "unfold"
+
+
 class LateAdminConfig(SimpleAdminConfig):
     """Leaves each app's admin.py to `fnloader_site.urls`: that saves a command a tenth of its start."""
 
     default = False
+    default_site = "fnloader_site.adminsite.Site"
 
     def ready(self) -> None:
         """Registers the admin's own checks so that they find what they are to check."""

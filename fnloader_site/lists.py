@@ -31,7 +31,7 @@ ROWS = 50
 
 
 class BoundedPaginator(AnyPaginator):
-    """Pages of a table's rows; `more` says that there are more than were counted."""
+    """Pages of a queryset, or of a table's rows; `more` says that there are more than were counted."""
 
     @cached_property
     def count(self) -> int:
@@ -45,8 +45,8 @@ class BoundedPaginator(AnyPaginator):
 
     @cached_property
     def _found(self) -> int:
-        table_rows: Any = self.object_list
-        rows: QuerySet[Any] = table_rows.data.data
+        given: Any = self.object_list
+        rows: QuerySet[Any] = given if isinstance(given, QuerySet) else given.data.data
         return rows.order_by()[: COUNTED + 1].count()
 
 

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "fnloader_site",
     "batches",
     "loader",
+    "fnloader_site.lateadmin.LateUnfoldConfig",
     "fnloader_site.lateadmin.LateAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -133,6 +134,7 @@ LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["fnloader_site.formats"]
 USE_TZ = True
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
 try:
@@ -166,6 +168,37 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
     }
+}
+# The admin's theme writes scripts and styles into its pages, and evaluates; it loads nothing from another host either.
+ADMIN_CONTENT_SECURITY_POLICY = CONTENT_SECURITY_POLICY["DIRECTIVES"] | {
+    "script-src": ["'self'", "'unsafe-inline'", "'unsafe-eval'"],
+    "style-src": ["'self'", "'unsafe-inline'"],
+    "img-src": ["'self'", "data:"],
+}
+UNFOLD = {
+    "SITE_TITLE": "fnloader",
+    "SITE_HEADER": "fnloader",
+    "SITE_URL": "/",
+    "SITE_ICON": "fnloader_site.adminsite.icon",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "fnloader_site.adminsite.icon"}],
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "8px",
+    # The accent colour of our own pages (static/site.css).
+    "COLORS": {
+        "primary": {
+            "50": "#e9f1fa",
+            "100": "#d3e3f5",
+            "200": "#a9c9ec",
+            "300": "#79b5f7",
+            "400": "#4a93e0",
+            "500": "#1d74c9",
+            "600": "#0a5cad",
+            "700": "#0a4d8f",
+            "800": "#0b4073",
+            "900": "#0d335a",
+            "950": "#16283c",
+        }
+    },
 }
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True

@@ -6,8 +6,10 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 
 from fnloader_site import accounts, search, viewer, views
+from fnloader_site.dressing import dress
 
 admin.autodiscover()
+dress(admin.site)
 admin.site.site_header = admin.site.site_title = "fnloader"
 admin.site.index_title = "What is in the database"
 

@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from fnloader_site.acts import note
 from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
 from loader import feeds, rejections
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
@@ -43,11 +44,13 @@ class FeedAdmin(AnyAdmin):
 
     @admin.action(description="Pause selected feeds", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
+        note(request, queryset, "Pause")
         changed = feeds.pause(queryset, f"paused by {request.user.get_username()}")
         messages.success(request, f"{changed} feeds paused; an insert in flight is finished.")
 
     @admin.action(description="Resume selected feeds", permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
+        note(request, queryset, "Resume")
         messages.success(request, f"{feeds.resume(queryset)} feeds resumed.")
 
 
@@ -58,13 +61,21 @@ class BucketObjectAdmin(ReadOnlyAdmin):
     list_filter = ("state", "result", "feed")
     search_fields = ("=seqid", "=guid")
     search_help_text = "A whole sample id."
-    actions = ("try_again",)
+    actions = ("try_again", "accept")
+
+    @admin.action(description="Accept selected files as failed", permissions=["retry"])
+    def accept(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
+        note(request, queryset, "Accept as failed")
+        messages.success(
+            request, f"{rejections.accept(queryset)} rejected files accepted: no alarm names them any more."
+        )
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("loader.change_bucketobject")
 
     @admin.action(description="Try selected files again", permissions=["retry"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
+        note(request, queryset, "Try again")
         changed = rejections.try_again(queryset)
         messages.success(request, f"{changed} files are tried again with the next look at their bucket.")
 
@@ -96,7 +107,7 @@ class LoadAttemptAdmin(ReadOnlyAdmin):
         "outcome",
         "completed",
     )
-    list_filter = ("outcome", "completed", "feed")
+    list_filter = ("outcome", "completed", "feed", "bucket_read_start_time")
     list_select_related = ("feed",)
     search_fields = ("=seqid", "=fn4id")
     search_help_text = "A whole sample id."

@@ -1,0 +1,1 @@
+"""Django's formats of this site, by language."""
