@@ -104,7 +104,8 @@ class IngestCountInline(AnyInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IngestCount]:
         same = IngestCount.objects.filter(check_run=OuterRef("check_run")).order_by("-number")
-        counts = super().get_queryset(request).annotate(last=Subquery(same.values("number")[:1]))
+        counts: QuerySet[IngestCount] = super().get_queryset(request)
+        counts = counts.annotate(last=Subquery(same.values("number")[:1]))
         return counts.filter(number__gt=F("last") - MOST_COUNTS)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
