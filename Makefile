@@ -53,12 +53,13 @@ format: .venv/installed ## format the code
 bench: .venv/installed ## the measurements (minutes)
 	@$(BIN)/python -m bench.load
 	@$(BIN)/python -m bench.ledger
+	@$(BIN)/python -m bench.scale
 	@$(BIN)/python -m bench.moving
 	@$(BIN)/python -m bench.batches
 	@$(BIN)/python -m bench.verdicts
 
-soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10)
-	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py $(ARGS)
+soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10 DAY=75)
+	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py tests/soak_day.py $(ARGS)
 
 audit: .venv/installed ## known weaknesses of what we depend on (asks a service on the internet)
 	@$(BIN)/pip-audit -r requirements.txt

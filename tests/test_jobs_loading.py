@@ -27,6 +27,7 @@ def nudge_until_all_is_loaded(feeding: Feeding, cluster: Jobs) -> None:
     end = time.monotonic() + 60
     while not all_loaded(feeding):
         assert time.monotonic() < end, feeding.objects()
+        feeding.manage.rows("UPDATE loader_feed SET next_look_at = NULL RETURNING 1")
         cluster.nudge()
         time.sleep(0.5)
 
