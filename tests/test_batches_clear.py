@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
 
-from batches.clearing import clear
+from batches.clearing import GROUP, clear
 from batches.errors import Refused
 from batches.healing import due, heal
 from batches.ingest import check
-from batches.models import BatchStep
+from batches.models import Batch, BatchStep
 from batches.patience import Patience
 from batches.rollback import rollback_ingest
 from objectstores.base import StoreError
+from objectstores.folder import FolderStore
 
 if TYPE_CHECKING:
     from tests.fixtures_steps import Shelf
@@ -160,3 +161,29 @@ def test_a_bucket_that_can_not_be_listed_is_not_an_empty_one(shelf: Shelf, run: 
     status, said = run("batch", "objects", "plc")
     assert status == 1
     assert "0 objects" not in said
+
+
+@pytest.mark.parametrize("deleted_first", [False, True])
+def test_whenever_it_dies_no_record_of_a_deleted_object_counts_as_uploaded(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, deleted_first: bool
+) -> None:
+    batch = shelf.batch("plc", *(f"r{n:04}" for n in range(GROUP + 20)))
+    delete = FolderStore.delete
+
+    def die(self: FolderStore, names: Iterable[str]) -> int:
+        if deleted_first:
+            delete(self, names)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "delete", die)
+        with pytest.raises(KeyboardInterrupt):
+            clear(batch, who="me", even_if_ingesting=True)
+    sure = batch.records.filter(upload_outcome="success").values_list("key", flat=True)
+    assert set(sure) <= shelf.left()
+    assert BatchStep.objects.get(kind="clear").ended_at is None, "the history says that it was cut off"
+    clear(Batch.objects.get(bid="plc"), who="me", even_if_ingesting=True)
+    assert shelf.left() == set()
+    batch.refresh_from_db()
+    assert (batch.upload_oks, batch.upload_errs) == (0, GROUP + 20)
+    assert set(shelf.outcomes(batch)) == {"uncertain"}

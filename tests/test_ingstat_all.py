@@ -48,7 +48,7 @@ def test_batches_are_counted_side_by_side_and_summed_up(site: BatchSite) -> None
 
 
 def test_more_batches_than_threads_are_all_checked_in_order(site: BatchSite) -> None:
-    names = [f"b{n:02}" for n in range(20)]
+    names = [f"b{n:02}" for n in range(10)]
     site.seed(**{name: ["a"] for name in names})
     result = site.ingstat("--all", "--json")
     assert result.returncode == 10, result.stderr
