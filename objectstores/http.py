@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import certifi
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
@@ -17,6 +18,8 @@ from objectstores.base import Denied, Misconfigured, StoreError, TooLarge, Unava
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
 _CONNECTIONS = 16
+_SMALL = 65_536
+"""Bytes of a body that goes out together with its head: two packets cost both sides more than the copy."""
 
 
 class Answer(NamedTuple):
@@ -26,6 +29,33 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     """Asked in any case."""
     body: bytes
+
+
+class _OneSend:
+    """A connection of urllib3 that sends the head of a request and a small body at once."""
+
+    _held: bytes | None = None
+
+    def request(self, method: str, url: str, body: object = None, *rest: Any, **options: Any) -> None:  # noqa: ANN401
+        """As urllib3's."""
+        self._held = b"" if isinstance(body, bytes) and 0 < len(body) <= _SMALL else None
+        super().request(method, url, body, *rest, **options)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:  # noqa: ANN401
+        """As http.client's; the first piece waits for the second one."""
+        held, self._held = self._held, None
+        if held == b"":
+            self._held = data
+        else:
+            super().send(held + data if held else data)  # type: ignore[misc]
+
+
+class _Plain(_OneSend, HTTPConnection):
+    pass
+
+
+class _Secure(_OneSend, HTTPSConnection):
+    pass
 
 
 class Connections:
@@ -45,6 +75,7 @@ class Connections:
         pool = self._manager.connection_from_url(endpoint)
         # Straight to the pool: the manager would tidy `..` and `//` out of names that are legal.
         self._pool: HTTPConnectionPool = pool
+        pool.ConnectionCls = _Secure if endpoint.startswith("https:") else _Plain
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None, *, limit: int = 0
