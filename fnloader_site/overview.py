@@ -58,6 +58,10 @@ class Running:
     """What `since` is."""
     done: int | None = None
     of: int | None = None
+    link: str = ""
+    """The page of it."""
+    until: str = ""
+    """When it is expected to end."""
 
 
 def worst_first(concerns: Iterable[Concern]) -> list[Concern]:

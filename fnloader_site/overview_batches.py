@@ -1,44 +1,27 @@
-"""The batches' half of the overview: where each batch stands, and what of it needs a person."""
+"""The batches' half of the overview: where each batch stands, what is under way, and what of it needs a person."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils import timezone
 
 from batches import concerns
-from batches.choices import COLOURS, BatchStatus, UploadOutcome, Verdict
-from batches.models import Batch, BatchRecord, IngestCheck
+from batches.choices import BatchStatus, UploadOutcome
+from batches.draining import standing
+from batches.models import Batch, BatchRecord
+from batches.stands import STANDS_COLOURS, batches
+from fnloader_site.charts import Chart
+from fnloader_site.lastday import ended
 from fnloader_site.overview import SHOWN, Concern, Running
 
-
-@dataclass(frozen=True)
-class BatchRow:
-    """One batch, and what its last check found."""
-
-    batch: Batch
-    check: IngestCheck | None
-    status: str
-    colour: str
-
-    @property
-    def left(self) -> int | None:
-        """Objects left in the bucket when they were last counted; None: never counted."""
-        if self.batch.ingest_errs is not None:
-            return self.batch.ingest_errs
-        return self.check.remaining if self.check else None
-
-    @property
-    def checked_at(self) -> datetime | None:
-        """When they were last counted."""
-        return self.check.finished_at if self.check else self.batch.ingest_done_at
-
-    @property
-    def left_colour(self) -> str:
-        """Orange when the ingest is over and objects are left: those are its errors."""
-        return COLOURS[Verdict.COMPLETE_WITH_ERRORS] if self.batch.ingest_errs else ""
+FOLLOWED = 5
+"""Batches in ingest whose progress is shown, the latest: each costs a query."""
 
 
 @dataclass(frozen=True)
@@ -47,38 +30,29 @@ class BatchesHalf:
 
     concerns: list[Concern]
     running: list[Running]
-    batches: list[BatchRow]
+    batches: list[Batch]
+    """With what `batches.stands.batches` reckons for each, and `colour`."""
+    charts: list[Chart]
     in_ingest: int
     """Batches that are uploaded, and whose ingest was not yet found complete."""
     in_all: int
 
 
-def batches_half() -> BatchesHalf:
-    """Ten queries at the most, whatever the tables hold. Archived batches are left out."""
+def batches_half(now: datetime) -> BatchesHalf:
+    """Ten queries, whatever the tables hold, and one for each batch in ingest that is followed. Archived ones are left out."""
     by_status = dict(Batch.objects.filter(archived_at=None).order_by().values_list("status").annotate(n=Count("pk")))
-    uploads = concerns.unfinished_uploads()
-    going = [batch for batch in uploads if batch.alive]  # type: ignore[attr-defined]
+    going = [batch for batch in concerns.unfinished_uploads() if batch.alive]  # type: ignore[attr-defined]
+    newest = list(batches().filter(archived_at=None)[:SHOWN])
+    for batch in newest:
+        batch.colour = STANDS_COLOURS[batch.stands]  # type: ignore[attr-defined]
     return BatchesHalf(
         concerns=concerns.look(),
-        running=list(_running(going)),
-        batches=_newest(),
+        running=[*_running(going), *_ingests()],
+        batches=newest,
+        charts=[ended(now)],
         in_ingest=by_status.get(BatchStatus.UPLOADED, 0),
         in_all=sum(by_status.values()),
     )
-
-
-def _newest() -> list[BatchRow]:
-    last = IngestCheck.objects.filter(batch=OuterRef("pk")).order_by("-finished_at", "-pk").values("pk")[:1]
-    batches = list(concerns.current().annotate(last_check=Subquery(last))[:SHOWN])
-    checks = IngestCheck.objects.in_bulk([batch.last_check for batch in batches if batch.last_check])
-    return [_row(batch, checks.get(batch.last_check)) for batch in batches]
-
-
-def _row(batch: Batch, check: IngestCheck | None) -> BatchRow:
-    if batch.upload_is_open:
-        alive = batch.alive  # type: ignore[attr-defined]
-        return BatchRow(batch, check, *(("uploading", "blue") if alive else ("upload cut off", "red")))
-    return BatchRow(batch, check, batch.get_status_display(), COLOURS[BatchStatus(batch.status)])
 
 
 def _running(batches: list[Batch]) -> Iterator[Running]:
@@ -89,4 +63,34 @@ def _running(batches: list[Batch]) -> Iterator[Running]:
     for batch in batches:
         done, of = numbers.get(batch.pk, (0, 0))
         who = f"process {batch.upload_pid} on {batch.upload_host}"
-        yield Running(f"Uploading batch {batch}", who, batch.upload_started, done=done, of=of)
+        yield Running(f"Uploading batch {batch}", who, batch.upload_started, done=done, of=of, link=_page(batch))
+
+
+def _ingests() -> Iterator[Running]:
+    waiting: Any = batches().filter(status=BatchStatus.UPLOADED, archived_at=None, upload_finished__isnull=False)
+    for batch in waiting.exclude(left=None)[:FOLLOWED]:
+        drain = standing(batch)
+        if drain is None:
+            continue
+        until = f"no progress since {_clock(drain.at - drain.idle)}" if drain.stalled else ""
+        if drain.earliest:
+            until = f"empty at {_clock(drain.earliest)} at the earliest"
+        of = max(batch.upload_oks or 0, drain.remaining)
+        yield Running(
+            f"Ingest of batch {batch}",
+            f"{drain.remaining:,} objects left",
+            drain.at,
+            "counted",
+            done=of - drain.remaining,
+            of=of,
+            link=_page(batch),
+            until=until,
+        )
+
+
+def _clock(when: datetime) -> str:
+    return f"{timezone.localtime(when):%Y-%m-%d %H:%M}"
+
+
+def _page(batch: Batch) -> str:
+    return reverse("batches:batch", args=[batch.bid])

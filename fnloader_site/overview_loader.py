@@ -1,62 +1,21 @@
-"""The loader's half of the overview: servers, feeds, the last batch loads and attempts of the default database."""
+"""The loader's half of the overview: servers, feeds, the last day and the last attempts of the default database."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from fnloader_site.overview import SHOWN, Concern, Running
+from fnloader_site.charts import Chart
+from fnloader_site.lastday import loading
+from fnloader_site.overview import SHOWN, Concern, Running, many
+from loader.choices import OUTCOME_COLOURS, STANDS_COLOURS
 from loader.concerns import look
-from loader.figures import Counted, objects_by_state
-from loader.models import BatchLoad, Feed, LoadAttempt, Outcome, Server, State
-from loader.showing import status
+from loader.lists import feeds
+from loader.models import Feed, LoadAttempt, Outcome, Server
 
 MOST = 100
 """Feeds shown; more than that is a matter of their own pages."""
-
-STANDS = {"paused": "red", "server away": "red", "never checked": "grey", "in order": "green"}
-COLOURS = {
-    Outcome.OPEN: "blue",
-    Outcome.INSERTED: "green",
-    Outcome.PRESENT: "green",
-    Outcome.FOUND: "green",
-    Outcome.REJECTED: "red",
-    Outcome.FAILED: "orange",
-    Outcome.NOT_SENT: "grey",
-}
-
-
-@dataclass(frozen=True)
-class FeedRow:
-    """One feed with the numbers of its objects."""
-
-    feed: Feed
-    counted: dict[str, Counted]
-    status: str
-    colour: str
-
-    @property
-    def waiting(self) -> int:
-        """Objects that are still to be loaded, those in work among them."""
-        return self._number(State.WAITING) + self._number(State.LOADING)
-
-    @property
-    def oldest_waiting(self) -> datetime | None:
-        """When the earliest of those that wait was written to the bucket."""
-        return self.counted.get(State.WAITING, Counted()).earliest
-
-    @property
-    def loaded(self) -> int:
-        """Objects whose sample is in the server."""
-        return self._number(State.LOADED)
-
-    @property
-    def rejected(self) -> int:
-        """Objects that can't be loaded as they are."""
-        return self._number(State.REJECTED)
-
-    def _number(self, state: State) -> int:
-        return self.counted.get(state, Counted()).number
 
 
 @dataclass(frozen=True)
@@ -80,44 +39,52 @@ class LoaderHalf:
 
     concerns: list[Concern]
     running: list[Running]
-    feeds: list[FeedRow]
-    loads: list[BatchLoad]
+    feeds: list[Feed]
+    """With what `loader.lists.feeds` reckons for each, and `colour`."""
+    more_feeds: bool
     attempts: list[AttemptRow]
+    charts: list[Chart]
     waiting: int
-    loaded: int
+    oldest: datetime | None
+    """Since when the earliest of those that wait has been in its bucket."""
     rejected: int
 
+    @property
+    def loaded(self) -> float:
+        """Samples loaded in the last 24 hours."""
+        return sum(value or 0 for value in self.charts[0].series[0].values)
 
-def loader_half() -> LoaderHalf:
-    """Eight queries, whatever the tables hold, and one for each feed that seems silent."""
-    seen, counted = look(), objects_by_state()
-    rows = [_feed_row(feed, counted[feed.pk]) for feed in seen.feeds]
+
+def loader_half(now: datetime) -> LoaderHalf:
+    """Fourteen queries, whatever the tables hold, and one for each feed that seems silent."""
+    seen = look()
+    rows: list[Any] = list(feeds().order_by("name")[: MOST + 1])
+    for row in rows:
+        row.colour = STANDS_COLOURS[row.stands]
     return LoaderHalf(
         concerns=seen.concerns,
-        running=[_running(server) for server in seen.servers if server.held],  # type: ignore[attr-defined]
+        running=[_running(server, rows) for server in seen.servers if server.held],  # type: ignore[attr-defined]
         feeds=rows[:MOST],
-        loads=list(BatchLoad.objects.select_related("feed").order_by("-bl_int_id")[:SHOWN]),
+        more_feeds=len(rows) > MOST,
         attempts=[
             _attempt_row(one) for one in LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")[:SHOWN]
         ],
+        charts=loading(now),
         waiting=sum(row.waiting for row in rows),
-        loaded=sum(row.loaded for row in rows),
+        oldest=min((row.oldest for row in rows if row.oldest), default=None),
         rejected=sum(row.rejected for row in rows),
     )
 
 
-def _running(server: Server) -> Running:
+def _running(server: Server, rows: list[Any]) -> Running:
     who = f"process {server.lease_pid} on {server.lease_host}"
-    return Running(f"Loading into {server}", who, server.lease_heartbeat, "last sign of life")
-
-
-def _feed_row(feed: Feed, counted: dict[str, Counted]) -> FeedRow:
-    stands = status(feed)
-    return FeedRow(feed, counted, stands, STANDS[stands])
+    waiting = sum(row.waiting for row in rows if row.server_id == server.pk)
+    until = f"{many(waiting, 'sample')} to go" if waiting else "nothing is due"
+    return Running(f"Loading into {server}", who, server.lease_heartbeat, "last sign of life", until=until)
 
 
 def _attempt_row(attempt: LoadAttempt) -> AttemptRow:
     if attempt.outcome is None:
         done = attempt.insert_status_code in (200, 201)
         return AttemptRow(attempt, "by an older loader", "green" if done else "grey")
-    return AttemptRow(attempt, attempt.get_outcome_display(), COLOURS[Outcome(attempt.outcome)])
+    return AttemptRow(attempt, attempt.get_outcome_display(), OUTCOME_COLOURS[Outcome(attempt.outcome)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from fnloader_site.charts import Chart
 from fnloader_site.concerns import alarm_concerns, job_concerns
 from fnloader_site.overview import Concern, Level, Running, many, worst_first
 from fnloader_site.overview_batches import BatchesHalf, batches_half
@@ -25,6 +26,11 @@ class Overview:
     running: list[Running] = field(default_factory=list)
 
     @property
+    def charts(self) -> list[Chart]:
+        """The last 24 hours, of both halves."""
+        return [chart for half in (self.loader, self.batches) if half for chart in half.charts]
+
+    @property
     def verdict(self) -> str:
         """All concerns in one line."""
         wrong = sum(concern.level is Level.BAD for concern in self.concerns)
@@ -37,8 +43,8 @@ class Overview:
 
 def overview(asked_at: datetime, *, loader: bool, batches: bool) -> Overview:
     """Reads the halves that are asked for, worst concerns first."""
-    first = loader_half() if loader else None
-    second = batches_half() if batches else None
+    first = loader_half(asked_at) if loader else None
+    second = batches_half(asked_at) if batches else None
     halves = [half for half in (first, second) if half]
     site = [*job_concerns(), *alarm_concerns()]
     return Overview(

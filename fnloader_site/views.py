@@ -29,7 +29,11 @@ def overview(request: HttpRequest) -> HttpResponse:
             "(the batches' half)."
         )
     page = read(timezone.now(), loader=loader, batches=batches)
-    return render(request, "overview.html", {"page": page, "zone": timezone.get_current_timezone_name()})
+    # static/refresh.js asks for what changes, and keeps the reader's place.
+    name = "overview/live.html" if "live" in request.GET else "overview.html"
+    response = render(request, name, {"page": page, "zone": timezone.get_current_timezone_name()})
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @login_not_required

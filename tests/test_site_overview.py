@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -14,12 +14,15 @@ from django.utils import timezone
 
 from batches.choices import UploadOutcome, Verdict
 from batches.models import Batch, BatchRecord, IngestCheck
+from fnloader_site import lastday
+from fnloader_site.overview import Concern, Level
+from fnloader_site.ways import way
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Server, State
 
 pytestmark = pytest.mark.django_db
 
-MOST_QUERIES = 24
-"""Session and user, eight or ten for each half, and four for the site's own jobs and alarms."""
+MOST_QUERIES = 28
+"""Session and user, ten or twelve for each half, and four for the site's own jobs and alarms."""
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ def test_a_paused_feed_is_said_with_its_reason(page: Page) -> None:
     feed(server(), paused_at=timezone.now(), pause_reason="answered 413: client_max_body_size")
     assert "Feed tb is paused" in page.banner()
     assert "client_max_body_size" in page.banner()
-    assert "paused_at__isempty=0" in page.html()
+    assert 'href="/feeds/tb/">Open feed tb</a>' in page.html()
 
 
 def test_files_that_can_not_be_loaded_are_counted_and_lead_to_their_reasons(page: Page) -> None:
@@ -112,12 +115,8 @@ def test_files_that_can_not_be_loaded_are_counted_and_lead_to_their_reasons(page
     objects(one, State.WAITING, 2)
     assert "1 to look at" in page.banner()
     assert "3 files of feed tb can't be loaded" in page.banner()
-    link = re.search(r'href="(/admin/loader/bucketobject/[^"]+)"', page.html())
-    assert link
-    listed = page.client.get(link[1].replace("&amp;", "&")).content.decode()
-    assert "rejected0.fasta" in listed
-    assert "loaded0.fasta" not in listed
-    assert re.search(r"tb in order .* 2 for 3 hours 1,234 3 ", page.words())
+    assert page.client.get("/feeds/tb/").status_code == 200
+    assert re.search(r"tb in order .* 2 for 3 hours 0 3 ", page.words())
 
 
 def test_an_open_attempt_is_only_wrong_when_nobody_loads(page: Page) -> None:
@@ -174,35 +173,31 @@ def test_a_batch_shows_what_its_last_check_found(page: Page) -> None:
             asked_by="w",
             host="h",
         )
-    assert f"plc uploaded collectionobject create 30,000 29,980 11,842 {then:%Y-%m-%d %H:%M:%S}" in page.words()
+    assert f"plc in ingest collectionobject create 30,000 29,980 11,842 {then:%Y-%m-%d %H:%M:%S}" in page.words()
     done = {"ingest_errs": 0, "ingest_duration": timedelta(hours=26, minutes=1)}
     Batch.objects.update(status="ingested", ingest_done_at=now, **done)
     assert "26:01:00" in page.words()
 
 
-def test_the_last_ten_loads_and_attempts_lead_to_the_admin(page: Page) -> None:
+def test_the_last_ten_attempts_lead_to_their_pages(page: Page) -> None:
     one = feed(server())
     for number in range(12):
-        BatchLoad.objects.create(feed=one, check_time=timezone.now(), batch_size=number)
         LoadAttempt.objects.create(
             feed=one, seqid=f"s{number}x", outcome=Outcome.REJECTED, message=f"reason <{number}>"
         )
     html = page.html()
     assert "s1x" not in html
     assert "reason &lt;11&gt;" in html
-    for kind in ("loadattempt", "batchload"):
-        links = re.findall(rf'"(/admin/loader/{kind}/\d+/change/)"', html)
-        assert len(links) == 10
-        assert page.client.get(links[0]).status_code == 200
+    links = re.findall(r'"(/attempts/\d+/)"', html)
+    assert len(links) == 10
+    assert page.client.get(links[0]).status_code == 200
 
 
 def test_rows_of_an_older_loader_are_shown_as_what_they_are(page: Page) -> None:
     LoadAttempt.objects.create(seqid="old", insert_status_code=201, completed=0, parse_status="Success")
     LoadAttempt.objects.create(seqid="bad", completed=1, parse_status="Failed, empty")
-    BatchLoad.objects.create(findneighbour_server_url="http://old:5020")
     assert "old by an older loader" in page.words()
     assert "Failed, empty" in page.words()
-    assert "http://old:5020" in page.words()
 
 
 def test_times_are_in_the_zone_that_the_page_names(page: Page) -> None:
@@ -238,3 +233,95 @@ def test_no_page_has_script_or_style_of_its_own_or_asks_another_host(page: Page)
     html = page.html() + page.client.get("/nowhere").content.decode() + Client().get("/login/").content.decode()
     assert not re.search(r"<script(?! src=\"/)|<style|\sstyle=|\son[a-z]+=|javascript:", html)
     assert not re.search(r'(src|href|action)="(https?:)?//', html)
+
+
+def attempt(of: Feed, when: datetime, **columns: object) -> None:
+    """One that was inserted within 40 ms."""
+    inserted = {
+        "insert_status_code": 200,
+        "insert_start_time": when,
+        "insert_end_time": when + timedelta(milliseconds=40),
+    }
+    made = {"seqid": "s", "outcome": Outcome.INSERTED, "bucket_read_start_time": when} | inserted | columns
+    LoadAttempt.objects.create(feed=of, **made)
+
+
+def hour(back: int) -> datetime:
+    return timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=back)
+
+
+def drawn(title: str) -> dict[str, list[float]]:
+    """What a picture shows, hour by hour without those that have nothing, the latest last."""
+    (chart,) = [one for one in [*lastday.loading(timezone.now()), lastday.ended(timezone.now())] if one.title == title]
+    return {one.label: [value for value in one.values if value] for one in chart.series}
+
+
+def test_the_last_day_is_drawn_by_the_hour(page: Page) -> None:
+    one = feed(server())
+    attempt(one, hour(2))
+    attempt(one, hour(2), insert_status_code=201, outcome=Outcome.PRESENT)
+    attempt(one, hour(1))
+    attempt(one, hour(30))
+    nothing = {"insert_status_code": None, "insert_start_time": None, "insert_end_time": None}
+    attempt(one, hour(1), outcome=Outcome.REJECTED, **nothing)
+    attempt(one, hour(0), outcome=Outcome.FAILED, insert_status_code=500)
+    batch("plc", status="ingested", ingest_done_at=hour(3), ingest_errs=0)
+    batch("bad", status="ingested", ingest_done_at=hour(3), ingest_errs=2)
+    assert drawn("Samples loaded an hour") == {"loaded": [2, 1]}
+    assert drawn("Failures an hour") == {"to be tried again": [1], "rejected": [1]}
+    assert drawn("Insert time in milliseconds") == {"median": [40, 40], "95th percentile": [40, 40]}
+    assert drawn("Batches ended an hour") == {"complete": [1], "complete, with errors": [1]}
+    assert "Loaded 3 in the last 24 hours" in page.words()
+
+
+def test_of_many_insert_times_a_spread_sample_is_read(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = feed(server())
+    for number in range(40):
+        when = hour(2 if number < 20 else 1)
+        attempt(one, when, insert_end_time=when + timedelta(milliseconds=10 + number % 20))
+    monkeypatch.setattr(lastday, "SAMPLE", 20)
+    assert drawn("Insert time in milliseconds")["median"] == [19, 19], "every second one: 10, 12, … 28"
+
+
+def test_a_percentile_is_the_least_that_so_many_do_not_exceed() -> None:
+    assert lastday.percentile(range(1, 101), 0.95) == 95
+    assert lastday.percentile([7], 0.95) == 7
+    assert lastday.percentile([3, 1, 2], 0.5) == 2
+
+
+def test_an_ingest_that_runs_shows_its_progress(page: Page) -> None:
+    now = timezone.now()
+    began = {"upload_started": now - timedelta(hours=1), "upload_finished": now - timedelta(minutes=50)}
+    one = batch("plc", status="uploaded", upload_oks=100, **began)
+    check = IngestCheck.objects.create(
+        batch=one, started_at=now, finished_at=now, store="s", sleep_seconds=1, checks=1, rechecks=1, remaining=40,
+        asked_by="w", host="h",
+    )  # fmt: skip
+    for number, left in enumerate((80, 60, 40), 1):
+        when = now - timedelta(minutes=30 - 10 * number)
+        check.counts.create(number=number, counted_at=when, remaining=left, digest="d", foreign=0, invalid=0)
+    words = page.words()
+    assert re.search(r"Ingest of batch plc 40 objects left, counted .* at the earliest", words)
+    assert "60 of 100 records" in words
+
+
+def test_what_changes_is_fetched_alone_and_never_kept(page: Page) -> None:
+    response = page.client.get("/?live")
+    assert b"<html" not in response.content
+    assert b'data-part="concerns"' in response.content
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_each_concern_leads_to_where_it_can_be_put_right() -> None:
+    user = User.objects.create_superuser("boss")
+    for kind, url in {
+        "feed_paused": "/feeds/tb/",
+        "batch_errors": "/batches/tb/?ingest=failure#records",
+        "server_away": "/feeds/",
+        "attempts_open": "/attempts/?outcome=open",
+        "wrong_statuses": "/attempts/?wrong=1&when=day&server=tb",
+    }.items():
+        found = way(Concern(Level.BAD, "x", kind=kind, about="tb"), user)
+        assert found, kind
+        assert found.url == url
+        assert way(Concern(Level.BAD, "x", kind=kind, about="tb"), AnonymousUser()) is None

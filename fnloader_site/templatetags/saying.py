@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from fnloader_site.overview import Concern
+from fnloader_site.ways import way
 
 register = template.Library()
 
@@ -99,11 +100,10 @@ def admin_link(context: Context, row: Model, text: object = "") -> str | SafeStr
 
 @register.simple_tag(takes_context=True)
 def more_link(context: Context, concern: Concern) -> str | SafeString:
-    """A link to the rows that a concern is about, for who may open them in the admin; else nothing."""
+    """A link to where a concern is shown and put right, for who may go there; else nothing."""
     user = context.get("user")
-    if not concern.link or not user or not (user.is_staff and user.has_perm(concern.permission)):
-        return ""
-    return format_html('<a href="{}?{}">Show them in the admin</a>', reverse(concern.link), concern.query)
+    found = way(concern, user) if user else None
+    return format_html('<a href="{}">{}</a>', found.url, found.label) if found else ""
 
 
 def _may_open(user: User | AnonymousUser | None, row: Model) -> bool:

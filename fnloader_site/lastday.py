@@ -1,0 +1,145 @@
+"""The last 24 hours as pictures: samples loaded an hour, failures, insert time, batches that ended.
+
+Cheap however many attempts there are: successes are counted in an index that holds all that is asked, failures are few, and
+of the times of inserts a bounded sample is read, evenly spread over the day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from statistics import median
+
+from django.db.models import Count, Max, Value
+
+from batches.models import Batch
+from fnloader_site.charts import Chart, Series, Slot, Slots
+from loader.models import LoadAttempt, Outcome
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+SECONDS = 3600
+SAMPLE = 4000
+"""Attempts whose insert time is read; a day with fewer is read whole."""
+IN_SERVER = (200, 201)
+
+
+def loading(now: datetime) -> list[Chart]:
+    """Samples loaded, failures, and insert time by hour; five queries."""
+    slots = Slots.until(now, DAY, SECONDS)
+    first = _first_since(slots.moments[0])
+    lost = _failures(slots, first)
+    middle, slow = _insert_times(first)
+    return [
+        Chart(
+            "Samples loaded an hour",
+            slots.moments,
+            [Series("loaded", "blue", slots.filled(_loaded(slots)))],
+            "Inserts that a server answered with 200 or 201.",
+        ),
+        Chart(
+            "Failures an hour",
+            slots.moments,
+            [
+                Series("to be tried again", "orange", slots.filled(lost[Outcome.FAILED])),
+                Series("rejected", "red", slots.filled(lost[Outcome.REJECTED])),
+            ],
+            "Load attempts that failed, by what becomes of their samples.",
+        ),
+        Chart(
+            "Insert time in milliseconds",
+            slots.moments,
+            [
+                Series("median", "blue", slots.filled(middle, None), line=True),
+                Series("95th percentile", "orange", slots.filled(slow, None), line=True),
+            ],
+            "How long servers took for an insert that succeeded.",
+        ),
+    ]
+
+
+def ended(now: datetime) -> Chart:
+    """Batches whose ingest ended, by hour; one query."""
+    slots = Slots.until(now, DAY, SECONDS)
+    found: dict[bool, dict[int, float]] = {True: defaultdict(int), False: defaultdict(int)}
+    rows = Batch.objects.filter(ingest_done_at__gte=slots.moments[0]).order_by()
+    for when, left in rows.values_list("ingest_done_at", "ingest_errs"):
+        if when:
+            found[bool(left)][_slot(when)] += 1
+    return Chart(
+        "Batches ended an hour",
+        slots.moments,
+        [
+            Series("complete", "green", slots.filled(found[False])),
+            Series("complete, with errors", "orange", slots.filled(found[True])),
+        ],
+        "Batches whose ingest was found to be over.",
+    )
+
+
+def _first_since(when: datetime) -> int | None:
+    later = LoadAttempt.objects.filter(bucket_read_start_time__gte=when)
+    return later.order_by("bucket_read_start_time").values_list("pk", flat=True).first()
+
+
+def _loaded(slots: Slots) -> dict[int, float]:
+    """One query of many parts: each counts an hour in the index on status and time, and reads no row."""
+    parts = [
+        LoadAttempt.objects.filter(
+            insert_status_code__in=IN_SERVER, insert_start_time__gte=hour, insert_start_time__lt=hour + HOUR
+        )
+        .order_by()
+        .annotate(slot=Value(_slot(hour)))
+        .values("slot")
+        .annotate(n=Count("*"))
+        .values_list("slot", "n")
+        for hour in slots.moments
+    ]
+    return dict(parts[0].union(*parts[1:], all=True))
+
+
+def _failures(slots: Slots, first: int | None) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {Outcome.FAILED: {}, Outcome.REJECTED: {}}
+    if first is None:
+        return found
+    rows = LoadAttempt.objects.filter(
+        outcome__in=list(found), pk__gte=first, bucket_read_start_time__gte=slots.moments[0]
+    )
+    grouped = rows.order_by().annotate(slot=Slot("bucket_read_start_time", SECONDS)).values_list("outcome", "slot")
+    for outcome, slot, number in grouped.annotate(n=Count("*")):
+        found[str(outcome)][int(slot)] = number
+    return found
+
+
+def _insert_times(first: int | None) -> tuple[dict[int, float], dict[int, float]]:
+    """Median and 95th percentile by slot, in milliseconds."""
+    if first is None:
+        return {}, {}
+    times: dict[int, list[float]] = defaultdict(list)
+    for start, end in _sample(first):
+        times[_slot(start)].append((end - start) / timedelta(milliseconds=1))
+    return (
+        {slot: round(median(some), 1) for slot, some in times.items()},
+        {slot: round(percentile(some, 0.95), 1) for slot, some in times.items()},
+    )
+
+
+def _sample(first: int) -> Iterator[tuple[datetime, datetime]]:
+    rows = LoadAttempt.objects.filter(insert_status_code__in=IN_SERVER)
+    last = LoadAttempt.objects.aggregate(last=Max("pk"))["last"] or first
+    step = math.ceil((last - first + 1) / SAMPLE)
+    chosen = rows.filter(pk__gte=first) if step == 1 else rows.filter(pk__in=range(first, last + 1, step))
+    times = chosen.filter(insert_end_time__isnull=False).order_by().values_list("insert_start_time", "insert_end_time")
+    for start, end in times:
+        if start and end:
+            yield start, end
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The least of the values that so great a share of them does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _slot(when: datetime) -> int:
+    return int(when.timestamp()) // SECONDS
