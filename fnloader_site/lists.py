@@ -82,7 +82,8 @@ class ListPage(Guarded, FilterView):
 
     def table(self, rows: QuerySet[Any]) -> Table:
         """The rows, sorted as `?sort=` says."""
-        return self.table_class(rows, order_by=self.request.GET.getlist("sort"), request=self.request)
+        # Without the request: given it, django-tables2 pages by itself, with a count of the whole table.
+        return self.table_class(rows, order_by=self.request.GET.getlist("sort"))
 
     def export(self, table: Table) -> StreamingHttpResponse:
         """All rows of the table, in its order, with all its columns, also those that are not shown."""

@@ -107,7 +107,7 @@ class LoadAttemptAdmin(ReadOnlyAdmin):
         "outcome",
         "completed",
     )
-    list_filter = ("outcome", "completed", "feed", "bucket_read_start_time")
+    list_filter = ("outcome", "feed", "bucket_read_start_time")
     list_select_related = ("feed",)
     search_fields = ("=seqid", "=fn4id")
     search_help_text = "A whole sample id."

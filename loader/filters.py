@@ -96,8 +96,17 @@ class FileFilters(Filters):
         label="Rejection", choices=[("0", "not yet accepted"), ("1", "accepted")], empty_label="any", method="taken"
     )
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
-    result = filters.ChoiceFilter(label="Came in", choices=Result.choices, empty_label="any")
+    result = filters.ChoiceFilter(
+        label="Came in",
+        choices=[(Result.CONFLICTING.value, Result.CONFLICTING.label)],
+        empty_label="any way",
+        method="differs",
+    )
     more = ("result",)
+
+    def differs(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """Samples of which the server keeps another sequence."""
+        return rows.filter(result=Result.CONFLICTING)
 
     def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
         """By index, as for attempts."""

@@ -204,6 +204,7 @@ class BucketObject(models.Model):
             # The list of files, newest first: all of a state; all of a feed.
             models.Index(fields=["state", "id"], name="loader_object_by_state"),
             models.Index(fields=["feed", "id"], name="loader_object_by_feed"),
+            models.Index(fields=["id"], condition=Q(result="conflicting"), name="loader_object_conflicting"),
         ]
 
     def __str__(self) -> str:
@@ -335,6 +336,12 @@ class LoadAttempt(models.Model):
             models.Index(fields=["outcome", "gp_int_id"], name="ix_fn4loadattempt_outcome"),
             models.Index(fields=["insert_status_code", "gp_int_id"], name="ix_fn4loadattempt_answer"),
             models.Index(fields=["host_name", "gp_int_id"], name="ix_fn4loadattempt_host"),
+            # The same: those whose file could not be parsed.
+            models.Index(
+                fields=["gp_int_id"],
+                condition=~Q(parse_status="Success") & Q(parse_status__isnull=False),
+                name="ix_fn4loadattempt_unparsed",
+            ),
         ]
 
     def __str__(self) -> str:
