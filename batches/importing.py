@@ -81,6 +81,11 @@ class _Row:
     folder: Path | None
     """The batch folder, where there is one."""
 
+    @property
+    def has_reports(self) -> bool:
+        """Whether the folder says anything of records."""
+        return any((self.folder / name).is_file() for name in sources.STEP_REPORTS) if self.folder else False
+
     def digest(self) -> str:
         """Of all that the folder says."""
         found = hashlib.blake2b(str(self.folder or "").encode(errors="replace"), digest_size=16)
@@ -126,7 +131,7 @@ def _take(row: _Row, who: str, *, dry_run: bool) -> Imported:
     if known:
         if differs := _differences(known, row):
             _refuse_other_life(known, differs)
-        elif known.import_digest in (None, digest) or _has_own_life(known):
+        elif known.import_digest in (None, digest) or not row.has_reports or _has_own_life(known):
             return Imported(row.line, row.bid, Fate.SAME)
     with transaction.atomic():
         result = _write(row, known and _locked(known), digest, who)
@@ -168,27 +173,39 @@ def _refuse_other_life(batch: Batch, differs: list[str]) -> None:
 
 def _write(row: _Row, known: Batch | None, digest: str, who: str) -> Imported:
     batch = known or Batch(bid=row.bid, added_by=who, host=settings.HOST_NAME)
+    # Where the folder is not to be found any more, what was taken from it stays.
+    stay = known is not None and not row.has_reports and known.records.exists()
+    folder, import_digest = (batch.folder, batch.import_digest) if stay else (str(row.folder or ""), digest)
     notes = tracking.fill(batch, row.cells)
-    _complete(batch, row, digest)
+    _complete(batch, row)
+    batch.folder, batch.import_digest = folder or batch.folder, import_digest
     tracking.keep_cells(batch, row.cells)
-    if known:
-        batch.records.all().delete()
-        batch.save()
+    _save(batch, known, keep_records=stay)
+    if stay:
+        taken = Taken(notes=[f"no reports in its folder ({row.cells.get('dir', '')!r}): its records stay as they are"])
     else:
-        save_new(batch)
-    taken = take_records(batch, row.folder)
-    batch.save(update_fields=["source_columns"])
+        taken = take_records(batch, row.folder)
+        batch.save(update_fields=["source_columns"])
     steps.record(batch, StepKind.IMPORT, who, touched=taken.records, note=", ".join(taken.reports))
     return Imported(row.line, row.bid, Fate.CHANGED if known else Fate.NEW, taken, notes + taken.notes)
 
 
-def _complete(batch: Batch, row: _Row, digest: str) -> None:
+def _save(batch: Batch, known: Batch | None, *, keep_records: bool) -> None:
+    if known:
+        if not keep_records:
+            batch.records.all().delete()
+        batch.save()
+        return
+    try:
+        save_new(batch)
+    except Refused as error:
+        raise Refused(f"somebody else added {batch} in this moment: import the file again") from error
+
+
+def _complete(batch: Batch, row: _Row) -> None:
     """What the file does not say in so many words."""
     if not batch.action:
         raise RowError(f"its action is {row.cells['action']!r}, and must be create, update or delete")
-    if row.folder:
-        batch.folder = str(row.folder)
-    batch.import_digest = digest
     uploaded = batch.status in ("uploaded", "ingested")
     batch.upload_started = (batch.ingest_start_time or batch.uploaded_at) if uploaded else None
     batch.upload_finished = (batch.uploaded_at or batch.ingest_start_time) if uploaded else None

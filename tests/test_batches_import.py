@@ -267,6 +267,27 @@ def test_folders_are_found_where_the_file_says_or_where_they_are_said_to_be(tmp_
     assert [one.fate for one in take(path, folders=str(elsewhere))] == [Fate.SAME]
 
 
+def test_records_stay_when_their_folder_is_not_to_be_found_any_more(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    path = tracking(tmp_path / "batches.csv", WILD)
+    take(path)
+    (made / "mapper_report.csv").rename(tmp_path / "kept.csv")
+    for report in made.iterdir():
+        report.unlink()
+    assert [one.fate for one in take(path)] == [Fate.SAME]
+    made.rmdir()
+    assert [one.fate for one in take(path)] == [Fate.SAME]
+    (one,) = take(tracking(path, WILD | {"missing_terms": "9"}))
+    assert (one.fate, one.notes) == (
+        Fate.CHANGED,
+        ["no reports in its folder ('plc_1'): its records stay as they are"],
+    )
+    batch = Batch.objects.get()
+    assert (batch.missing_terms, batch.records.count(), batch.folder) == (9, 4, str(made))
+    folder(tmp_path)
+    assert [one.fate for one in take(path)] == [Fate.SAME], "it is what was taken from it"
+
+
 def test_without_an_upload_report_nothing_is_made_up_that_could_be_sent_twice(tmp_path: Path) -> None:
     for bid in ("all", "some", "none"):
         for name in ("upload_report.csv", "ingest_report.csv"):
