@@ -303,11 +303,14 @@ class Batch(models.Model):
         """
         # Never negative: an imported batch may count otherwise.
         lost = min(lost, self.upload_oks or 0)
+        # A report of its result says of each record whether it was uploaded.
+        changed = {"result_changed_at": timezone.now()} if self.status == BatchStatus.INGESTED else {}
         return self._change(
             Q(status=self.status, upload_owner=self.upload_owner, upload_runs=self.upload_runs, archived_at=None),
             cleared_at=timezone.now(),
             upload_oks=F("upload_oks") - lost,
             upload_errs=F("upload_errs") + lost,
+            **changed,
         )
 
     def note_duplicates(self, number: int, when: datetime) -> None:

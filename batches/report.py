@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def follow(batch: Batch) -> Path | None:
     target = path_of(batch)
     if batch.ingest_errs:
         return target if _shows(target, batch) else write(batch)
-    if target.is_file():
+    # Another process may be about to do the same.
+    with suppress(FileNotFoundError):
         stamp = datetime.fromtimestamp(target.stat().st_mtime, UTC)
         target.replace(target.with_name(f"ingest_report_{stamp:%Y%m%dT%H%M%SZ}.csv"))
     return None

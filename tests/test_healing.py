@@ -170,6 +170,9 @@ def test_what_was_cleared_is_gone_and_no_success(ended: FolderBatch) -> None:
     assert ended.outcomes() == {"a": "success", "b": "failure", "c": "failure", "d": "failure"}
     assert ended.record("b").upload_outcome == UploadOutcome.CLEARED
     assert list(due()) == []
+    report = conclude(ended.fresh()).report
+    assert report
+    assert report.read_text().count(",cleared,") == 3, "the report follows, too"
 
 
 def test_a_count_that_fails_heals_nothing(ended: FolderBatch) -> None:
