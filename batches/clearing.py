@@ -126,7 +126,7 @@ def _mark(batch: Batch, keys: list[str]) -> int:
     quiet = batch.status == BatchStatus.INGESTED
     outcome, message = (UploadOutcome.CLEARED, CLEARED) if quiet else (UploadOutcome.UNCERTAIN, IN_INGEST)
     with transaction.atomic():
-        lost = own.filter(upload_outcome=UploadOutcome.SUCCESS).count()
+        lost = 0 if quiet else own.filter(upload_outcome=UploadOutcome.SUCCESS).count()
         if not batch.note_clearing(lost=lost):
             raise Refused(f"{batch} was uploaded, checked or taken back meanwhile: it is not cleared any further.")
         sent = own.filter(upload_outcome__in=[UploadOutcome.SUCCESS, *UNCLEAR])

@@ -297,7 +297,8 @@ class Batch(models.Model):
         )
 
     def note_clearing(self, *, lost: int) -> bool:
-        """Just before objects of it are deleted: `lost` of its uploaded records don't count as such any more.
+        """Just before objects of it are deleted: `lost` of its uploaded records don't count as such any more. While it has
+        its result that is 0, for the result stands as it was: `lose_cleared` follows when it is taken back.
 
         False if since this row was read an upload began, or a result was written or taken back.
         """
@@ -311,6 +312,13 @@ class Batch(models.Model):
             upload_oks=F("upload_oks") - lost,
             upload_errs=F("upload_errs") + lost,
             **changed,
+        )
+
+    def lose_cleared(self, *, uploaded: int) -> None:
+        """Objects were deleted since the result that was just taken back: so many records are still uploaded."""
+        lost = max(0, (self.upload_oks or 0) - uploaded)
+        self._change(
+            Q(status=BatchStatus.UPLOADED), upload_oks=F("upload_oks") - lost, upload_errs=F("upload_errs") + lost
         )
 
     def note_duplicates(self, number: int, when: datetime) -> None:

@@ -36,11 +36,15 @@ def rollback_ingest(batch: Batch, *, who: str, dry_run: bool = False) -> int:
     records = BatchRecord.objects.filter(batch=batch).exclude(ingest_outcome=None)
     with transaction.atomic():
         left_over = f"{batch.ingest_oks} ingested, {batch.ingest_errs} left"
+        cleared = batch.cleared_at and batch.ingest_done_at and batch.cleared_at > batch.ingest_done_at
         if not batch.rollback_ingest():
             raise Refused(f"{batch} has no result of ingest to take back (it is {_state(batch)}).")
         changed = records.update(
             ingest_outcome=None, ingest_message=None, ingest_candidate=None, tries=None, healed_at=None
         )
+        if cleared:
+            sent = BatchRecord.objects.filter(batch=batch, upload_outcome=UploadOutcome.SUCCESS)
+            batch.lose_cleared(uploaded=sent.count())
         # What went on with the result taken back does not go on with the next one.
         IngestCheck.objects.filter(batch=batch, verdict=None, problem=None).update(problem="the result was taken back")
         steps.record(batch, StepKind.ROLLBACK_INGEST, who, note=left_over, touched=changed)

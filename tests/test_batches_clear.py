@@ -90,10 +90,14 @@ def test_a_deleted_object_is_never_taken_for_an_ingested_one(shelf: Shelf) -> No
     shelf.ingest(batch, "x")
     check(batch, Patience(sleep=0), asked_by="me")
     clear(batch, who="me")
-    assert (batch.upload_oks, batch.upload_errs, batch.ingest_errs) == (1, 1, 1)
+    assert (batch.upload_oks, batch.upload_errs, batch.ingest_errs) == (2, 0, 1), "the result stands"
     rollback_ingest(batch, who="me")
+    assert (batch.upload_oks, batch.upload_errs) == (1, 1)
     result = check(batch, Patience(sleep=0), asked_by="me")
     assert (result.verdict, batch.ingest_oks, batch.ingest_errs) == ("complete", 1, 0)
+    rollback_ingest(batch, who="me")
+    assert (batch.upload_oks, batch.upload_errs) == (1, 1), "what was deleted is lost once"
+    check(batch, Patience(sleep=0), asked_by="me")
     found = dict(batch.records.values_list("identifier", "ingest_outcome"))
     assert found == {"x": "success", "y": "failure"}
     assert "deleted from the bucket" in (batch.records.get(identifier="y").ingest_message or "")
