@@ -217,6 +217,22 @@ def test_an_object_that_goes_between_listing_and_read_is_gone_and_found_when_it_
     feeding.assert_every_sample_is_in_once()
 
 
+def test_an_object_that_is_replaced_between_listing_and_read_is_loaded_as_its_new_version(feeding: Feeding) -> None:
+    feeding.put_samples("s1")
+    feeding.oci.set(read_delay=2.0)
+    process = feeding.start("--once")
+    until(feeding.objects, "the bucket is listed", process)
+    new = mutant(REFERENCE, 77)
+    feeding.put("s1.fasta", fasta("s1", new))
+    process.communicate(timeout=60)
+    feeding.oci.set(read_delay=0.0)
+    assert feeding.objects("state") == [("gone",)], "the version that was listed is not there any more"
+    assert feeding.load().returncode == 0
+    feeding.sent["s1"] = new
+    feeding.assert_every_sample_is_in_once()
+    assert sorted(state for (state,) in feeding.objects("state")) == ["gone", "loaded"]
+
+
 def test_a_file_that_is_too_large_is_rejected_unread(feeding: Feeding) -> None:
     feeding.load()
     feeding.manage.rows("UPDATE loader_feed SET largest = 1000 RETURNING 1")
