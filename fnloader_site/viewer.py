@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
@@ -24,7 +25,7 @@ def viewer_zone(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
     """Middleware: times are shown, and times in filters are read, in the zone of the viewer; without one, in TIME_ZONE."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        name = request.COOKIES.get(ZONE_COOKIE, "")
+        name = unquote(request.COOKIES.get(ZONE_COOKIE, ""))
         if name not in _zones():
             return get_response(request)
         with timezone.override(ZoneInfo(name)):

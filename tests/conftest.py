@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures_loader",
     "tests.fixtures_feeds",
     "tests.fixtures_batches",
+    "tests.fixtures_browser",
     "tests.fixtures_ingest",
     "tests.fixtures_steps",
     "tests.fixtures_jobs",
