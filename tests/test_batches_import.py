@@ -437,3 +437,36 @@ def test_an_imported_batch_goes_on_from_where_it_was(tmp_path: Path, run: Run, s
     assert len(list(store.iterdir())) == 3
     status, said = run("batch", "upload", "empty")
     assert (status, "has no records here" in said, "--batch-dir" in said) == (1, True, True)
+
+
+def damaged(chance: random.Random, content: bytes) -> bytes:
+    """The file with something cut out, put in, changed or cut off."""
+    raw, at = bytearray(content), chance.randrange(len(content))
+    match chance.randrange(4):
+        case 0:
+            del raw[at : at + chance.randrange(1, 30)]
+        case 1:
+            raw[at:at] = chance.choice([b"\0", b'"', b",", b"\n", b"\r", b"\xff", b"\xef\xbb\xbf", b"x" * 200_000])
+        case 2:
+            raw[at] = chance.randrange(256)
+        case _:
+            del raw[at:]
+    return bytes(raw)
+
+
+def test_whatever_a_file_holds_its_batch_is_taken_whole_or_refused_in_words(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    fates: set[Fate] = set()
+    for number in range(60):
+        base = tmp_path / str(number)
+        base.mkdir()
+        made, path = folder(base), tracking(base / "batches.csv", WILD)
+        victim = chance.choice([path, *sorted(made.iterdir())])
+        victim.write_bytes(damaged(chance, victim.read_bytes()))
+        Batch.objects.all().delete()
+        try:
+            fates |= {one.fate for one in take(path)}
+        except Refused:
+            assert not Batch.objects.exists()
+        assert BatchRecord.objects.count() == sum(step.touched or 0 for step in BatchStep.objects.all())
+    assert fates == {Fate.NEW, Fate.REFUSED}

@@ -109,7 +109,8 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     for line in showing.reasons(why):
         command.stdout.write(line)
     say_uncertain(command, batch, outcomes["upload"].get("uncertain", 0))
-    for line in (*showing.history_lines(batch), *showing.check_lines(batch)):
+    # Each begins with its time.
+    for line in sorted((*showing.history_lines(batch), *showing.check_lines(batch)), key=lambda line: line[:19]):
         command.stdout.write(line)
     return 0
 
