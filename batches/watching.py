@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -20,6 +21,8 @@ from objectstores.base import StoreError
 
 HEAL_SPACING = 300.0
 """Seconds between two looks whether a batch heals."""
+
+log = logging.getLogger("fnloader.batches")
 
 
 def to_check() -> QuerySet[Batch]:
@@ -69,6 +72,9 @@ def _look(batch: Batch, patience: Patience, asked_by: str = "schedule") -> None:
             followed = attend(batch, patience, asked_by=asked_by)
         except (Refused, StoreError) as error:
             _note_problem(batch, str(error))
+        except IntegrityError:
+            # A listing that takes longer than the spacing is overtaken by the next tick: the first to end counts.
+            log.info("another count of the same check came first")
         else:
             _note_problem(batch, followed.report_problem if followed else "")
 

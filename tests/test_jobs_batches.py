@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db.models import F
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from batches import patience, tasks, watching
+from batches import counting, patience, tasks, watching
 from batches.choices import BatchStatus, UploadOutcome
 from batches.concerns import look
 from batches.history import IngestCheck, IngestCount
@@ -75,6 +75,26 @@ def test_jobs_that_come_twice_or_too_early_count_nothing(shelf: Shelf) -> None:
     the_spacing_passes(9)
     tasks.count_batches()
     assert IngestCount.objects.count() == 2, "late is one count, not nine"
+
+
+def test_a_listing_that_takes_longer_than_the_spacing_is_overtaken(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.batch("plc", "a")
+    tasks.count_batches()
+    listing = counting.count
+
+    def slow(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes
+        monkeypatch.setattr("batches.observing.count", listing)
+        the_spacing_passes()
+        tasks.count_batches()
+        return listing(*arguments, **named)
+
+    the_spacing_passes()
+    monkeypatch.setattr("batches.observing.count", slow)
+    tasks.count_batches()
+    assert [count.number for count in IngestCount.objects.order_by("number")] == [1, 2]
+    assert kinds() == []
 
 
 def test_a_tick_queues_as_many_jobs_as_can_share_the_work(shelf: Shelf) -> None:
