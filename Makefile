@@ -6,7 +6,7 @@ KILLS ?= 1000
 MINUTES ?= 10
 SOURCES := manage.py gunicorn.conf.py fnloader_site objectstores batches loader sandbox tests bench
 
-.PHONY: help install demo serve test test-postgres check format bench soak audit clean
+.PHONY: help install demo serve test test-postgres check format bench bench-pages soak audit clean
 
 help: ## what can be made
 	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -57,6 +57,9 @@ bench: .venv/installed ## the measurements (minutes)
 	@$(BIN)/python -m bench.moving
 	@$(BIN)/python -m bench.batches
 	@$(BIN)/python -m bench.verdicts
+
+bench-pages: .venv/installed ## every page on DATABASE_URL, filled if it is empty (ARGS="--attempts 1000000")
+	@$(BIN)/python -m bench.webpages $(ARGS)
 
 soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10 DAY=75)
 	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py tests/soak_day.py $(ARGS)

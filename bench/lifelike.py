@@ -1,6 +1,6 @@
 """Fills a migrated database with a week that looks like real life: feeds, attempts with failures, batches with checks.
 
-For screenshots, for looking at pages while they are made, and for `bench.pages`; the same numbers make the same rows.
+For screenshots, for looking at pages while they are made, and for `bench.webpages`; the same numbers make the same rows.
 `python -m bench.lifelike --attempts 4000 --feeds 5 --records 6000` fills what DATABASE_URL names.
 """
 
