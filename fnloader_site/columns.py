@@ -88,14 +88,15 @@ class Key(Number):
 
 
 class Time(Text):
-    """A moment, in the viewer's zone."""
+    """A moment, in the viewer's zone; `form="minute"` leaves out its seconds on the page."""
 
-    def __init__(self, heading: str | None = None, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, heading: str | None = None, *, form: str = "full", **options: Any) -> None:  # noqa: ANN401
+        self.form = form
         super().__init__(heading, **({"initial_sort_descending": True} | options))
 
     def render(self, value: datetime) -> str:
         """With the exact one on hover."""
-        return at(value)
+        return at(value, self.form)
 
     def csv(self, source: str) -> Expression | F:
         """ISO 8601 in UTC, to the millisecond."""

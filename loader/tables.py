@@ -21,11 +21,11 @@ class FeedTable(Table):
     name = Text("Feed", linkify=("loader:feed", [A("name")]), orderable=True)
     stands = Tag("State", STANDS_COLOURS, orderable=True)
     waiting = Number("Waiting", orderable=True)
-    oldest = Time("Oldest waiting", orderable=True)
+    oldest = Time("Oldest waiting", form="minute", orderable=True)
     rate = Number("Last hour", orderable=True)
     rejected = Number("Rejected", orderable=True)
     number_in_server = Number("In the server", accessor="server__number_in_server", wide=True, orderable=True)
-    checked_at = Time("Last look", orderable=True, wide=True)
+    checked_at = Time("Last look", form="minute", orderable=True, wide=True)
     server = Text("Server", accessor="server__identity", roomy=True, long=True, orderable=True)
     store_url = Text("Bucket", roomy=True, long=True, orderable=True)
 
