@@ -13,9 +13,11 @@ pytest_plugins = [
     "tests.fixtures_feeds",
     "tests.fixtures_batches",
     "tests.fixtures_browser",
+    "tests.fixtures_house",
     "tests.fixtures_ingest",
     "tests.fixtures_steps",
     "tests.fixtures_jobs",
+    "tests.fixtures_browser",
 ]
 
 _skipped: list[str] = []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,18 +15,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from fnloader_site.accounts import make_groups
+from sandbox.browser import ARGUMENTS, MISSING, chromium_path
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
-QUIET = [
-    "--no-sandbox",
-    "--headless=new",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PASSWORD = "kangaroo-9-lamp"
 SECONDS = 30_000
 """Milliseconds that the browser waits for anything: a loaded machine is slow."""
@@ -40,6 +30,8 @@ class Visit:
     site: str
     complaints: list[str] = field(default_factory=list)
     """What the browser's console said: blocked scripts, failed loads."""
+    elsewhere: list[str] = field(default_factory=list)
+    """What was asked of other hosts."""
 
     def go(self, path: str) -> None:
         """Opens an address of the site."""
@@ -64,13 +56,13 @@ class Visit:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The browser itself."""
-    if not CHROMIUM:
-        pytest.skip("no Chromium: apt-get install chromium, or name one in CHROMIUM")
+    if not chromium_path():
+        pytest.skip(MISSING)
     # Playwright keeps an event loop in this thread; Django would refuse the database there.
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
         yield browser
         browser.close()
     if before is None:
@@ -85,15 +77,24 @@ def visit(chromium: Browser, live_server: LiveServer) -> Iterator[Visit]:
     for name in ("operator", "viewer"):
         user = User.objects.create_user(name, password=PASSWORD)
         user.groups.add(Group.objects.get(name=f"{name}s"))
+    with a_window(chromium, live_server.url) as one:
+        yield one
+
+
+@contextmanager
+def a_window(chromium: Browser, site: str) -> Iterator[Visit]:
+    """A window of somebody in Tokyo, on that site."""
     context = chromium.new_context(timezone_id="Asia/Tokyo", viewport={"width": 1280, "height": 900})
     context.set_default_timeout(SECONDS)
     page = context.new_page()
-    one = Visit(page, live_server.url)
+    one = Visit(page, site)
 
     def hear(message: ConsoleMessage) -> None:
         if message.type == "error":
             one.complaints.append(message.text)
 
     page.on("console", hear)
+    page.on("pageerror", lambda error: one.complaints.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith(site) else one.elsewhere.append(asked.url))
     yield one
     context.close()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,15 +92,22 @@ def fork_server() -> Iterator[ForkServer]:
 @pytest.fixture
 def manage(migrated: str, tmp_path: Path, fork_server: ForkServer) -> Iterator[Manage]:
     """A site of its own for one test."""
-    environment = {"REPORTS_DIR": str(tmp_path / "reports"), "HOST_NAME": "test-host"}
+    with a_site(migrated, tmp_path, fork_server) as site:
+        yield site
+
+
+@contextmanager
+def a_site(migrated: str, folder: Path, fork: ForkServer) -> Iterator[Manage]:
+    """A site with a copy of the migrated database, and its files in that folder."""
+    environment = {"REPORTS_DIR": str(folder / "reports"), "HOST_NAME": "test-host"}
     if not POSTGRES:
-        copy = tmp_path / "db.sqlite3"
+        copy = folder / "db.sqlite3"
         copy.write_bytes(Path(migrated).read_bytes())
-        yield Manage(environment | {"DATABASE_URL": f"sqlite:///{copy}"}, fork_server)
+        yield Manage(environment | {"DATABASE_URL": f"sqlite:///{copy}"}, fork)
         return
     name = f"fnloader_test_{uuid.uuid4().hex[:12]}"
     _postgres(f"CREATE DATABASE {name} TEMPLATE {migrated}")
-    yield Manage(environment | {"DATABASE_URL": _url(name)}, fork_server)
+    yield Manage(environment | {"DATABASE_URL": _url(name)}, fork)
     _postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 
