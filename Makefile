@@ -6,7 +6,7 @@ KILLS ?= 1000
 MINUTES ?= 10
 SOURCES := manage.py gunicorn.conf.py fnloader_site objectstores batches loader sandbox tests bench
 
-.PHONY: help install demo serve test test-postgres check format bench bench-pages soak audit clean
+.PHONY: help install demo serve test test-postgres check format bench bench-pages screenshots soak audit clean
 
 help: ## what can be made
 	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -60,6 +60,9 @@ bench: .venv/installed ## the measurements (minutes)
 
 bench-pages: .venv/installed ## every page on DATABASE_URL, filled if it is empty (ARGS="--attempts 1000000")
 	@$(BIN)/python -m bench.webpages $(ARGS)
+
+screenshots: .venv/installed ## docs/screenshots anew, from a week made up (needs Chromium)
+	@$(BIN)/python -m bench.screenshots
 
 soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10 DAY=75)
 	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py tests/soak_day.py $(ARGS)

@@ -1,0 +1,120 @@
+"""Pictures of the main pages for docs/screenshots, light and dark, wide and narrow, from a week that looks like real life.
+
+`make screenshots`: a database of its own, a site on a free port, and Chromium (CHROMIUM names another one than `chromium`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs" / "screenshots"
+PASSWORD = "kangaroo-9-lamp"
+PAGES = {
+    "overview": "/",
+    "batches": "/batches/",
+    "batch": "/batches/b003/",
+    "feeds": "/feeds/",
+    "feed": "/feeds/sars-cov-2-oxford/?span=week",
+    "attempts": "/attempts/?outcome=rejected",
+    "files": "/files/?state=rejected",
+    "search": "/search/?q=OXF",
+    "admin": "/admin/loader/feed/",
+}
+SHAPES = {"wide": (1280, 900), "narrow": (390, 844)}
+QUIET = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run"]
+
+
+def main() -> None:
+    """Makes them all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        sys.exit("There is no Chromium: apt-get install chromium, or name one in CHROMIUM.")
+    with site() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        for scheme in ("light", "dark"):
+            for shape in SHAPES:
+                for picture in pictures(browser, address, scheme, shape):
+                    print(picture.relative_to(ROOT), flush=True)
+        browser.close()
+
+
+def pictures(browser: Browser, address: str, scheme: str, shape: str) -> Iterator[Path]:
+    """Every page in one theme and size."""
+    width, height = SHAPES[shape]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(f"{address}/login/")
+    page.fill("[name=username]", "demo")
+    page.fill("[name=password]", PASSWORD)
+    page.click("main button[type=submit]")
+    page.wait_for_selector("nav.side", state="attached")
+    for name, path in PAGES.items():
+        page.goto(address + path)
+        file = FOLDER / f"{name}-{scheme}-{shape}.png"
+        page.screenshot(path=file)
+        yield file
+    context.close()
+
+
+@contextmanager
+def site() -> Iterator[str]:
+    """A site with a database of its own, until the pictures are made."""
+    with tempfile.TemporaryDirectory(prefix="fnloader-pictures-") as folder:
+        environment = os.environ | {
+            "FNLOADER_ENV_FILE": os.devnull,
+            "SECRET_KEY": "pictures-" + "x" * 50,
+            "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
+            "HOST_NAME": "workstation",
+            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+        }
+        manage = [sys.executable, "-W", "ignore", "manage.py"]
+        user = ["createsuperuser", "--noinput", "--username", "demo", "--email", "demo@example.org", "-v0"]
+        for words in ([*manage, "migrate", "-v0"], [sys.executable, "-m", "bench.lifelike"], [*manage, *user]):
+            subprocess.run(words, cwd=ROOT, env=environment, check=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = subprocess.Popen(
+            [*manage, "runserver", f"127.0.0.1:{port}", "--noreload", "--skip-checks"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait(f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _wait(address: str) -> None:
+    for _ in range(120):
+        try:
+            if requests.get(f"{address}/healthz", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.5)
+    sys.exit("The site did not start.")
+
+
+if __name__ == "__main__":
+    main()
