@@ -74,9 +74,20 @@ class Day:
         """Ticks until something holds."""
         end = time.monotonic() + 120
         while not holds():
-            assert time.monotonic() < end, f"waited in vain until {what}: {self.raised()}"
+            assert time.monotonic() < end, f"waited in vain until {what}: {self.standing()}"
             self.tick()
             time.sleep(0.3)
+
+    def standing(self) -> list[Any]:
+        """What is not as it should be, for who looks for the reason."""
+        questions = (
+            "SELECT feed_id, state, reason, count(*) FROM loader_bucketobject WHERE state <> 'loaded' GROUP BY 1, 2, 3",
+            "SELECT identity, lease_host, lease_expires, job_queued_at, circuit_reason FROM loader_server",
+            "SELECT outcome, count(*) FROM fn4loadattempt GROUP BY 1",
+            "SELECT name, paused_at, checked_at, next_look_at FROM loader_feed",
+            "SELECT name, said, error, begun_at, finished_at, runs, failures FROM fnloader_site_jobrun",
+        )
+        return [self.manage.rows(question) for question in questions]
 
     def raised(self, event: str = "raised") -> set[tuple[str, str]]:
         """Kinds and subjects of which the receiver was told."""
