@@ -101,8 +101,8 @@ class Reconcile(FeedAct):
     def what(self, row: Feed) -> str:
         """What will happen."""
         return (
-            f"Bucket, ledger and server of {row} are compared, sample by sample; nothing is changed. The numbers appear on "
-            f"its page. Which samples they are, says `python manage.py feed reconcile {row}`. {JOBS}"
+            f"Bucket, ledger and server of {row} are compared, sample by sample; nothing is changed. The differences "
+            f"appear on its page. {JOBS}"
         )
 
     def do(self, row: Feed, _form: forms.Form) -> str:

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from fnloader_site.acts import note
 from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
 from loader import feeds, rejections
+from loader.findings import Finding
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
 
 
@@ -111,3 +112,12 @@ class LoadAttemptAdmin(ReadOnlyAdmin):
     list_select_related = ("feed",)
     search_fields = ("=seqid", "=fn4id")
     search_help_text = "A whole sample id."
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnlyAdmin):
+    list_display = ["guid", "kind", "note", "name", "feed"]
+    list_filter = ["kind", "feed"]
+    list_select_related = ["feed"]
+    search_fields = ["guid__exact"]
+    ordering = ["feed", "kind", "pk"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import TextChoices
 
+from loader.findings import Kind
 from loader.models import Outcome, Result, State
 
 
@@ -44,4 +45,13 @@ RESULT_COLOURS: dict[str, str] = {
     Result.SAME: "green",
     Result.PRESENT: "green",
     Result.CONFLICTING: "orange",
+}
+FINDING_COLOURS: dict[str, str] = {
+    Kind.NOT_LOADED: "grey",
+    Kind.REJECTED: "orange",
+    Kind.LOST: "red",
+    Kind.LOST_AND_GONE: "red",
+    Kind.OTHER_NAME: "grey",
+    Kind.CONFLICTING: "orange",
+    Kind.NOT_IN_BUCKET: "grey",
 }

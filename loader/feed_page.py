@@ -29,7 +29,7 @@ class FeedPage(Guarded, View):
     permission_required = "loader.view_feed"
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Six queries, each by an index."""
+        """Seven queries, each by an index."""
         feed = lists.feeds().filter(name=name).first()
         if feed is None:
             raise Http404(f"There is no feed '{name}'.")
@@ -39,6 +39,7 @@ class FeedPage(Guarded, View):
         charts = [attempts(feed, now, span), fullness(feed, now, span)]
         context = {
             "feed": feed,
+            "has_findings": feed.findings.exists(),
             "colour": STANDS_COLOURS[feed.stands],  # type: ignore[attr-defined]
             "span": span,
             "spans": SPANS,

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from fnloader_site.filtering import Begins, Exact, Filters, Period, Since, Until, begins
 from loader.choices import Stands
 from loader.fasta import sample_id
+from loader.findings import KINDS
 from loader.models import Feed, Outcome, Result, Server, State
 
 PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Success") & Q(parse_status__isnull=False)}
@@ -115,3 +116,11 @@ class FileFilters(Filters):
     def taken(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Rejected files that somebody accepted, or nobody yet."""
         return rows.filter(state=State.REJECTED, acknowledged_at__isnull=value == "0")
+
+
+class FindingFilters(Filters):
+    """By sample, feed, and what the difference is."""
+
+    q = Begins("guid", label="Sample begins")
+    feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
+    kind = filters.ChoiceFilter(label="Difference", choices=KINDS, empty_label="any")

@@ -11,6 +11,25 @@ from django.db import models
 from django.db.models import Q
 
 from fnloader_site.fields import BytewiseCharField
+from loader.findings import Finding
+
+__all__ = [
+    "DIGEST_LENGTH",
+    "NAME_LENGTH",
+    "TEXT_LENGTH",
+    "URL_LENGTH",
+    "BatchLoad",
+    "BucketObject",
+    "Feed",
+    "Finding",
+    "LoadAttempt",
+    "Outcome",
+    "Result",
+    "Server",
+    "State",
+    "Tally",
+    "TallyMark",
+]
 
 URL_LENGTH = 512
 TEXT_LENGTH = 1000

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +21,7 @@ from django.db.models import Q
 
 from loader.clock import Clock
 from loader.fasta import SUFFIX, sample_id
+from loader.findings import Kind
 from loader.ledger import PAGE, digest
 from loader.models import BucketObject, Feed, Result, State
 from loader.rejections import AGAIN
@@ -35,25 +35,6 @@ TABLES = """
     CREATE TABLE listed (version TEXT PRIMARY KEY, guid TEXT) WITHOUT ROWID;
     CREATE TABLE lost (id INTEGER PRIMARY KEY);
 """
-
-
-class Kind(StrEnum):
-    """What a difference is."""
-
-    NOT_LOADED = "not_loaded"
-    """In the bucket and not in the server: it waits, or the next look will find it."""
-    REJECTED = "rejected"
-    """In the bucket and not in the server, because it can't be loaded."""
-    LOST = "lost"
-    """Loaded, says the ledger, and not in the server: was that restored from a backup?"""
-    LOST_AND_GONE = "lost_and_gone"
-    """The same, and its file is no longer in the bucket: it can't be loaded again from there."""
-    OTHER_NAME = "other_name"
-    """Loaded under another id than its file's name says."""
-    CONFLICTING = "conflicting"
-    """The server keeps another sequence under this id."""
-    NOT_IN_BUCKET = "not_in_bucket"
-    """In the server, and neither in this bucket nor loaded by another feed of the server."""
 
 
 @dataclass(frozen=True, slots=True)

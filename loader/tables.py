@@ -8,7 +8,7 @@ from django.urls import reverse
 from django_tables2 import A
 
 from fnloader_site.columns import Code, Key, Number, Table, Tag, Text, Time
-from loader.choices import OUTCOME_COLOURS, RESULT_COLOURS, STANDS_COLOURS, STATE_COLOURS
+from loader.choices import FINDING_COLOURS, OUTCOME_COLOURS, RESULT_COLOURS, STANDS_COLOURS, STATE_COLOURS
 
 
 def _feed_url(record: Any) -> str | None:  # noqa: ANN401 - a row of any of the tables below
@@ -92,3 +92,14 @@ class FileTable(Table):
     first_seen = Time("First seen", visible=False)
     not_before = Time("Not before", visible=False)
     acknowledged_at = Time("Accepted", visible=False)
+
+
+class FindingTable(Table):
+    """Samples on which bucket, ledger and server do not agree."""
+
+    guid = Text("Sample", long=True)
+    kind = Tag("Difference", FINDING_COLOURS)
+    note = Text("More", wide=True)
+    name = Text("File", long=True, wide=True)
+    feed = Text("Feed", accessor="feed__name", linkify=_feed_url)
+    compared = Time("Compared", accessor="feed__reconciled_at", wide=True)

@@ -19,6 +19,7 @@ urlpatterns = [
     path("files/<int:pk>/", detail.FilePage.as_view(), name="file"),
     path("files/<int:pk>/again/", acts.TryAgain.as_view(), name="again"),
     path("files/<int:pk>/accept/", acts.Accept.as_view(), name="accept"),
+    path("differences/", views.FindingList.as_view(), name="findings"),
     path("loads/", views.LoadList.as_view(), name="loads"),
     path("attempts/", views.AttemptList.as_view(), name="attempts"),
     path("attempts/<int:pk>/", detail.AttemptPage.as_view(), name="attempt"),

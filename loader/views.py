@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fnloader_site.lists import ListPage
 from loader import lists
-from loader.filters import AttemptFilters, FeedFilters, FileFilters, LoadFilters
+from loader.filters import AttemptFilters, FeedFilters, FileFilters, FindingFilters, LoadFilters
+from loader.findings import Finding
 from loader.models import BatchLoad, BucketObject, LoadAttempt
-from loader.tables import AttemptTable, FeedTable, FileTable, LoadTable
+from loader.tables import AttemptTable, FeedTable, FileTable, FindingTable, LoadTable
 
 
 class FeedList(ListPage):
@@ -55,3 +56,15 @@ class FileList(ListPage):
     title = "Files"
     lead = "Every version of every file that a feed's bucket ever showed, and where it stands."
     empty = "No file was seen yet: a feed's bucket is listed with its first load, `python manage.py fnload --all`"
+
+
+class FindingList(ListPage):
+    """Which samples the last comparison of each feed found."""
+
+    queryset = Finding.objects.select_related("feed").order_by("feed", "kind", "pk")
+    filterset_class = FindingFilters
+    table_class = FindingTable
+    permission_required = "loader.view_feed"
+    title = "Differences"
+    lead = "Samples on which bucket, ledger and server did not agree when their feed was last compared."
+    empty = "No comparison found a difference. Compare a feed: Reconcile on its page, or `python manage.py feed reconcile NAME`"

@@ -62,9 +62,16 @@ def test_the_nightly_comparison_notices_what_the_server_lost(feeding: Feeding) -
     told = feeding.manage("shell", "-v0", "-c", code)
     assert "1 lost" in told.stdout, told.stderr
     assert feeding.manage.rows("SELECT reconcile_lost FROM loader_feed") == [(1,)]
+    found = [("lost", "other", "s1.fasta"), ("not_in_bucket", "s1", "")]
+    assert feeding.manage.rows("SELECT kind, guid, name FROM loader_finding ORDER BY kind") == found
+    assert "1 lost" in feeding.manage("shell", "-v0", "-c", code).stdout
+    assert feeding.manage.rows("SELECT count(*) FROM loader_finding") == [(2,)], (
+        "they take the place of the earlier ones"
+    )
     feeding.fn4.kill()
     assert "could not be compared" in feeding.manage("shell", "-v0", "-c", code).stdout
     assert feeding.manage.rows("SELECT reconcile_lost FROM loader_feed") == [(1,)], "what was known stays"
+    assert feeding.manage.rows("SELECT count(*) FROM loader_finding") == [(2,)]
 
 
 def test_one_job_is_queued_for_a_server_and_one_that_was_lost_is_queued_again(make_feed: MakeFeed) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from loader.feeds import client_for
+from loader.findings import Kind
 from loader.models import BucketObject, Feed, Result, State
-from loader.reconcile import Comparison, Kind, comparison
+from loader.reconcile import Comparison, comparison
 from objectstores import open_store
 from sandbox.clients import Fn4Sandbox
 from sandbox.genomes import fasta

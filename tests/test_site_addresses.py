@@ -59,6 +59,7 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[object, object, object]]] = {
     "loader:again": (FILE, ACT_ON),
     "loader:accept": (FILE, ACT_ON),
     "loader:loads": ({}, LOOK),
+    "loader:findings": ({}, LOOK),
     "loader:attempts": ({}, LOOK),
     "loader:attempt": (FILE, LOOK),
 }

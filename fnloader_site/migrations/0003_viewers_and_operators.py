@@ -16,6 +16,6 @@ class Migration(migrations.Migration):
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
         ("batches", "0004_failing_checks"),
-        ("loader", "0004_tallies"),
+        ("loader", "0007_findings"),
     ]
     operations = [migrations.RunPython(make, migrations.RunPython.noop)]

@@ -215,7 +215,8 @@ class Command(FnloaderCommand):
 
     def _reconcile(self, feed: Feed, options: dict[str, Any]) -> int:
         from loader.feeds import client_for
-        from loader.reconcile import Kind, comparison
+        from loader.findings import Kind
+        from loader.reconcile import comparison
         from objectstores import open_store
 
         with (
@@ -241,7 +242,7 @@ class Command(FnloaderCommand):
         return SOME if compared.counts else 0
 
     def _repair(self, compared: Comparison, options: dict[str, Any]) -> int:
-        from loader.reconcile import Kind
+        from loader.findings import Kind
 
         lost = compared.counts[Kind.LOST]
         if not lost or self.dry_run:
