@@ -31,11 +31,13 @@ DAY = float(os.environ.get("DAY", "75"))
 SERVERS, FEEDS, BATCHES, WITH_ERRORS, RECORDS, LEFT = 5, 20, 30, 10, 8, 2
 TICK = """
 from datetime import timedelta
+from django.db.models import F
 from django.utils import timezone
 from django_q.tasks import async_task
 from batches.models import Batch
 from loader.models import BucketObject, Feed, Server
-Feed.objects.update(next_look_at=None)
+# An hour passes; who waited longest still comes first.
+Feed.objects.update(next_look_at=F("next_look_at") - timedelta(hours=1))
 Server.objects.update(job_queued_at=None)
 BucketObject.objects.filter(state="waiting").update(not_before=None)
 # Not those that are being counted.
