@@ -84,15 +84,16 @@ def picture(points: Sequence[Point], drain: Drain | None) -> Chart | None:
         return None
     begin, end = points[0].at, _end(points, drain)
     moments = [begin + (end - begin) * place / (SLOTS - 1) for place in range(SLOTS)]
-    series = [Series("left in the bucket", "blue", [_left(points, at) for at in moments], line=True)]
+    left = [_left(points, at) for at in moments]
+    series = [Series("left in the bucket", "blue", left, line=True)]
     if drain and drain.earliest:
         ends = [("expected, at the earliest", drain.earliest), ("at the latest", drain.latest)]
-        last = points[-1]
-        series += [
-            Series(label, "grey dashed", [_foreseen(last, empty, at) for at in moments], line=True)
-            for label, empty in ends
-            if empty
-        ]
+        here = max(place for place, value in enumerate(left) if value is not None)
+        for label, empty in ends:
+            if empty:
+                values = [_foreseen(points[-1], empty, at) for at in moments]
+                values[here] = left[here]  # so that the line goes on where the counts end
+                series.append(Series(label, "grey dashed", values, line=True))
     described = "How many objects of the batch were left in its bucket, each time they were counted."
     return Chart("What is left in the bucket over time", moments, series, described, end - begin > timedelta(days=3))
 

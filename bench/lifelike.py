@@ -30,6 +30,12 @@ REASONS = (
     "Failed, 2 records in one file (multifasta).",
     "Failed, letters that are no IUPAC nucleotide code: 'J', 'Z'.",
 )
+MESSAGES = (
+    "409 Client Error: a record with number '{}' exists",
+    "400 Client Error: the required field 'objectNumber' is empty",
+    "Term 'Oak, carved' is in no authority of the type 'concept'",
+    "504 Gateway Timeout: the services layer did not answer within 30 s",
+)
 PAGE = 5000
 
 
@@ -77,6 +83,10 @@ def _trouble(feeds: list[Feed], now: datetime) -> None:
     if len(feeds) > 2:
         since, reason = now - timedelta(minutes=42), "does not accept connections (connection refused)"
         Server.objects.filter(pk=feeds[2].server_id).update(circuit_open_since=since, circuit_reason=reason)
+
+    # One server is being loaded: its lease is held for an hour, by a process that nobody can look for.
+    lease = {"lease_token": "t", "lease_host": "loader-1", "lease_pid": 4711, "lease_heartbeat": now}
+    Server.objects.filter(pk=feeds[0].server_id).update(**lease, lease_expires=now + timedelta(hours=1))
 
 
 def _loads(feeds: list[Feed], now: datetime, days: int, chance: random.Random) -> None:
@@ -214,6 +224,8 @@ def _batches(records: int, now: datetime, chance: random.Random) -> None:
     number = max(4, min(24, records // 250))
     for place in range(number):
         size, added = records // number, now - timedelta(hours=7 * (number - place))
+        if place >= number - 2:
+            added = now - timedelta(minutes=(24, 5)[place - number + 2])
         failing = 0 if place % 3 else min(size, 3 + place)
         batch = Batch(
             bid=f"b{place:03}",
@@ -240,13 +252,33 @@ def _batches(records: int, now: datetime, chance: random.Random) -> None:
             batch.ingest_duration = ended - batch.ingest_start_time if batch.ingest_start_time else None
             batch.ingest_errs, batch.ingest_oks = failing, size - failing
         batch.save()
+        _upload(batch, size)
         _records(batch, size, failing)
         if batch.status in (BatchStatus.UPLOADED, BatchStatus.INGESTED):
             _checks(batch, size, failing, chance)
 
 
+def _upload(batch: Batch, size: int) -> None:
+    from batches.choices import StepKind
+    from batches.models import BatchStep
+
+    if batch.upload_started:
+        BatchStep.objects.create(
+            batch=batch,
+            kind=StepKind.UPLOAD,
+            began_at=batch.upload_started,
+            ended_at=batch.upload_finished,
+            oks=size,
+            errs=0,
+            store_url=batch.store_url,
+            who="morgan",
+            host="workstation",
+        )
+
+
 def _records(batch: Batch, size: int, failing: int) -> None:
     from batches.choices import BatchStatus, IngestOutcome, UploadOutcome
+    from batches.keys import encode
     from batches.models import BatchRecord
 
     uploaded = batch.status in (BatchStatus.UPLOADED, BatchStatus.INGESTED)
@@ -258,7 +290,7 @@ def _records(batch: Batch, size: int, failing: int) -> None:
             yield BatchRecord(
                 batch=batch,
                 row=row,
-                key=f"{identifier}-key",
+                key=encode(batch.bid, f"/{batch.rectype}s", identifier, batch.action),
                 key_digest=f"{batch.bid}-{row}",
                 identifier=identifier,
                 action=batch.action,
@@ -270,7 +302,7 @@ def _records(batch: Batch, size: int, failing: int) -> None:
                 ingest_outcome=None
                 if batch.status != BatchStatus.INGESTED
                 else (IngestOutcome.FAILURE if failed else IngestOutcome.SUCCESS),
-                ingest_message="409 Client Error: a record of this number exists" if failed else None,
+                ingest_message=MESSAGES[row % 7 % len(MESSAGES)].format(identifier) if failed else None,
                 tries=3 if failed else 1,
             )
 
@@ -286,7 +318,7 @@ def _checks(batch: Batch, size: int, failing: int, chance: random.Random) -> Non
     for number in range(1, 9):
         share = 1 - number / 8 if over else 1 - number / 14
         left = failing + round((size - failing) * max(0.0, share) ** chance.uniform(0.9, 1.1))
-        when = start + timedelta(minutes=number * 2)
+        when = start + timedelta(minutes=number * (2 if over else 2.6))
         last = over and number == 8
         check = IngestCheck.objects.create(
             batch=batch,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,45 +16,47 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
+
+from sandbox.browser import MISSING, browser, chromium_path
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "screenshots"
 PASSWORD = "kangaroo-9-lamp"
 PAGES = {
     "overview": "/",
+    "overview-day": "/#day",
     "batches": "/batches/",
-    "batch": "/batches/b003/",
+    "batch": "/batches/b021/",
+    "batch-in-ingest": "/batches/b022/",
+    "batch-archive": "/batches/b021/archive/",
     "feeds": "/feeds/",
     "feed": "/feeds/sars-cov-2-oxford/?span=week",
     "attempts": "/attempts/?outcome=rejected",
+    "attempt": "/attempts/4000/",
     "files": "/files/?state=rejected",
     "search": "/search/?q=OXF",
     "admin": "/admin/loader/feed/",
 }
-SHAPES = {"wide": (1280, 900), "narrow": (390, 844)}
-QUIET = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run"]
+SHAPES = {"wide": (1280, 760), "narrow": (390, 844)}
 
 
 def main() -> None:
     """Makes them all."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        sys.exit("There is no Chromium: apt-get install chromium, or name one in CHROMIUM.")
-    with site() as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+    if not chromium_path():
+        sys.exit(MISSING)
+    with site() as address, browser() as started:
         for scheme in ("light", "dark"):
             for shape in SHAPES:
-                for picture in pictures(browser, address, scheme, shape):
-                    print(picture.relative_to(ROOT), flush=True)
-        browser.close()
+                for picture in pictures(started, address, scheme, shape):
+                    print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size / 1000:.0f} kB", flush=True)
 
 
-def pictures(browser: Browser, address: str, scheme: str, shape: str) -> Iterator[Path]:
+def pictures(started: Browser, address: str, scheme: str, shape: str) -> Iterator[Path]:
     """Every page in one theme and size."""
     width, height = SHAPES[shape]
-    context = browser.new_context(
+    context = started.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
     )
     page = context.new_page()

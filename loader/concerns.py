@@ -185,7 +185,7 @@ def _paused(feed: Feed) -> Concern:
         Level.BAD,
         f"Feed {feed} is paused",
         feed.pause_reason,
-        "Nothing is loaded from it until somebody resumes it, in the admin or with",
+        "Nothing is loaded from it until somebody resumes it, on its page or with",
         command=f"python manage.py feed resume {feed}",
         since=feed.paused_at,
         link="admin:loader_feed_changelist",

@@ -17,6 +17,7 @@ ARGUMENTS = [
     "--headless=new",
     "--no-sandbox",  # it is root in a container, and sees our pages only
     "--disable-gpu",
+    "--disable-lcd-text",  # letters in greys: smaller pictures
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
