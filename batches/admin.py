@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django_q.tasks import async_task
 
+from batches import archiving
 from batches.choices import COLOURS
+from batches.errors import Refused
 from batches.lines import lasting
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
 from batches.report import PERHAPS
+from fnloader_site.acts import note
 from fnloader_site.admin import AnyAdmin, AnyInline, ReadOnlyAdmin
 
 MOST_COUNTS = 100
@@ -43,13 +47,31 @@ class BatchAdmin(ReadOnlyAdmin):
     list_filter = ["status", "action", "added_at", ("archived_at", admin.EmptyFieldListFilter)]
     search_fields = ["bid__exact", "rectype__startswith"]
     date_hierarchy = "added_at"
-    actions = None
+    actions = ["check_now", "archive"]
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return AnyAdmin.has_change_permission(self, request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return [field.name for field in self.opts.fields if field.name != "notes"]
+
+    @admin.action(description="Check selected batches now", permissions=["change"])
+    def check_now(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        note(request, queryset, "Check now")
+        for batch in queryset:
+            async_task("batches.tasks.check_batch", batch.pk, request.user.get_username())
+        messages.success(request, f"{queryset.count()} counts are queued; the page of each batch shows what was seen.")
+
+    @admin.action(description="Archive selected batches", permissions=["change"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        for batch in queryset:
+            try:
+                archiving.archive(batch, who=request.user.get_username())
+            except Refused as error:
+                messages.error(request, str(error))
+            else:
+                note(request, [batch], "Archive")
+                messages.success(request, f"{batch} is archived.")
 
     @admin.display(description="status", ordering="status")
     def state(self, batch: Batch) -> SafeString | str:

@@ -13,6 +13,7 @@ from django_q.models import Schedule
 from django_q.tasks import async_task
 from unfold import admin as theme
 
+from fnloader_site.acts import note
 from fnloader_site.lists import BoundedPaginator
 from fnloader_site.models import Alarm, AlarmChannel, JobRun
 from fnloader_site.schedules import switch
@@ -90,14 +91,17 @@ class ScheduleAdmin(AnyAdmin):
 
     @admin.action(description="Switch selected schedules on", permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        note(request, queryset, "Switch on")
         messages.success(request, f"{switch(queryset, on=True)} schedules are on.")
 
     @admin.action(description="Switch selected schedules off, also for later updates", permissions=["change"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        note(request, queryset, "Switch off")
         messages.success(request, f"{switch(queryset, on=False)} schedules are off.")
 
     @admin.action(description="Run selected schedules now", permissions=["change"])
     def run_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        note(request, queryset, "Run now")
         names = [str(async_task(schedule.func)) for schedule in queryset]
         messages.success(request, f"{len(names)} jobs are queued.")
 

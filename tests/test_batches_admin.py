@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
+from django_q.models import OrmQ
 
 from batches.keys import digest
 from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
@@ -97,3 +99,29 @@ def test_a_message_that_may_be_of_a_record_is_shown_as_that(admin_client: Client
     batch.records.update(ingest_candidate="409 Client Error")
     page = admin_client.get(reverse("admin:batches_batchrecord_changelist")).content.decode()
     assert "Perhaps: 409 Client Error" in page
+
+
+def test_selected_batches_are_checked_by_jobs_and_archived_and_the_trail_says_who(
+    admin_client: Client, batch: Batch
+) -> None:
+    where = reverse("admin:batches_batch_changelist")
+    busy = Batch.objects.create(
+        bid="busy",
+        rectype="collectionobject",
+        action="CREATE",
+        status="uploaded",
+        upload_started=NOW,
+        upload_finished=NOW,
+    )
+    chosen = [batch.pk, busy.pk]
+    admin_client.post(where, {"action": "check_now", "_selected_action": chosen})
+    jobs = [job.task for job in OrmQ.objects.all()]
+    assert sorted((job["func"], *job["args"]) for job in jobs) == [
+        ("batches.tasks.check_batch", pk, "admin") for pk in sorted(chosen)
+    ]
+    said = admin_client.post(where, {"action": "archive", "_selected_action": chosen}, follow=True).content.decode()
+    assert "plc is archived" in said
+    assert "ingest is not known to be over" in said, "one that can't be archived says why, and keeps no other from it"
+    assert list(Batch.objects.exclude(archived_at=None).values_list("bid", flat=True)) == ["plc"]
+    trail = LogEntry.objects.order_by("pk").values_list("object_repr", "change_message")
+    assert set(trail) == {("plc", "Check now"), ("busy", "Check now"), ("plc", "Archive")}
