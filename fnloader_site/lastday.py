@@ -20,7 +20,7 @@ from loader.models import LoadAttempt, Outcome
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 SECONDS = 3600
-SAMPLE = 4000
+SAMPLE = 2000
 """Attempts whose insert time is read; a day with fewer is read whole."""
 IN_SERVER = (200, 201)
 
