@@ -18,8 +18,8 @@ FAILED = 1
 USAGE = 2
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived (a BaseException, as KeyboardInterrupt is, so that no handler of errors swallows it)."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived. It is one with Ctrl-C: drivers of databases end a statement under way for that, and for nothing else."""
 
 
 def at_least_one(text: str) -> int:
@@ -85,12 +85,12 @@ class FnloaderCommand(BaseCommand):
         previous = signal.signal(signal.SIGTERM, _terminate)
         try:
             return self.run(**options)
-        except KeyboardInterrupt:
-            self.stderr.write("Interrupted.")
-            return 130
         except Terminated:
             self.stderr.write("Terminated.")
             return 143
+        except KeyboardInterrupt:
+            self.stderr.write("Interrupted.")
+            return 130
         except StoreError as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:

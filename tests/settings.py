@@ -14,3 +14,7 @@ if os.environ.get("FNLOADER_TEST_POSTGRES"):
     # Tests in this process run where those that start processes do (tests/fixtures_site.py).
     DATABASES = {"default": environ.Env.db_url_config(os.environ["FNLOADER_TEST_POSTGRES"])}
     DATABASES["default"]["TEST"] = {"NAME": "fnloader_in_process"}
+
+# Tests in this process look at what is queued; those that start processes take the broker that REDIS_URL names.
+REDIS_URL = ""
+Q_CLUSTER = {name: value for name, value in Q_CLUSTER.items() if name != "redis"} | {"orm": "default"}  # noqa: F405

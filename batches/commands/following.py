@@ -22,7 +22,7 @@ from batches.models import Batch
 from batches.owners import user_name
 from batches.patience import Patience
 from batches.verdict import Change
-from fnloader_site.commands import FAILED, Terminated
+from fnloader_site.commands import FAILED
 from fnloader_site.progress import Progress
 from objectstores.base import Unavailable
 
@@ -64,7 +64,7 @@ def watch(out: OutputWrapper, err: OutputWrapper, bid: str, patience: Patience) 
                         return result
                 time.sleep(max(patience.sleep, 1.0))
                 batch = find(bid)
-    except (KeyboardInterrupt, Terminated):
+    except KeyboardInterrupt:  # SIGTERM, too
         out.write(f"Told to stop: {batch} is not watched any more. What was counted is kept.")
         return None
 
