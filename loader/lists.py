@@ -22,7 +22,7 @@ def feeds() -> QuerySet[Feed]:
     """
     waiting = BucketObject.objects.filter(state__in=(State.WAITING, State.LOADING))
     rejected = BucketObject.objects.filter(state=State.REJECTED, acknowledged_at=None)
-    inserted = LoadAttempt.objects.filter(insert_status_code__in=IN_SERVER, insert_start_time__gte=Now() - HOUR)
+    inserted = LoadAttempt.objects.filter(insert_status_code__in=IN_SERVER, bucket_read_start_time__gte=Now() - HOUR)
     return Feed.objects.select_related("server").annotate(
         stands=_stands(),
         waiting=_number(waiting),

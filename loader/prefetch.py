@@ -22,7 +22,7 @@ THREADS = 8
 LARGE = 1_000_000
 LARGE_AT_ONCE = 2
 """Files of more than LARGE bytes are read and parsed so many at a time: eight would share the CPUs, and all be late."""
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0005
 """How long a thread may go on when another one waits for Python's lock (5 ms by default): the one that inserts waits least."""
 AHEAD = 48
 BUDGET = 128_000_000

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import ijson
@@ -99,12 +100,11 @@ class FindNeighbour4:
                 self._ahead = self._prepare(guid, sequence)
 
     def _prepare(self, guid: str, sequence: bytes) -> Prepared:
-        connection, body = self._connect(), _form(guid, sequence)
-        connection.putrequest("POST", urlsplit(self.url).path + "/api/v2/insert")
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
-        for name, value in (self._headers() | headers | {"Connection": "close"}).items():
-            connection.putheader(name, value)
-        return Prepared(guid, connection, body, monotonic())
+        connection = self._connect()
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
+        path = urlsplit(self.url).path + "/api/v2/insert"
+        connection.request("POST", path, _form(guid, sequence), self._headers() | headers)
+        return Prepared(guid, connection, monotonic())
 
     def _take_ahead(self, guid: str) -> Prepared | None:
         """What was prepared for this sample, if it is fresh and the other end has neither spoken nor hung up."""
@@ -116,7 +116,7 @@ class FindNeighbour4:
         ahead.connection.close()
         return None
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _connect(self) -> Held:
         parts = urlsplit(self.url)
         connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
         try:
@@ -155,23 +155,40 @@ class FindNeighbour4:
             )
         raise ServerAway(f"{self.url} is not well ({said}).")
 
-    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+    def _connection(self, scheme: str, host: str, port: int | None) -> Held:
         if scheme == "https":
             context = ssl.create_default_context(cafile=self.ca_bundle or None)
-            return http.client.HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=context)
-        return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+            return _HeldSecure(host, port, timeout=CONNECT_SECONDS, context=context)
+        return Held(host, port, timeout=CONNECT_SECONDS)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": "Basic " + b64encode(self.auth.encode()).decode()} if self.auth else {}
 
 
+class Held(http.client.HTTPConnection):
+    """A connection that holds a request back until it is told to go: then all of it leaves at once."""
+
+    _held = b""
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's; bytes here
+        """Keeps what is to be sent."""
+        self._held += data
+
+    def go(self) -> None:
+        """Sends it."""
+        self.sock.sendall(self._held)
+
+
+class _HeldSecure(Held, http.client.HTTPSConnection):
+    """The same over TLS."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An insert of which nothing was sent yet: a connection that holds its head, and its body."""
+    """An insert of which nothing was sent yet: a connection that holds it."""
 
     guid: str
-    connection: http.client.HTTPConnection
-    body: bytes
+    connection: Held
     made: float
 
     def is_fresh(self) -> bool:
@@ -188,7 +205,7 @@ class Insert:
         self._broken = ""
         connection.sock.settimeout(READ_SECONDS)
         try:
-            connection.endheaders(prepared.body)
+            connection.go()
         except OSError as error:
             # A proxy may answer before it has read everything (413) and hang up: its answer is still there to be read.
             self._broken = f"the connection broke while sending ({error})"

@@ -32,10 +32,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='loadattempt',
-            index=models.Index(fields=['feed', 'insert_start_time'], name='ix_fn4loadattempt_feed_sent'),
-        ),
-        migrations.AddIndex(
-            model_name='loadattempt',
             index=models.Index(fields=['outcome', 'gp_int_id'], name='ix_fn4loadattempt_outcome'),
         ),
         migrations.AddIndex(
