@@ -346,7 +346,7 @@ class LoadAttempt(models.Model):
             # Where is my sample? By its file (whose name up to the first dot this is), and by its id in the server.
             models.Index(fields=["seqid"], name="ix_fn4loadattempt_seqid"),
             models.Index(fields=["fn4id"], name="ix_fn4loadattempt_fn4id"),
-            # A feed's page: its attempts over time; the list of feeds: the last hour. The list of attempts by feed and time, and by time.
+            # A feed's page: its attempts over time; the list of feeds: the last hour. The list of attempts by time.
             models.Index(fields=["feed", "bucket_read_start_time"], name="ix_fn4loadattempt_feed_read"),
             models.Index(fields=["bucket_read_start_time"], name="ix_fn4loadattempt_read"),
             # The list of attempts, newest first: of one outcome, with one status, of one host, of one server's URL.
