@@ -24,6 +24,7 @@ from fnloader_site.concerns import all_concerns
 from fnloader_site.models import Alarm, AlarmChannel, AlarmNotice
 from fnloader_site.overview import Concern, Level
 from fnloader_site.tasks import alarms as alarms_job
+from tests.leftovers import collect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +63,7 @@ def mail(settings: Any) -> Iterator[MailServer]:  # noqa: ANN401 - pytest-django
     settings.ALARM_MAIL = ["one@example.org", "two@example.org"]
     yield server
     server.stop()
+    collect()
 
 
 class Receiver(http.server.ThreadingHTTPServer):

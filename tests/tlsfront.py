@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import trustme
 
+from tests.leftovers import collect
+
 
 class TlsFront:
     """`https://localhost:PORT` before `upstream`; `ca_bundle` is the file that makes a client trust it."""
@@ -38,6 +40,7 @@ class TlsFront:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+        collect()
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
