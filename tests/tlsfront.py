@@ -40,6 +40,7 @@ class TlsFront:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+        del self._loop  # it holds the connections
         collect()
 
     async def _run(self) -> None:
