@@ -63,7 +63,7 @@ def mail(settings: Any) -> Iterator[MailServer]:  # noqa: ANN401 - pytest-django
     settings.ALARM_MAIL = ["one@example.org", "two@example.org"]
     yield server
     server.stop()
-    vars(server).clear()  # its loop holds the connections
+    server.__dict__.clear()  # its loop holds the connections
     collect()
 
 
