@@ -82,6 +82,20 @@ try:
 except RuntimeError:
     pass
 """
+IN_A_COMMAND = """
+import sentry_sdk
+from django.core.management import call_command
+from batches.management.commands.ingstat import Command
+
+def broken(self, bid, patience):
+    raise RuntimeError("the check broke")
+
+Command._check = broken
+try:
+    call_command("ingstat", "plc")
+except RuntimeError as error:
+    sentry_sdk.capture_exception(error)
+"""
 IN_A_REQUEST = """
 import sys
 from django.test import Client
@@ -108,6 +122,7 @@ client.post("/broken/tb/?password=x", {"seq": "ACGT" * 20})
             "the job broke",
             {"host": "test-host", "feed": "tb", "batch": "plc", "job": "django.core.management.commands.shell.broken"},
         ),
+        (IN_A_COMMAND, "the check broke", {"host": "test-host", "batch": "plc"}),
         (IN_A_REQUEST, "the page broke", {"host": "test-host", "feed": "tb"}),
     ],
 )

@@ -23,6 +23,7 @@ from batches.places import moved
 from batches.sending import Sent
 from batches.uploading import Uploaded, plan, upload
 from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand
+from fnloader_site.logs import bound
 from fnloader_site.progress import Progress
 
 SOME_FAILED = 10
@@ -99,7 +100,7 @@ def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
             command.stdout.write(f"{many(would.unclear, 'record')} whose upload ended unclearly would be looked for.")
         _may_send(command, batch, "send")(duplicates.check(batch))
         return 0
-    with Progress(command.stdout, f"uploading {batch}") as progress:
+    with Progress(command.stdout, f"uploading {batch}") as progress, bound(batch=batch.bid):
         meter = _Meter(command.stdout, progress)
         result = upload(
             batch,

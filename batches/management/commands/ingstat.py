@@ -22,6 +22,7 @@ from batches.patience import WATCHED, Patience
 from batches.places import moved
 from batches.several import Crew
 from fnloader_site.commands import FAILED, CommandParser, FnloaderCommand, at_least_one, seconds
+from fnloader_site.logs import bound
 from objectstores.base import StoreError
 
 WORST_FIRST = tuple(SUMMED_UP)
@@ -119,7 +120,8 @@ class Command(FnloaderCommand):
 
     def _one(self, bid: str, ask: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         try:
-            return ask(bid)
+            with bound(batch=bid):
+                return ask(bid)
         except (Refused, StoreError) as error:
             said = (
                 str(error) if isinstance(error, Refused) else f"{bid} could not be checked, there is no result: {error}"
