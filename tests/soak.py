@@ -109,6 +109,8 @@ class Watch:
         self.process = self.feeding.start("--interval", "0.5")
         self.is_silent_of("loader_vanished", "attempts_open")
         assert "lease_taken_over" in self.kinds()
+        # Before it has begun, a store that fails ends it with 1: whoever started it must see that.
+        until(lambda: all_are_in(self.feeding), "the new loader has begun", self.process)
         self.feeding.fn4.insert_seconds(0.02)
 
     def proxy_is_wrong(self) -> None:
