@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -94,9 +93,6 @@ class Command(FnloaderCommand):
         if options["server_url"] or self.even_if_paused:
             self.usage("--all feeds all feeds that are not paused: it takes no SERVER_URL and no --even-if-paused.")
         db = self._known(options["database"] or "default")
-        # A thread for each server: who holds Python's lock gives it up after half a millisecond, not after five, so that a
-        # thread that is about to commit does not keep all others from writing meanwhile.
-        sys.setswitchinterval(0.0005)
         with told_to_stop() as told, Progress(self.stderr, "loading") as self.progress:
             status = SideBySide(db, self.once, options["interval"], told.stop, self._line, self._report).run()
         return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
