@@ -25,7 +25,7 @@ from sandbox.genomes import fasta, mutant, reference
 
 ROOT = Path(__file__).parent.parent
 POSTGRES = os.environ.get("FNLOADER_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres")
-REDIS = os.environ.get("FNLOADER_TEST_REDIS", "redis://127.0.0.1:6379") + "/15"
+REDIS = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/15"
 LENGTH = 30_000
 SEED = """
 import os
@@ -85,6 +85,7 @@ def measure(folder: Path, servers: list[Fn4Sandbox], clusters: int, workers: int
         environment = os.environ | {
             "DATABASE_URL": url,
             "REDIS_URL": REDIS,
+            "JOB_QUEUE": url.rpartition("/")[2],
             "SECRET_KEY": "bench" * 20,
             "FNLOADER_ENV_FILE": os.devnull,
             "HOST_NAME": "one",
@@ -159,16 +160,15 @@ def running(environment: dict[str, str], clusters: int, workers: int) -> Iterato
 
 @contextmanager
 def database() -> Iterator[str]:
-    """A database of its own, and an empty broker."""
+    """A database of its own, and a queue that has its name."""
     name = f"fnloader_bench_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(POSTGRES, autocommit=True) as connection, redis.from_url(REDIS) as broker:
         connection.execute(f"CREATE DATABASE {name}".encode())
-        broker.flushdb()
         try:
             yield POSTGRES.rsplit("/", 1)[0] + "/" + name
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-            broker.flushdb()
+            broker.delete(*broker.keys(f"django_q:{name}:*") or [name])
 
 
 def manage(environment: dict[str, str], *words: str) -> None:

@@ -213,12 +213,13 @@ if _https:
     SECURE_HSTS_PRELOAD = True
 
 REDIS_URL = env.url("REDIS_URL", "redis://127.0.0.1:6379/0", "redis", "rediss", "unix")
+JOB_QUEUE = env.text("JOB_QUEUE") or "fnloader"
 JOB_WORKERS = int(env.number("JOB_WORKERS", 4, above=0.999))
 JOB_STRETCH = env.number("JOB_STRETCH", 60, above=0)
 JOB_TIMEOUT = int(env.number("JOB_TIMEOUT", 1800, above=0.999))
 PRUNE_AFTER_DAYS = env.number("PRUNE_AFTER_DAYS", 365, above=-1)
 Q_CLUSTER: dict[str, Any] = {
-    "name": "fnloader",
+    "name": JOB_QUEUE,
     "label": "Background jobs: queue and results",
     "workers": JOB_WORKERS,
     "timeout": JOB_TIMEOUT,

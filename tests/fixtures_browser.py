@@ -41,7 +41,8 @@ class Visit:
         """As its user would."""
         self.page.fill("[name=username]", name)
         self.page.fill("[name=password]", PASSWORD)
-        self.page.click("main button[type=submit]")
+        with self.page.expect_navigation():
+            self.page.click("main button[type=submit]")
 
     def words(self) -> str:
         """What the page says."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,8 +13,8 @@ import redis
 from tests.fixtures_loader import Feeding
 from tests.fixtures_site import Manage
 
-REDIS = os.environ.get("FNLOADER_TEST_REDIS", "redis://127.0.0.1:6379")
-"""A Redis server on which tests may use the databases 1 to 15; each test takes one of them for its own."""
+REDIS = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/9"
+"""Each site of the tests has a queue of its own there."""
 
 
 def redis_answers() -> bool:
@@ -73,31 +71,18 @@ def children(pid: int) -> list[int]:
 
 @pytest.fixture(params=["database", "redis"])
 def broker(request: pytest.FixtureRequest, manage: Manage) -> Iterator[str]:
-    """Each broker in turn; on Redis, a database of its own, chosen by the worker and emptied afterwards."""
+    """Each broker in turn; what a queue of Redis still holds is deleted afterwards."""
     if request.param == "database":
         manage.environment["REDIS_URL"] = ""
         yield "database"
         return
     if not redis_answers():
         pytest.skip(f"no Redis at {REDIS}")
-    number = _free_database()
-    manage.environment["REDIS_URL"] = f"{REDIS}/{number}"
+    manage.environment["REDIS_URL"] = REDIS
     yield "redis"
-    with redis.from_url(f"{REDIS}/{number}") as client:
-        client.flushdb()
-
-
-def _free_database() -> int:
-    """Takes a database in which nobody else works: whoever sets the mark there has it."""
-    mark = uuid.uuid4().hex
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        for number in range(1, 16):
-            with redis.from_url(f"{REDIS}/{number}") as client:
-                if client.set("fnloader-test", mark, nx=True, ex=600):
-                    return number
-        time.sleep(0.5)
-    raise AssertionError("all databases of Redis are taken")
+    with redis.from_url(REDIS) as client:
+        for key in client.scan_iter(f"django_q:{manage.environment['JOB_QUEUE']}:*"):
+            client.delete(key)
 
 
 @pytest.fixture

@@ -101,7 +101,12 @@ def manage(migrated: str, tmp_path: Path, fork_server: ForkServer) -> Iterator[M
 @contextmanager
 def a_site(migrated: str, folder: Path, fork: ForkServer) -> Iterator[Manage]:
     """A site with a copy of the migrated database, and its files in that folder."""
-    environment = {"REPORTS_DIR": str(folder / "reports"), "HOST_NAME": "test-host"}
+    # Whatever broker the environment names: no site takes another one's jobs.
+    environment = {
+        "REPORTS_DIR": str(folder / "reports"),
+        "HOST_NAME": "test-host",
+        "JOB_QUEUE": f"test-{uuid.uuid4().hex[:12]}",
+    }
     if not POSTGRES:
         copy = folder / "db.sqlite3"
         copy.write_bytes(Path(migrated).read_bytes())
