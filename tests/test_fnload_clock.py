@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import closing
 
 import pytest
 
@@ -71,12 +72,12 @@ def test_a_machine_whose_clock_goes_backwards_loads_as_ever(
 ) -> None:
     backwards = itertools.count(time.time(), -3600)
     monkeypatch.setattr(time, "time", lambda: next(backwards))
-    with Fn4Sandbox(LENGTH) as fn4:
+    with Fn4Sandbox(LENGTH) as fn4, closing(FindNeighbour4(fn4.url)) as client:
         feed = make_feed(url=fn4.url)
         store = open_store(feed.store_url)
         for number in range(4):
             store.write(f"s{number}.fasta", fasta(f"s{number}", REFERENCE))
-        loader = Loader(feed, store, FindNeighbour4(fn4.url))
+        loader = Loader(feed, store, client)
         assert loader.run().inserted == 4
         assert len(fn4.guids()) == 4
     attempts = LoadAttempt.objects.order_by("gp_int_id").values_list("insert_start_time", "insert_end_time")
