@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, Q, Value
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -45,15 +45,15 @@ class Pending:
 
 
 def look(db: str = "default") -> Look:
-    """Six queries, and one more for each feed that seems silent."""
+    """Six queries, whatever the tables hold."""
     servers = list(_servers(db))
-    feeds = list(Feed.objects.using(db).select_related("server").order_by("name"))
+    feeds = list(_feeds(db))
     pending = _pending(db)
     now = servers[0].now if servers else timezone.now()  # type: ignore[attr-defined]
     concerns = [
         *_clocks(servers, feeds, now),
         *_server_concerns(servers, {feed.server_id for feed in feeds}, _open_attempts(db), now),
-        *_feed_concerns(feeds, pending, now, db),
+        *_feed_concerns(feeds, pending, now),
         *_wrong_statuses(db, now),
     ]
     return Look(servers, feeds, concerns)
@@ -65,9 +65,17 @@ def _servers(db: str) -> Iterator[Server]:
     yield from Server.objects.using(db).annotate(held=alive, now=Now()).order_by("identity")
 
 
+def _feeds(db: str) -> QuerySet[Feed]:
+    """With `sent`: when something was last sent from it. One step into the index on feed and time for each feed."""
+    tries = LoadAttempt.objects.filter(feed=OuterRef("pk"), bucket_read_start_time__isnull=False)
+    sent = tries.filter(insert_start_time__isnull=False).order_by("-bucket_read_start_time")
+    rows = Feed.objects.using(db).select_related("server").order_by("name")
+    return rows.annotate(sent=Subquery(sent.values("insert_start_time")[:1]))
+
+
 def _open_attempts(db: str) -> dict[int | None, Counted]:
     still = LoadAttempt.objects.using(db).filter(server__isnull=False, outcome=Outcome.OPEN).order_by()
-    groups = still.values_list("server").annotate(n=Count("pk"), first=Min("insert_start_time"))
+    groups = still.values_list("server").annotate(n=Count("*"), first=Min("insert_start_time"))
     return {server: Counted(number, earliest) for server, number, earliest in groups}
 
 
@@ -78,7 +86,7 @@ def _pending(db: str) -> dict[tuple[int, str], Pending]:
     )
     # Grouped by an expression: for the bare column SQLite would read the index on feed and state, with all that is loaded.
     named = rows.order_by().annotate(of_feed=Coalesce("feed", Value(0)))
-    groups = named.values_list("of_feed", "state").annotate(n=Count("pk"), first=Min("first_seen"))
+    groups = named.values_list("of_feed", "state").annotate(n=Count("*"), first=Min("first_seen"))
     return {(feed, state): Pending(number, first) for feed, state, number, first in groups}
 
 
@@ -164,14 +172,12 @@ def _left_open(server: Server, found: Counted) -> Concern:
     )
 
 
-def _feed_concerns(
-    feeds: list[Feed], pending: dict[tuple[int, str], Pending], now: datetime, db: str
-) -> Iterator[Concern]:
+def _feed_concerns(feeds: list[Feed], pending: dict[tuple[int, str], Pending], now: datetime) -> Iterator[Concern]:
     on_server = Counter(feed.server_id for feed in feeds)
     for feed in feeds:
         if feed.paused_at:
             yield _paused(feed)
-        elif concern := _silent(feed, on_server[feed.server_id] - 1, now, db):
+        elif concern := _silent(feed, on_server[feed.server_id] - 1, now):
             yield concern
         waiting = pending.get((feed.pk, State.WAITING))
         if waiting and now - waiting.since > timedelta(seconds=feed.oldest_limit):
@@ -198,7 +204,7 @@ def _paused(feed: Feed) -> Concern:
     )
 
 
-def _silent(feed: Feed, others: int, now: datetime, db: str) -> Concern | None:
+def _silent(feed: Feed, others: int, now: datetime) -> Concern | None:
     """A feed that is meant to run, whose bucket nobody lists and from which nothing is sent.
 
     Meant to run are scheduled feeds, and those whose fnload (without --once) was not told to stop.
@@ -207,10 +213,8 @@ def _silent(feed: Feed, others: int, now: datetime, db: str) -> Concern | None:
         return None
     interval = feed.running_interval if feed.running_since and feed.running_interval else feed.interval
     limit = timedelta(seconds=interval) + GRACE * (1 + others)
-    last = max(at for at in (feed.checked_at, feed.running_since, feed.created_at) if at)
-    if now - last <= limit:
-        return None
-    last = max(last, _last_sent(feed, db) or last)
+    sent: datetime | None = feed.sent  # type: ignore[attr-defined]
+    last = max(at for at in (feed.checked_at, feed.running_since, feed.created_at, sent) if at)
     if now - last <= limit:
         return None
     return Concern(
@@ -223,11 +227,6 @@ def _silent(feed: Feed, others: int, now: datetime, db: str) -> Concern | None:
         kind="feed_silent",
         about=feed.name,
     )
-
-
-def _last_sent(feed: Feed, db: str) -> datetime | None:
-    sent = LoadAttempt.objects.using(db).filter(feed=feed, insert_start_time__isnull=False)
-    return sent.order_by("-gp_int_id").values_list("insert_start_time", flat=True).first()
 
 
 def _too_old(feed: Feed, waiting: Pending) -> Concern:
@@ -283,7 +282,7 @@ def _wrong_statuses(db: str, now: datetime) -> Iterator[Concern]:
         rows = LoadAttempt.objects.using(db).filter(wrong, insert_start_time__gte=now - DAY)
         named = rows.annotate(server_url=Coalesce("findneighbour_server_url", Value("")))
         groups = named.order_by("insert_status_code").values_list("server_url", "insert_status_code")
-        for url, status, number, first in groups.annotate(n=Count("pk"), first=Min("insert_start_time")):
+        for url, status, number, first in groups.annotate(n=Count("*"), first=Min("insert_start_time")):
             servers[url].append((status, number, first))
     for url, found in sorted(servers.items()):
         yield Concern(

@@ -83,7 +83,13 @@ def test_a_feed_that_should_run_and_is_silent_is_a_concern(make_feed: MakeFeed) 
     assert kinds() == [], "nobody said that it should run"
     Feed.objects.update(scheduled=True, created_at=now - 9 * HOUR)
     assert (only().kind, only().since) == ("feed_silent", now - 2 * HOUR)
-    add_attempt(add_object(feed, "s1"), Outcome.INSERTED, insert_start_time=now, insert_status_code=200)
+    add_attempt(
+        add_object(feed, "s1"),
+        Outcome.INSERTED,
+        bucket_read_start_time=now,
+        insert_start_time=now,
+        insert_status_code=200,
+    )
     assert kinds() == [], "it inserts: a long batch"
     LoadAttempt.objects.all().delete()
     Server.objects.update(circuit_open_since=now, circuit_reason="refused")
