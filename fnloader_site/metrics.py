@@ -87,7 +87,7 @@ def _feeds(names: dict[int, str]) -> Iterator[Metric]:
     )
     rows = BucketObject.objects.filter(state__in=SMALL_STATES).order_by().values_list("feed", "state")
     found = {
-        (feed, state): (n, first) for feed, state, n, first in rows.annotate(n=Count("pk"), first=Min("first_seen"))
+        (feed, state): (n, first) for feed, state, n, first in rows.annotate(n=Count("*"), first=Min("first_seen"))
     }
     for feed, name in names.items():
         for state in SMALL_STATES:
@@ -115,7 +115,7 @@ def _servers() -> Iterator[Metric]:
 def _batches() -> Iterator[Metric]:
     numbers = GaugeMetricFamily("fnloader_batches", "Batches that are not archived, by status.", labels=["status"])
     current = Batch.objects.filter(archived_at=None).order_by()
-    counted = dict(current.values_list("status").annotate(n=Count("pk")))
+    counted = dict(current.values_list("status").annotate(n=Count("*")))
     for status in BatchStatus.values:
         numbers.add_metric([status], counted.get(status, 0))
     left = GaugeMetricFamily("fnloader_batch_remaining", "Objects left of a batch in ingest.", labels=["batch"])
@@ -142,7 +142,7 @@ def _jobs() -> Iterator[Metric]:
         if row.finished_at:
             last.add_metric([row.name], _age(row.finished_at, now))
     alarms = GaugeMetricFamily("fnloader_alarms", "Alarms that are up, by kind.", labels=["kind"])
-    for kind, number in Alarm.objects.filter(recovered_at=None).values_list("kind").annotate(n=Count("pk")):
+    for kind, number in Alarm.objects.filter(recovered_at=None).values_list("kind").annotate(n=Count("*")):
         alarms.add_metric([kind], number)
     yield from (depth, runs, last, alarms)
 

@@ -28,7 +28,7 @@ def attempts(feed: Feed, now: datetime, span: str) -> Chart:
     rows = LoadAttempt.objects.filter(feed=feed, bucket_read_start_time__gte=slots.moments[0]).order_by()
     found: dict[str, dict[int, float]] = defaultdict(dict)
     grouped = rows.annotate(slot=Slot("bucket_read_start_time", seconds)).values_list("slot", "outcome")
-    for slot, outcome, number in grouped.annotate(n=Count("pk")):
+    for slot, outcome, number in grouped.annotate(n=Count("*")):
         found[outcome][int(slot)] = number
     series = [
         Series(label, colour, [_sum(found, outcomes, slots.first + place) for place in range(slots.number)])

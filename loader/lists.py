@@ -43,7 +43,7 @@ def _stands() -> Case:
 
 
 def _number(rows: QuerySet[Any]) -> Coalesce:
-    return Coalesce(_of_feed(rows, Count("pk")), 0)
+    return Coalesce(_of_feed(rows, Count("*")), 0)
 
 
 def _of_feed(rows: QuerySet[Any], reckoned: Any) -> Subquery:  # noqa: ANN401 - any aggregate

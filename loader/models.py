@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from fnloader_site.fields import BytewiseCharField
 from loader.findings import Finding
+from loader.tallies import Tally, TallyMark
 
 __all__ = [
     "DIGEST_LENGTH",
@@ -178,8 +179,9 @@ class Result(models.TextChoices):
 class BucketObject(models.Model):
     """One version of one object seen in a feed's bucket: the ledger. What is done stays here for ever."""
 
+    # No index of its own: loader_object_by_feed begins with it.
     feed = models.ForeignKey(
-        Feed, models.PROTECT, related_name="objects_seen", help_text="The feed whose bucket it is in."
+        Feed, models.PROTECT, related_name="objects_seen", db_index=False, help_text="The feed whose bucket it is in."
     )
     name = BytewiseCharField(max_length=NAME_LENGTH, help_text="Name in the bucket.")
     version = models.CharField(max_length=DIGEST_LENGTH, editable=False, help_text="Digest of name and etag.")
@@ -224,6 +226,12 @@ class BucketObject(models.Model):
             models.Index(fields=["state", "id"], name="loader_object_by_state"),
             models.Index(fields=["feed", "id"], name="loader_object_by_feed"),
             models.Index(fields=["id"], condition=Q(result="conflicting"), name="loader_object_conflicting"),
+            # The overview, fnstatus and the list of feeds: what is rejected and nobody took note of, by feed.
+            models.Index(
+                fields=["feed", "first_seen"],
+                condition=Q(state="rejected", acknowledged_at__isnull=True),
+                name="loader_object_rejected",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -347,7 +355,12 @@ class LoadAttempt(models.Model):
             models.Index(fields=["seqid"], name="ix_fn4loadattempt_seqid"),
             models.Index(fields=["fn4id"], name="ix_fn4loadattempt_fn4id"),
             # A feed's page: its attempts over time; the list of feeds: the last hour. The list of attempts by time.
-            models.Index(fields=["feed", "bucket_read_start_time"], name="ix_fn4loadattempt_feed_read"),
+            # PostgreSQL keeps in it what these count, and reads no row for them.
+            models.Index(
+                fields=["feed", "bucket_read_start_time"],
+                include=["outcome", "insert_status_code"],
+                name="ix_fn4loadattempt_feed_read",
+            ),
             models.Index(fields=["bucket_read_start_time"], name="ix_fn4loadattempt_read"),
             # The list of attempts, newest first: of one outcome, with one status, of one host, of one server's URL.
             models.Index(fields=["outcome", "gp_int_id"], name="ix_fn4loadattempt_outcome"),
@@ -363,31 +376,3 @@ class LoadAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seqid} ({self.outcome or 'adopted'})"
-
-
-class Tally(models.Model):
-    """One counter for `/metrics`, rolled forward by `loader.tally`; it never goes down."""
-
-    feed_key = models.BigIntegerField(help_text="Key of the feed; 0: of a feed that was removed.")
-    measure = models.CharField(max_length=10, help_text="outcome, insert or read.")
-    bucket = models.CharField(max_length=10, help_text="The outcome; of a time the number of its histogram's bucket.")
-    number = models.BigIntegerField(default=0, help_text="How many attempts.")
-    seconds = models.FloatField(default=0.0, help_text="How long they took together.")
-
-    class Meta:
-        verbose_name_plural = "tallies"
-        constraints = [models.UniqueConstraint(fields=["feed_key", "measure", "bucket"], name="loader_tally_once")]
-
-    def __str__(self) -> str:
-        return f"{self.measure} {self.bucket}: {self.number}"
-
-
-class TallyMark(models.Model):
-    """How far the tallies have come: one row."""
-
-    counted = models.BigIntegerField(default=0, help_text="The last attempt that was counted.")
-    seen = models.BigIntegerField(default=0, help_text="The last attempt that was there then.")
-    rolled_at = models.DateTimeField(null=True, blank=True, help_text="When that was (database's clock).")
-
-    def __str__(self) -> str:
-        return f"counted up to {self.counted}"
