@@ -160,6 +160,10 @@ class Slots:
         """When each begins."""
         return [datetime.fromtimestamp((self.first + place) * self.seconds, tz=UTC) for place in range(self.number)]
 
+    def last(self, number: int) -> Slots:
+        """The latest of them."""
+        return Slots(self.seconds, self.first + self.number - number, number)
+
     def filled(self, found: dict[int, float], default: float | None = 0) -> list[float | None]:
         """Values by slot as a row without holes."""
         return [found.get(self.first + place, default) for place in range(self.number)]

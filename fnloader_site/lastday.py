@@ -1,7 +1,8 @@
 """The last 24 hours as pictures: samples loaded an hour, failures, insert time, batches that ended.
 
 Cheap however many attempts there are: successes are counted in an index that holds all that is asked, failures are few, and
-of the times of inserts a bounded sample is read, evenly spread over the day.
+of the times of inserts a bounded sample is read, evenly spread over the day. Of all but the latest hours this is done once an
+hour by each process; what changes in them later is drawn with the next hour.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
+from django.core.cache import cache
 from django.db.models import Count, Max, Value
 
 from batches.models import Batch
@@ -21,29 +24,42 @@ from loader.models import LoadAttempt, Outcome
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 SECONDS = 3600
 SAMPLE = 2000
-"""Attempts whose insert time is read; a day with fewer is read whole."""
+"""Attempts of a day whose insert time is read; a day with fewer is read whole."""
+LATEST = 2
+"""Hours that are counted at every look: the one that runs, and the one whose inserts may still end."""
 IN_SERVER = (200, 201)
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What one hour's bars and points show."""
+
+    loaded: float
+    failed: float
+    rejected: float
+    middle: float | None
+    """Median of the insert times, in milliseconds."""
+    slow: float | None
+    """Their 95th percentile."""
 
 
 def loading(now: datetime) -> list[Chart]:
     """Samples loaded, failures, and insert time by hour; five queries."""
     slots = Slots.until(now, DAY, SECONDS)
-    first = _first_since(slots.moments[0])
-    lost = _failures(slots, first)
-    middle, slow = _insert_times(first)
+    hours = _hours(slots)
     return [
         Chart(
             "Samples loaded an hour",
             slots.moments,
-            [Series("loaded", "blue", slots.filled(_loaded(slots)))],
+            [Series("loaded", "blue", [hour.loaded for hour in hours])],
             "Inserts that a server answered with 200 or 201.",
         ),
         Chart(
             "Failures an hour",
             slots.moments,
             [
-                Series("to be tried again", "orange", slots.filled(lost[Outcome.FAILED])),
-                Series("rejected", "red", slots.filled(lost[Outcome.REJECTED])),
+                Series("to be tried again", "orange", [hour.failed for hour in hours]),
+                Series("rejected", "red", [hour.rejected for hour in hours]),
             ],
             "Load attempts that failed, by what becomes of their samples.",
         ),
@@ -51,8 +67,8 @@ def loading(now: datetime) -> list[Chart]:
             "Insert time in milliseconds",
             slots.moments,
             [
-                Series("median", "blue", slots.filled(middle, None), line=True),
-                Series("95th percentile", "orange", slots.filled(slow, None), line=True),
+                Series("median", "blue", [hour.middle for hour in hours], line=True),
+                Series("95th percentile", "orange", [hour.slow for hour in hours], line=True),
             ],
             "How long servers took for an insert that succeeded.",
         ),
@@ -76,6 +92,32 @@ def ended(now: datetime) -> Chart:
         ],
         "Batches whose ingest was found to be over.",
     )
+
+
+def _hours(slots: Slots) -> list[Hour]:
+    key = f"lastday-{slots.first}"
+    earlier: list[Hour] | None = cache.get(key)
+    if earlier is None:
+        hours = _counted(slots)
+        cache.set(key, hours[:-LATEST], SECONDS)
+        return hours
+    return earlier + _counted(slots.last(LATEST))
+
+
+def _counted(slots: Slots) -> list[Hour]:
+    first = _first_since(slots.moments[0])
+    loaded, lost = _loaded(slots), _failures(slots, first)
+    middle, slow = _insert_times(first, SAMPLE * slots.number * HOUR // DAY)
+    return [
+        Hour(
+            loaded.get(slot, 0),
+            lost[Outcome.FAILED].get(slot, 0),
+            lost[Outcome.REJECTED].get(slot, 0),
+            middle.get(slot),
+            slow.get(slot),
+        )
+        for slot in range(slots.first, slots.first + slots.number)
+    ]
 
 
 def _first_since(when: datetime) -> int | None:
@@ -112,12 +154,12 @@ def _failures(slots: Slots, first: int | None) -> dict[str, dict[int, float]]:
     return found
 
 
-def _insert_times(first: int | None) -> tuple[dict[int, float], dict[int, float]]:
+def _insert_times(first: int | None, most: int) -> tuple[dict[int, float], dict[int, float]]:
     """Median and 95th percentile by slot, in milliseconds."""
     if first is None:
         return {}, {}
     times: dict[int, list[float]] = defaultdict(list)
-    for start, end in _sample(first):
+    for start, end in _sample(first, most):
         times[_slot(start)].append((end - start) / timedelta(milliseconds=1))
     return (
         {slot: round(median(some), 1) for slot, some in times.items()},
@@ -125,10 +167,10 @@ def _insert_times(first: int | None) -> tuple[dict[int, float], dict[int, float]
     )
 
 
-def _sample(first: int) -> Iterator[tuple[datetime, datetime]]:
+def _sample(first: int, most: int) -> Iterator[tuple[datetime, datetime]]:
     rows = LoadAttempt.objects.filter(insert_status_code__in=IN_SERVER)
     last = LoadAttempt.objects.aggregate(last=Max("pk"))["last"] or first
-    step = math.ceil((last - first + 1) / SAMPLE)
+    step = math.ceil((last - first + 1) / most)
     chosen = rows.filter(pk__gte=first) if step == 1 else rows.filter(pk__in=range(first, last + 1, step))
     times = chosen.filter(insert_end_time__isnull=False).order_by().values_list("insert_start_time", "insert_end_time")
     for start, end in times:

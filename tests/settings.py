@@ -15,6 +15,9 @@ if os.environ.get("FNLOADER_TEST_POSTGRES"):
     DATABASES = {"default": environ.Env.db_url_config(os.environ["FNLOADER_TEST_POSTGRES"])}
     DATABASES["default"]["TEST"] = {"NAME": "fnloader_in_process"}
 
+# What a page keeps between two looks would outlive the test that it is of.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+
 # Tests in this process look at what is queued; those that start processes take the broker that REDIS_URL names.
 REDIS_URL = ""
 Q_CLUSTER = {name: value for name, value in Q_CLUSTER.items() if name != "redis"} | {"orm": "default"}  # noqa: F405

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 
 from batches.choices import UploadOutcome, Verdict
 from batches.models import Batch, BatchRecord, IngestCheck
@@ -272,6 +273,24 @@ def test_the_last_day_is_drawn_by_the_hour(page: Page) -> None:
     assert drawn("Insert time in milliseconds") == {"median": [40, 40], "95th percentile": [40, 40]}
     assert drawn("Batches ended an hour") == {"complete": [1], "complete, with errors": [1]}
     assert "Loaded 3 in the last 24 hours" in page.words()
+
+
+def test_all_but_the_latest_hours_are_counted_once_an_hour(page: Page, settings: Settings) -> None:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "hours"}}
+    one, now = feed(server()), hour(0) + timedelta(minutes=30)
+    for back in (5, 1, 0):
+        attempt(one, hour(back))
+    before = lastday.loading(now)
+    assert [chart.series[0].values[-6] for chart in before] == [1, 0, 40]
+    for back in (5, 1, 0):
+        attempt(one, hour(back), insert_end_time=hour(back) + timedelta(milliseconds=80))
+    loaded, _, times = lastday.loading(now)
+    assert [loaded.series[0].values[place] for place in (-6, -2, -1)] == [1, 2, 2]
+    assert [times.series[1].values[place] for place in (-6, -2, -1)] == [40, 80, 80]
+    later, _, _ = lastday.loading(now + timedelta(hours=1))
+    assert [later.series[0].values[place] for place in (-7, -3, -2)] == [2, 2, 2], (
+        "with the next hour all are counted again"
+    )
 
 
 def test_of_many_insert_times_a_spread_sample_is_read(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
