@@ -30,6 +30,10 @@ class Filters(filters.FilterSet):
 
     more: tuple[str, ...] = ()
 
+    def parts(self) -> list[QuerySet[Any]]:
+        """The rows that are found, in parts that have none in common: where an OR is counted faster by its sides, these."""
+        return [self.qs]
+
     @property
     def shown(self) -> list[forms.BoundField]:
         """Fields that are always there."""

@@ -60,7 +60,7 @@ class BucketObjectAdmin(ReadOnlyAdmin):
     list_display = ("name", "feed", "state", "result", "created", "tries", "not_before", "reason")
     list_select_related = ("feed",)
     list_filter = ("state", "result", "feed")
-    search_fields = ("=seqid", "=guid")
+    search_fields = ("seqid__exact", "guid__exact")
     search_help_text = "A whole sample id."
     actions = ("try_again", "accept")
 
@@ -110,7 +110,7 @@ class LoadAttemptAdmin(ReadOnlyAdmin):
     )
     list_filter = ("outcome", "feed", "bucket_read_start_time")
     list_select_related = ("feed",)
-    search_fields = ("=seqid", "=fn4id")
+    search_fields = ("seqid__exact", "fn4id__exact")
     search_help_text = "A whole sample id."
 
 

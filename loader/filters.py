@@ -15,6 +15,8 @@ from loader.models import Feed, Outcome, Result, Server, State
 
 PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Success") & Q(parse_status__isnull=False)}
 
+WRONG = (Q(insert_status_code__lt=200), Q(insert_status_code__gt=201))
+
 
 def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
     """Rows whose sample id, or id in the server, begins with the text, or whose file has that name."""
@@ -22,6 +24,28 @@ def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
     if "." in text or "/" in text:
         found |= Q(**{seqid: sample_id(text)}, **begins(name, text))
     return found
+
+
+class SampleFilters(Filters):
+    """Base of those that look for a sample or a file, in these columns."""
+
+    seqid, guid, name = "seqid", "guid", "name"
+    q = filters.CharFilter(label="Sample begins, or file", method="search")
+
+    def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
+        """By index: a file is looked for by its sample id, which its name begins with."""
+        return rows.filter(sample_or_file(text, self.seqid, self.guid, self.name))
+
+    def parts(self) -> list[QuerySet[Any]]:
+        """Those whose sample id begins so are counted in its index, and most often are all."""
+        text = self.form.cleaned_data.get("q")
+        if not text or "." in text or "/" in text:
+            return super().parts()
+        rest = self.data.copy()
+        rest.pop("q")
+        rows = type(self)(rest, queryset=self.queryset).qs
+        of_id = begins(self.seqid, text)
+        return [rows.filter(**of_id), rows.filter(**begins(self.guid, text)).exclude(**of_id)]
 
 
 class FeedFilters(Filters):
@@ -34,10 +58,10 @@ class FeedFilters(Filters):
     more = ("scheduled",)
 
 
-class AttemptFilters(Filters):
+class AttemptFilters(SampleFilters):
     """By what operators ask: which sample, which feed, what answer, when."""
 
-    q = filters.CharFilter(label="Sample begins, or file", method="search")
+    guid, name = "fn4id", "file_name"
     outcome = filters.ChoiceFilter(label="Outcome", choices=Outcome.choices, empty_label="any")
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     when = Period("bucket_read_start_time")
@@ -58,13 +82,14 @@ class AttemptFilters(Filters):
     until = Until("bucket_read_start_time")
     more = ("status", "wrong", "parsed", "completed", "server", "load", "host", "since", "until")
 
-    def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
-        """By index: a file is looked for by its sample id, which its name begins with."""
-        return rows.filter(sample_or_file(text, "seqid", "fn4id", "file_name"))
-
     def other(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
         """What the reference text's monitoring asks for."""
-        return rows.filter(Q(insert_status_code__lt=200) | Q(insert_status_code__gt=201))
+        return rows.filter(WRONG[0] | WRONG[1])
+
+    def parts(self) -> list[QuerySet[Any]]:
+        """Of wrong answers each side is a range of an index."""
+        parts = super().parts()
+        return [part.filter(side) for part in parts for side in WRONG] if self.form.cleaned_data.get("wrong") else parts
 
     def parse(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Failed is all that is not Success."""
@@ -88,10 +113,9 @@ class LoadFilters(Filters):
         return rows.filter(batch_size__gt=0)
 
 
-class FileFilters(Filters):
+class FileFilters(SampleFilters):
     """By sample or file, state and feed."""
 
-    q = filters.CharFilter(label="Sample begins, or file", method="search")
     state = filters.ChoiceFilter(label="State", choices=State.choices, empty_label="any")
     accepted = filters.ChoiceFilter(
         label="Rejection", choices=[("0", "not yet accepted"), ("1", "accepted")], empty_label="any", method="taken"
@@ -108,10 +132,6 @@ class FileFilters(Filters):
     def differs(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
         """Samples of which the server keeps another sequence."""
         return rows.filter(result=Result.CONFLICTING)
-
-    def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
-        """By index, as for attempts."""
-        return rows.filter(sample_or_file(text, "seqid", "guid", "name"))
 
     def taken(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Rejected files that somebody accepted, or nobody yet."""

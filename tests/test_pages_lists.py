@@ -131,6 +131,40 @@ def test_attempts_are_filtered(boss: Client, rows: Feed, query: str, found: str)
     )
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("q=s", "1 to 5 of 5"),
+        ("q=s1", "1 to 1 of 1"),
+        ("q=s&feed=1000", "Nothing matches"),
+        ("q=s&outcome=inserted", "1 to 3 of 3"),
+        ("q=in/s", "Nothing matches"),
+        ("wrong=1", "1 to 3 of 3"),
+        ("q=s&wrong=1", "1 to 2 of 2"),
+    ],
+)
+def test_a_row_is_counted_once_whichever_of_its_names_is_found(boss: Client, rows: Feed, query: str, said: str) -> None:
+    LoadAttempt.objects.create(fn4id="s9", insert_status_code=500)
+    LoadAttempt.objects.create(seqid="other", insert_status_code=100)
+    assert said in words(boss, f"/attempts/?{query}")
+
+
+def test_counting_ends_with_the_part_that_is_enough(boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "COUNTED", 3)
+    with CaptureQueriesContext(connection) as queries:
+        assert "of more than 3" in words(boss, "/attempts/?q=s")
+    assert len([query for query in queries if "COUNT(*)" in query["sql"]]) == 1
+
+
+@pytest.mark.parametrize("table", ["loadattempt", "bucketobject"])
+def test_the_admin_finds_a_sample_by_index(boss: Client, rows: Feed, table: str) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert "1 result" in boss.get(f"/admin/loader/{table}/?q=s1").content.decode()
+    asked = [query["sql"] for query in queries if "'s1'" in query["sql"]]
+    assert asked, "it was looked for"
+    assert not [sql for sql in asked if "UPPER" in sql or "LIKE" in sql]
+
+
 def test_what_is_filtered_is_said_and_can_be_taken_back_one_by_one(boss: Client, rows: Feed) -> None:
     html = boss.get("/attempts/?q=s&outcome=inserted&page=1").content.decode()
     assert 'href="/attempts/?outcome=inserted"' in html
