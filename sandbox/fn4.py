@@ -132,7 +132,7 @@ class Fn4(Service):
     def _insert(self, request: Request) -> Response | Awaitable[Response]:
         form = _form(request)
         guid = request.name = _text(form.get("guid", b""))
-        number = self.traffic.begin(guid, request.received)
+        number = self.traffic.begin(guid, request.started)
         refusal = self._refusal(form, guid)
         if refusal:
             return self._ended(guid, number, refusal)

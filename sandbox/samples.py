@@ -150,12 +150,12 @@ class Traffic:
     by_guid: dict[str, list[int]] = field(default_factory=dict)
     _busy_since: float = 0.0
 
-    def begin(self, guid: str, received: float) -> int:
-        """An insert call came in; returns its number among those of its guid."""
+    def begin(self, guid: str, started: float) -> int:
+        """An insert call came in, its first byte at `started`; returns its number among those of its guid."""
         if self.in_flight == 0:
-            self._busy_since = received
+            self._busy_since = max(started, self.last_end or started)
         if self.first_start is None:
-            self.first_start = received
+            self.first_start = started
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         calls = self.by_guid.setdefault(guid, [])

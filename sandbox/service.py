@@ -94,7 +94,7 @@ class Service:
         if len(self.log) == LOG_LENGTH:
             self.dropped += 1
         status = 0 if response.reset else response.status
-        self.log.append(Entry(request.method, request.target, request.name, status, request.received, time.monotonic()))
+        self.log.append(Entry(request.method, request.target, request.name, status, request.started, time.monotonic()))
 
     def _rule_for(self, request: Request) -> Rule | None:
         name = request.name = self.name_of(request)
