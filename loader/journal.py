@@ -1,7 +1,8 @@
 """Writes what is attempted before it is done, and what became of it after (design.md, promise 4).
 
-The start of an insert is committed before it is sent; the end of the one before is committed while it is in flight. What
-was not written when a process died is found open by the next one (`loader.settle`).
+The start of an insert is committed before it is sent, together with the end of an earlier one: while the one before is in
+flight if that is short, so that the server does not wait for a commit. What was not written when a process died is found open
+by the next one (`loader.settle`), and what was not sent is known from the lease's note (`loader.lastsent`).
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from django.db import connections
 from django.db.models import F, QuerySet
 
+from fnloader_site.processes import monotonic
 from loader.clock import Clock
 from loader.lease import Lease, LeaseLost
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Result, Server, State
 from loader.prefetch import Fetch, Fetched
 from loader.writing import turn_to_write, written_whole
 
+FRESH = 0.5
+"""Seconds for which a start that was committed ahead counts: the deadline after an unclear end is reckoned from it."""
 FIRST_BACK_OFF = 30.0
 LONGEST_BACK_OFF = 24 * 3600.0
 
@@ -30,8 +35,8 @@ START = """
     WHERE gp_int_id = %s AND outcome = 'open'
     AND EXISTS (SELECT 1 FROM loader_server WHERE id = %s AND fence = %s AND lease_token = %s)"""
 INSERTED = """
-    UPDATE fn4loadattempt SET outcome = 'inserted', completed = 1, insert_status_code = 200, insert_end_time = %s
-    WHERE gp_int_id = %s AND outcome = 'open'"""
+    UPDATE fn4loadattempt SET outcome = 'inserted', completed = 1, insert_status_code = 200, insert_start_time = %s,
+    insert_end_time = %s WHERE gp_int_id = %s AND outcome = 'open'"""
 LOADED = """
     UPDATE loader_bucketobject SET state = 'loaded', result = 'inserted', guid = %s, seq_digest = %s, done_at = %s
     WHERE id = %s"""
@@ -43,6 +48,13 @@ class Opened:
 
     attempt: LoadAttempt
     fetched: Fetched
+    started: float = -inf
+    """When its start was committed last, by this machine's monotonic clock."""
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it may be sent."""
+        return monotonic() - self.started < FRESH
 
 
 @dataclass(slots=True)
@@ -125,18 +137,24 @@ class Journal:
         return ready
 
     def start(self, opened: Opened) -> None:
-        """Commits that the insert begins now. Raises LeaseLost, and changes nothing, if somebody else may insert by now."""
-        attempt = opened.attempt
+        """Commits that the insert begins, now or as soon as the one in flight is over, and what has ended.
+
+        Raises LeaseLost, and changes nothing, if somebody else may insert by now.
+        """
+        attempt, opened.started = opened.attempt, monotonic()
         attempt.insert_start_time = self.clock.now()
-        # Normally the end of the last one was committed while it was in flight, and the start is one statement, committed by
-        # itself. A server that answers at once leaves no time for that: two ends share a transaction with every second start.
-        if len(self._inserted) + len(self._ended) > 1:
+        if self._inserted or self._ended:
             with written_whole(self.db):
                 self._write_ended()
                 self._start(attempt)
         else:
             with turn_to_write(self.db):
                 self._start(attempt)
+
+    def sending(self, opened: Opened) -> None:
+        """It leaves now: the true start goes into the row with the end."""
+        opened.attempt.insert_start_time = self.clock.now()
+        self.lease.sending(opened.attempt.batch_sample_number or 0)
 
     def _start(self, attempt: LoadAttempt) -> None:
         if not self._execute(
@@ -156,6 +174,7 @@ class Journal:
         with written_whole(self.db):
             self._write_ended()
             self._open_row(attempt).update(
+                insert_start_time=attempt.insert_start_time,
                 insert_end_time=attempt.insert_end_time if status else None,
                 insert_status_code=attempt.insert_status_code,
                 message=message,
@@ -168,7 +187,11 @@ class Journal:
     def end(self, attempt: LoadAttempt, closing: Closing, status: int = 0) -> None:
         """Closes an attempt with the next transaction: call `flush` before waiting for anything."""
         if status:
-            closing.attempt |= {"insert_end_time": self.clock.now(), "insert_status_code": status}
+            closing.attempt |= {
+                "insert_start_time": attempt.insert_start_time,
+                "insert_end_time": self.clock.now(),
+                "insert_status_code": status,
+            }
         self._ended.append((attempt, closing))
 
     def flush(self) -> None:
@@ -186,7 +209,7 @@ class Journal:
         # Inside a transaction of the caller's: what is lost with it is found open, and settled, by the next pass.
         inserted, self._inserted = self._inserted, []
         for attempt, at in inserted:
-            if self._execute(INSERTED, self._time(at), attempt.pk):
+            if self._execute(INSERTED, self._time(attempt.insert_start_time), self._time(at), attempt.pk):
                 self._execute(LOADED, attempt.fn4id, attempt.seq_digest, self._time(at), attempt.bucket_object_id)
         ended, self._ended = self._ended, []
         for attempt, closing in ended:

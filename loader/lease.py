@@ -16,7 +16,8 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from fnloader_site.processes import is_dead, monotonic, this_process
-from loader.models import Server
+from loader.lastsent import LastSent, forget, last_sent
+from loader.models import LoadAttempt, Server
 
 LEASE_SECONDS = 60.0
 RENEW_AFTER = 15.0
@@ -40,6 +41,10 @@ class Lease:
     fence: int = 0
     _until: float = 0.0
     _renewed: float = 0.0
+    _note: LastSent | None = field(default=None, repr=False)
+    _sent: int = 0
+    _before: tuple[str, int, int | None] = ("", 0, None)
+    """Who held it before us: token, fence, and what it sent last, if that is known."""
 
     def acquire(self) -> bool:
         """Takes the lease if it is free, expired, or its owner is dead. One conditional UPDATE: the count says who won."""
@@ -47,6 +52,7 @@ class Lease:
         owner = self._rows().get()
         if owner.lease_token and is_dead(owner.lease_process):
             free |= Q(lease_token=owner.lease_token)
+        last = self._last_of(owner)
         before = monotonic()
         won = (
             self._rows()
@@ -65,7 +71,24 @@ class Lease:
         if won:
             self.fence = self._rows().values_list("fence", flat=True).get()
             self._held_since(before)
+            self._before = owner.lease_token, owner.fence, last
+            self._note = self._note or LastSent(self.token)
+            self.sending(0)
         return bool(won)
+
+    def sending(self, place: int) -> None:
+        """Notes that the sample at this place of the batch is sent now."""
+        self._sent = place
+        if self._note:
+            self._note.note(place)
+
+    def may_have_sent(self, attempt: LoadAttempt) -> bool:
+        """Whether the server may have got an attempt with a start time: who held the lease before may not have come so far.
+
+        False only if that is certain: it held the lease on this machine, is dead, and its note says what it sent last.
+        """
+        _, fence, last = self._before
+        return last is None or attempt.fence != fence or (attempt.batch_sample_number or 0) <= last
 
     def want(self) -> None:
         """Tells the owner that somebody waits (loader.turns)."""
@@ -90,6 +113,11 @@ class Lease:
     def release(self) -> None:
         """Lets others in at once."""
         self._mine().update(lease_token="", lease_expires=None)
+        if self._note:
+            self._note.close()
+            self._note = None
+        forget(self.token)
+        forget(self._before[0])
 
     def owner(self) -> str:
         """Who holds it now, in words."""
@@ -106,6 +134,12 @@ class Lease:
 
     def _held_since(self, before: float) -> None:
         self._renewed, self._until = before, before + LEASE_SECONDS
+
+    def _last_of(self, owner: Server) -> int | None:
+        if self.fence and owner.fence == self.fence:
+            return self._sent
+        dead = owner.lease_token and is_dead(owner.lease_process)
+        return last_sent(owner.lease_token) if dead else None
 
     def _takeover(self, owner: Server) -> dict[str, Any]:
         """Who had it and did not give it back: that should not happen, and is told (loader.concerns)."""

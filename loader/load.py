@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 
 from django.conf import settings
 
@@ -19,7 +20,7 @@ from fnloader_site.processes import monotonic
 from loader import ledger, turns
 from loader.answers import Meaning
 from loader.clock import Clock
-from loader.journal import Journal, Opened, failed, loaded, not_sent
+from loader.journal import FRESH, Journal, Opened, failed, loaded, not_sent
 from loader.lease import Lease, LeaseLost
 from loader.models import Feed, LoadAttempt, Outcome, Result, Server
 from loader.prefetch import AHEAD, Fetch, Fetched, Prefetch
@@ -32,8 +33,8 @@ PROBE_WAIT = 3.0
 LEASE_WAIT = 10.0
 LOCK_WAIT = 120.0
 SLICE = 0.2
-SLOW_INSERT = 0.01
-"""Seconds; a server that takes longer leaves time to commit the last sample's end while the next one is in flight."""
+SHORT_INSERT = FRESH / 2
+"""Seconds; while such an insert is in flight, the start of the next one is committed ahead."""
 STORE_FAILURES = 3
 COUNT_EVERY = timedelta(hours=1)
 
@@ -191,7 +192,8 @@ class Loader:
         self.clock.sync()
 
     def _settler(self) -> Settler:
-        return Settler(self.server, self.fn4, self.clock, self.db, settings.FN4_INSERT_DEADLINE, self.pause, self.say)
+        deadline = settings.FN4_INSERT_DEADLINE
+        return Settler(self.server, self.fn4, self.clock, self.db, deadline, self.pause, self.say, self.lease)
 
     def pause(self, seconds: float, *, beat: bool = True) -> None:
         """Waits in short slices and keeps the lease. Raises Stopped, and NotNow in a job."""
@@ -246,7 +248,7 @@ class Stretch:
         self.opened: deque[Opened] = deque()
         self.turn = turns.Turn(loader.feed, loader.lease, loader.others, loader.enough or turns.never)
         self._trouble: StoreError | None = None
-        self._server_is_slow = True
+        self._insert_is_short = False
         self._store_failures = 0
         self._done = result.tried
 
@@ -293,7 +295,9 @@ class Stretch:
                 self._open(self.prefetch.take(self.loader.beat))
             except StoreError as error:
                 self._trouble = error
-        if self._server_is_slow:
+        if self.opened and self._insert_is_short:
+            self.journal.start(self.opened[0])
+        else:
             self.journal.flush()
         if self.opened and (following := self.opened[0].fetched.sample):
             self.fn4.prepare(following.guid, following.sequence)
@@ -325,8 +329,10 @@ class Stretch:
         assert sample  # noqa: S101 - only what was parsed is opened
         first_asked = monotonic()
         while True:
+            if not opened.is_started:
+                self.journal.start(opened)
             self.lease.ensure()
-            self.journal.start(opened)
+            self.journal.sending(opened)
             begun = monotonic()
             try:
                 sent = self.fn4.begin_insert(sample.guid, sample.sequence)
@@ -335,10 +341,10 @@ class Stretch:
                 raise
             self._meanwhile()
             answer = sent.answer(self.lease.beat)
-            self._server_is_slow = monotonic() - begun > SLOW_INSERT
+            self._insert_is_short = monotonic() - begun < SHORT_INSERT
             if answer.meaning is not Meaning.LOCKED:
                 break
-            attempt.lock_waits = (attempt.lock_waits or 0) + 1
+            attempt.lock_waits, opened.started = (attempt.lock_waits or 0) + 1, -inf
             if monotonic() - first_asked > LOCK_WAIT or self.loader.stop():
                 self._still_locked(opened, answer.text)
                 return

@@ -15,6 +15,7 @@ from django.db import transaction
 from loader.answers import Answer, Meaning
 from loader.clock import Clock
 from loader.journal import Closing, close, failed, loaded, not_sent, rejected
+from loader.lease import Lease
 from loader.models import BucketObject, LoadAttempt, Outcome, Result, Server, State
 from loader.server import FindNeighbour4, ServerMisconfigured
 
@@ -34,6 +35,7 @@ class Settler:
     pause: Callable[[float], None]
     """Waits that many seconds, keeps the lease, and raises when it is time to stop."""
     say: Callable[[str], None]
+    lease: Lease
 
     def settle_all(self) -> int:
         """Closes all that is open; returns how many. Raises what the server's `exists` raises, and then leaves the rest open."""
@@ -50,7 +52,8 @@ class Settler:
         `answer` is what has just come for it, None for an attempt of the past; a try is spent only if somebody saw how it ended.
         Raises ServerMisconfigured, after closing, when the answer came from something that is no findNeighbour4 server.
         """
-        if attempt.insert_start_time is None:
+        unknown = answer is None and not (attempt.insert_status_code or attempt.message)
+        if attempt.insert_start_time is None or (unknown and not self.lease.may_have_sent(attempt)):
             self._close(attempt, not_sent())
             return Meaning.LATER
         past = Answer(attempt.insert_status_code or 0, error=attempt.message or "no answer is known: the loader ended")
