@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert result.returncode == 0, result.stderr
     yield name
     if POSTGRES:
+        if name in _copies:
+            _copies.pop(name).close()
         _postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -112,10 +115,45 @@ def a_site(migrated: str, folder: Path, fork: ForkServer) -> Iterator[Manage]:
         copy.write_bytes(Path(migrated).read_bytes())
         yield Manage(environment | {"DATABASE_URL": f"sqlite:///{copy}"}, fork)
         return
-    name = f"fnloader_test_{uuid.uuid4().hex[:12]}"
-    _postgres(f"CREATE DATABASE {name} TEMPLATE {migrated}")
+    if migrated not in _copies:
+        _copies[migrated] = Copies(migrated)
+    copies = _copies[migrated]
+    name = copies.take()
     yield Manage(environment | {"DATABASE_URL": _url(name)}, fork)
-    _postgres(f"DROP DATABASE {name} WITH (FORCE)")
+    copies.drop(name)
+
+
+class Copies:
+    """Databases that are made of a template ahead of their use, and dropped behind it: no test waits for either."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+        self._thread = ThreadPoolExecutor(1)
+        self._next = self._thread.submit(self._make)
+
+    def take(self) -> str:
+        """The name of one that nobody has had."""
+        name = self._next.result()
+        self._next = self._thread.submit(self._make)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Nobody needs it any more."""
+        self._thread.submit(_postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Drops the one that nobody took, and waits for all that is still to be dropped."""
+        self.drop(self._next.result())
+        self._thread.shutdown()
+
+    def _make(self) -> str:
+        name = f"fnloader_test_{uuid.uuid4().hex[:12]}"
+        _postgres(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        return name
+
+
+_copies: dict[str, Copies] = {}
+"""By the name of their template."""
 
 
 def _url(name: str) -> str:
