@@ -7,69 +7,27 @@ server or a store that is away is nobody's fault.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from math import inf
+from datetime import timedelta
 
 from django.conf import settings
 
-from fnloader_site.logs import bound
 from fnloader_site.processes import monotonic
 from loader import ledger, turns
-from loader.answers import Meaning
 from loader.clock import Clock
-from loader.journal import FRESH, Journal, Opened, failed, loaded, not_sent
+from loader.inserting import PassResult, Stretch
+from loader.journal import Journal
 from loader.lease import Lease, LeaseLost
-from loader.models import Feed, LoadAttempt, Outcome, Result, Server
-from loader.prefetch import AHEAD, Fetch, Fetched, Prefetch
-from loader.rejections import Refusals
+from loader.models import Feed, Server
 from loader.server import FindNeighbour4, ServerAway, ServerMisconfigured
-from loader.settle import Settler, present_result
-from objectstores.base import Store, StoreError, Unavailable
+from loader.settle import Settler
+from objectstores.base import Store, StoreError
 
 PROBE_WAIT = 3.0
 LEASE_WAIT = 10.0
-LOCK_WAIT = 120.0
 SLICE = 0.2
-SHORT_INSERT = FRESH / 2
-"""Seconds; while such an insert is in flight, the start of the next one is committed ahead."""
-STORE_FAILURES = 3
 COUNT_EVERY = timedelta(hours=1)
-
-
-class Stopped(Exception):
-    """Somebody asked us to stop."""
-
-
-@dataclass
-class PassResult:
-    """What one pass did, in numbers; `trouble` says why it ended early."""
-
-    listed: int = 0
-    ignored: int = 0
-    new: int = 0
-    due: int = 0
-    inserted: int = 0
-    already_there: int = 0
-    conflicting: int = 0
-    rejected: int = 0
-    postponed: int = 0
-    gone: int = 0
-    trouble: str = ""
-    misconfigured: bool = False
-    stopped: bool = False
-
-    @property
-    def tried(self) -> int:
-        """Samples whose turn has come."""
-        return self.inserted + self.already_there + self.rejected + self.postponed
-
-    @property
-    def clean(self) -> bool:
-        """Everything that was due is in the server."""
-        return not (self.rejected or self.postponed or self.trouble)
 
 
 @dataclass
@@ -110,7 +68,7 @@ class Loader:
         while self.unfinished:
             try:
                 self.pause(turns.GIVE_WAY, beat=False)
-            except Stopped:
+            except turns.Stopped:
                 self._unfinished, result.stopped = None, True
             else:
                 result = self.turn()
@@ -129,7 +87,7 @@ class Loader:
             self._close_circuit()
             self._take_lease()
             try:
-                self._settler().settle_all()
+                self.settler().settle_all()
                 journal = journal or self._left_over(result) or self._look(result)
                 if not Stretch(self, journal, result).load():
                     self._unfinished = journal, result
@@ -137,7 +95,7 @@ class Loader:
                     Server.objects.using(self.db).filter(pk=self.server.pk).update(counted_at=None)
             finally:
                 self.lease.release()
-        except Stopped:
+        except turns.Stopped:
             result.stopped = True
         except ServerAway as error:
             self._open_circuit(str(error))
@@ -191,29 +149,30 @@ class Loader:
             self.pause(0.5, beat=False)
         self.clock.sync()
 
-    def _settler(self) -> Settler:
+    def settler(self) -> Settler:
+        """Who finds out what became of an insert whose end was not seen."""
         deadline = settings.FN4_INSERT_DEADLINE
         return Settler(self.server, self.fn4, self.clock, self.db, deadline, self.pause, self.say, self.lease)
 
     def pause(self, seconds: float, *, beat: bool = True) -> None:
-        """Waits in short slices and keeps the lease. Raises Stopped, and NotNow in a job."""
+        """Waits in short slices and keeps the lease. Raises turns.Stopped, and NotNow in a job."""
         if self.enough:
             raise turns.NotNow(f"{self.server} may still be working on an insert; a later job goes on.")
         until = monotonic() + seconds
         while (left := until - monotonic()) > 0:
             if self.stop():
-                raise Stopped
+                raise turns.Stopped
             if beat:
                 self.lease.beat()
             time.sleep(min(SLICE, left))
 
     def check_stop(self) -> None:
-        """Raises Stopped when it is time to stop."""
+        """Raises turns.Stopped when it is time to stop."""
         if self.stop():
-            raise Stopped
+            raise turns.Stopped
 
     def beat(self) -> None:
-        """Keeps the lease while something is waited for; raises Stopped or LeaseLost."""
+        """Keeps the lease while something is waited for; raises turns.Stopped or LeaseLost."""
         self.check_stop()
         self.lease.beat()
 
@@ -235,184 +194,3 @@ class Loader:
     def _close_circuit(self) -> None:
         row = Server.objects.using(self.db).filter(pk=self.server.pk, circuit_open_since__isnull=False)
         row.update(circuit_open_since=None, circuit_reason="")
-
-
-class Stretch:
-    """The loading of one batch: one insert in flight, the next samples ready before it returns (domain.md 2)."""
-
-    def __init__(self, loader: Loader, journal: Journal, result: PassResult) -> None:
-        self.loader, self.journal, self.result = loader, journal, result
-        self.fn4, self.lease, self.clock = loader.fn4, loader.lease, loader.clock
-        self.settler = loader._settler()  # noqa: SLF001 - two halves of one thing
-        self.refusals = Refusals(loader.feed, loader.db)
-        self.opened: deque[Opened] = deque()
-        self.turn = turns.Turn(loader.feed, loader.lease, loader.others, loader.enough or turns.never)
-        self._trouble: StoreError | None = None
-        self._insert_is_short = False
-        self._store_failures = 0
-        self._done = result.tried
-
-    def load(self) -> bool:
-        """Loads all that is due; False when it gave way to another feed before. Nothing that was not sent stays open."""
-        at: datetime = self.journal.batch.check_time  # type: ignore[assignment]
-        self.items = ledger.due(self.loader.feed, self.loader.db, at)
-        self.prefetch = Prefetch(self.loader.feed, self.loader.store, self.clock)
-        try:
-            while self.opened or (not self.turn.over and self._open_more()):
-                self.loader.check_stop()
-                self.turn.next_sample()
-                if self.opened:
-                    next_one = self.opened.popleft()
-                    with bound(sample=next_one.attempt.seqid, attempt=next_one.attempt.pk):
-                        self._insert(next_one)
-                if self._trouble:
-                    raise self._trouble
-            if self.turn.over:
-                self.journal.flush()
-                return False
-            self.journal.finish()
-        except (Stopped, ServerAway, ServerMisconfigured, StoreError, turns.Ended):
-            self._give_back()
-            raise
-        finally:
-            self.prefetch.close()
-        return True
-
-    def _open_more(self) -> bool:
-        """Waits for the next samples and opens their attempts; False when there are no more."""
-        self.prefetch.fill(self.items, 0)
-        self.journal.flush()
-        taken = self.prefetch.take(self.loader.beat)
-        self._open(taken)
-        return bool(taken)
-
-    def _meanwhile(self) -> None:
-        """What is done while an insert is in flight, so that the server never waits for it (domain.md 2)."""
-        if not self.turn.over:
-            self.prefetch.fill(self.items, len(self.opened))
-        if len(self.opened) < AHEAD // 4 and self.prefetch.ready and not self.turn.over:
-            try:
-                self._open(self.prefetch.take(self.loader.beat))
-            except StoreError as error:
-                self._trouble = error
-        if self.opened and self._insert_is_short:
-            self.journal.start(self.opened[0])
-        else:
-            self.journal.flush()
-        if self.opened and (following := self.opened[0].fetched.sample):
-            self.fn4.prepare(following.guid, following.sequence)
-
-    def _open(self, taken: list[Fetched]) -> None:
-        self.opened.extend(self.journal.open(taken))
-        for one in taken:
-            if not one.sample:
-                self._unloadable(one)
-
-    def _unloadable(self, one: Fetched) -> None:
-        if one.ended_as is Fetch.NEVER:
-            self._rejected(one, one.problem)
-        elif one.ended_as is Fetch.GONE:
-            self.result.gone += 1
-            self.loader.say(f"{one.item.name}: gone or replaced before it could be read")
-        else:
-            self._postponed(one, one.problem)
-        self._tick()
-        self._store_failures = self._store_failures + 1 if one.ended_as is Fetch.LATER else 0
-        if self._store_failures >= STORE_FAILURES:
-            raise Unavailable(
-                f"{self.loader.store.describe()} failed for {STORE_FAILURES} files in a row: {one.problem}"
-            )
-
-    def _insert(self, opened: Opened) -> None:
-        """Gets one sample into the server, or finds out why not, and writes it down."""
-        attempt, sample = opened.attempt, opened.fetched.sample
-        assert sample  # noqa: S101 - only what was parsed is opened
-        first_asked = monotonic()
-        while True:
-            if not opened.is_started:
-                self.journal.start(opened)
-            self.lease.ensure()
-            self.journal.sending(opened)
-            begun = monotonic()
-            try:
-                sent = self.fn4.begin_insert(sample.guid, sample.sequence)
-            except (ServerAway, ServerMisconfigured):
-                self.journal.end(attempt, not_sent())
-                raise
-            self._meanwhile()
-            answer = sent.answer(self.lease.beat)
-            self._insert_is_short = monotonic() - begun < SHORT_INSERT
-            if answer.meaning is not Meaning.LOCKED:
-                break
-            attempt.lock_waits, opened.started = (attempt.lock_waits or 0) + 1, -inf
-            if monotonic() - first_asked > LOCK_WAIT or self.loader.stop():
-                self._still_locked(opened, answer.text)
-                return
-            time.sleep(min(0.05 * attempt.lock_waits, 1.0))
-        if answer.meaning is Meaning.DONE:
-            self._in(attempt, answer.status)
-        else:
-            self.journal.answered(attempt, answer.status, answer.text)
-            self._judge(opened, self.settler.settle(attempt, answer), answer.text)
-        self._tick()
-
-    def _in(self, attempt: LoadAttempt, status: int) -> None:
-        self.refusals.success()
-        if status == 200:
-            self.result.inserted += 1
-            self.journal.inserted(attempt)
-            return
-        # What is not yet written may be the very sample that this id was loaded with.
-        self.journal.flush()
-        result = present_result(self.loader.server, attempt, self.loader.db)
-        self._count_present(attempt, result)
-        self.journal.end(attempt, loaded(Outcome.PRESENT, result, attempt, self.clock.now()), status)
-
-    def _count_present(self, attempt: LoadAttempt, result: Result) -> None:
-        if result == Result.CONFLICTING:
-            self.result.conflicting += 1
-            self.loader.say(
-                f"{attempt.file_name}: the server holds {attempt.fn4id} with another sequence, and keeps it"
-            )
-        self.result.already_there += 1
-
-    def _judge(self, opened: Opened, meaning: Meaning, text: str) -> None:
-        if meaning is Meaning.DONE:
-            self.result.inserted += 1
-            self.refusals.success()
-        elif meaning is Meaning.NEVER:
-            self._refused(opened.fetched, text)
-        else:
-            self._postponed(opened.fetched, text)
-
-    def _refused(self, one: Fetched, text: str) -> None:
-        self._rejected(one, text)
-        in_row = self.refusals.in_row + 1
-        if why := self.refusals.refused(text):
-            # None of them stays rejected; some may have been counted by a run before this one.
-            self.result.rejected = max(0, self.result.rejected - in_row)
-            raise ServerMisconfigured(why)
-
-    def _still_locked(self, opened: Opened, text: str) -> None:
-        closing = failed(text, self.clock.now(), tries=0, spend=False)
-        closing.item["not_before"] = self.clock.now() + timedelta(seconds=60)
-        self.journal.end(opened.attempt, closing, 409)
-        self._postponed(opened.fetched, text)
-        self._tick()
-
-    def _rejected(self, one: Fetched, why: str) -> None:
-        self.result.rejected += 1
-        self.loader.say(f"{one.item.name}: rejected: {why}")
-
-    def _postponed(self, one: Fetched, why: str) -> None:
-        self.result.postponed += 1
-        self.loader.say(f"{one.item.name}: to be tried again: {why}")
-
-    def _tick(self) -> None:
-        self._done += 1
-        self.loader.tick(self._done, self.result.due)
-
-    def _give_back(self) -> None:
-        while self.opened:
-            self.journal.end(self.opened.popleft().attempt, not_sent())
-        self.journal.flush()

@@ -17,7 +17,8 @@ from django.db.models import QuerySet
 from fnloader_site.logs import bound
 from fnloader_site.processes import monotonic
 from loader.feeds import client_for, mark_running, mark_stopped, pause
-from loader.load import Loader, PassResult
+from loader.inserting import PassResult
+from loader.load import Loader
 from loader.models import Feed
 from objectstores import open_store
 from objectstores.base import StoreError

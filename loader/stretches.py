@@ -19,7 +19,8 @@ from django.db.models.functions import Now
 from fnloader_site.logs import bound
 from fnloader_site.processes import is_dead, monotonic
 from loader.feeds import client_for, pause
-from loader.load import Loader, PassResult
+from loader.inserting import PassResult
+from loader.load import Loader
 from loader.models import Feed, Server
 from objectstores import open_store
 from objectstores.base import StoreError

@@ -23,6 +23,10 @@ def never(_samples: int) -> bool:
     return False
 
 
+class Stopped(Exception):
+    """Somebody asked us to stop."""
+
+
 class Ended(Exception):
     """The pass ends here, and nobody is to blame for that."""
 

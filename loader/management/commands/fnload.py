@@ -17,7 +17,8 @@ from fnloader_site.progress import Progress
 from fnloader_site.stopping import told_to_stop
 
 if TYPE_CHECKING:
-    from loader.load import Loader, PassResult
+    from loader.inserting import PassResult
+    from loader.load import Loader
     from loader.models import Feed
 
 HELP = (
