@@ -218,8 +218,8 @@ class BucketObject(models.Model):
         indexes = [
             # What to load next: a feed's waiting objects, earliest created first.
             models.Index(fields=["feed", "state", "created", "id"], name="loader_object_next"),
-            # Has this id been sent to the server before, and with which sequence?
-            models.Index(fields=["guid"], name="loader_object_guid"),
+            # Has this id been sent to the server before, and with which sequence? And which ids are not the file's?
+            models.Index(fields=["guid", "seqid"], name="loader_object_guid"),
             # Where is my sample?
             models.Index(fields=["seqid"], name="loader_object_seqid"),
             # The list of files, newest first: all of a state; all of a feed.
@@ -351,9 +351,10 @@ class LoadAttempt(models.Model):
             models.Index(fields=["server", "outcome"], name="ix_fn4loadattempt_open"),
             # When did an insert last succeed? (the reference text's monitoring SQL)
             models.Index(fields=["insert_status_code", "insert_start_time"], name="ix_fn4loadattempt_status"),
-            # Where is my sample? By its file (whose name up to the first dot this is), and by its id in the server.
+            # Where is my sample? By its file (whose name up to the first dot this is), and by its id in the server, if
+            # that is another.
             models.Index(fields=["seqid"], name="ix_fn4loadattempt_seqid"),
-            models.Index(fields=["fn4id"], name="ix_fn4loadattempt_fn4id"),
+            models.Index(fields=["fn4id", "seqid"], name="ix_fn4loadattempt_fn4id"),
             # A feed's page: its attempts over time; the list of feeds: the last hour. The list of attempts by time.
             # PostgreSQL keeps in it what these count, and reads no row for them.
             models.Index(
