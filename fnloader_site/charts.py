@@ -71,11 +71,11 @@ class Chart:
 
     @property
     def top(self) -> float:
-        """A round number that nothing exceeds."""
+        """A round number that nothing exceeds. At least 2 for bars: there is no half of what they count."""
         bars = [one.values for one in self.series if not one.line]
         stacked = [sum(value or 0 for value in column) for column in zip(*bars, strict=True)] if bars else []
         lines = [value or 0 for one in self.series if one.line for value in one.values]
-        return _round_up(max([*stacked, *lines, 1]))
+        return _round_up(max([*stacked, *lines, 2 if bars else 1]))
 
     @property
     def half(self) -> float:

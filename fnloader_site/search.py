@@ -62,7 +62,7 @@ class Search(View):
             return HttpResponseRedirect(f"{reverse('sample')}?{urlencode({'id': ids[0]})}")
         context = {
             "query": query,
-            "ids": ids[:SHOWN],
+            "hits": samples.hits(ids[:SHOWN]),
             "records": records[:SHOWN],
             "more": len(ids) > SHOWN or len(records) > SHOWN,
             "inside": inside if request.user.has_perm(SEES_FILES) else None,

@@ -10,11 +10,25 @@ from django.db.models import Q
 
 from fnloader_site.filtering import begins
 from fnloader_site.templatetags.saying import lasting
+from loader.choices import STATE_COLOURS
 from loader.fasta import sample_id
 from loader.models import BucketObject, Feed, LoadAttempt, Result, State
 
 MOST = 50
 IN_SERVER = (200, 201)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A sample id that was found, and the newest file of that id, if there is one."""
+
+    id: str
+    file: BucketObject | None
+
+    @property
+    def colour(self) -> str:
+        """Of the file's state."""
+        return STATE_COLOURS[self.file.state] if self.file else ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,13 @@ def beginning(text: str, most: int) -> list[str]:
     if "." in text or "/" in text:
         ids |= set(_of_file(text))
     return sorted(ids)
+
+
+def hits(ids: list[str]) -> list[Hit]:
+    """Where each stands; one query, by index."""
+    files = BucketObject.objects.filter(seqid__in=ids).select_related("feed").order_by("pk")
+    newest = {file.seqid: file for file in files}
+    return [Hit(one, newest.get(one)) for one in ids]
 
 
 def containing(text: str, feed: Feed, since: datetime, until: datetime, most: int) -> list[str]:

@@ -42,8 +42,8 @@ def feed() -> Feed:
 
 
 def file(of: Feed, seqid: str, state: State, **columns: object) -> BucketObject:
-    values = {"etag": "e", "size": 1, "created": WHEN, "first_seen": WHEN, "state": state, **columns}
-    return BucketObject.objects.create(feed=of, name=f"in/{seqid}.fasta", version=seqid, seqid=seqid, **values)
+    values = {"version": seqid, "etag": "e", "size": 1, "created": WHEN, "first_seen": WHEN, "state": state, **columns}
+    return BucketObject.objects.create(feed=of, name=f"in/{seqid}.fasta", seqid=seqid, **values)
 
 
 def words(response: object) -> str:
@@ -237,10 +237,11 @@ def test_a_server_is_asked_live_and_one_that_is_away_is_no_error(client: Client,
 def test_search_finds_samples_files_and_records_by_their_beginning(client: Client, feed: Feed) -> None:
     file(feed, "s1", State.LOADED, guid="other-id")
     file(feed, "s2", State.LOADED)
+    file(feed, "s2", State.REJECTED, version="newer", reason="it is empty")
     batch = Batch.objects.create(bid="plc", rectype="collectionobject", action="CREATE")
     BatchRecord.objects.create(batch=batch, row=1, key="k", key_digest="d", identifier="s.2026.1")
     text = words(client.get("/search/?q=s"))
-    assert "s1 s2" in text
+    assert "s1 Loaded tb s2 Rejected tb it is empty" in text
     assert "s.2026.1 batch plc, row 1" in text
     assert client.get("/search/?q=s1")["location"] == "/sample/?id=s1"
     assert client.get("/search/?q=other")["location"] == "/sample/?id=other-id"
