@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 import redis
-from django.db.models import Count, Min, OuterRef, Subquery
+from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -19,6 +20,7 @@ from batches.history import IngestCheck
 from batches.models import Batch
 from fnloader_site.models import Alarm, JobRun
 from loader import tally
+from loader.lists import number_of, of_feed
 from loader.models import BucketObject, Feed, Server, State, Tally
 
 MOST_BATCHES = 200
@@ -43,7 +45,7 @@ class _Site(Collector):
         """All of them."""
         names = dict(Feed.objects.values_list("pk", "name"))
         yield from _tallies(names)
-        yield from _feeds(names)
+        yield from _feeds()
         yield from _servers()
         yield from _batches()
         yield from _jobs()
@@ -79,23 +81,23 @@ def _histogram(buckets: dict[int, tuple[int, float]]) -> tuple[list[tuple[str, f
     return cumulative, sum(seconds for _, seconds in buckets.values())
 
 
-def _feeds(names: dict[int, str]) -> Iterator[Metric]:
+def _feeds() -> Iterator[Metric]:
     now = timezone.now()
     files = GaugeMetricFamily("fnloader_files", "Files that are not loaded, by state.", labels=["feed", "state"])
     oldest = GaugeMetricFamily(
         "fnloader_oldest_waiting_seconds", "Since when the oldest waiting file is known.", labels=["feed"]
     )
-    rows = BucketObject.objects.filter(state__in=SMALL_STATES).order_by().values_list("feed", "state")
-    found = {
-        (feed, state): (n, first) for feed, state, n, first in rows.annotate(n=Count("*"), first=Min("first_seen"))
-    }
-    for feed, name in names.items():
-        for state in SMALL_STATES:
-            files.add_metric([name, state], found.get((feed, state), (0, None))[0])
-        oldest.add_metric([name], _age(found.get((feed, State.WAITING), (0, None))[1], now))
     lag = GaugeMetricFamily("fnloader_checked_seconds_ago", "When the bucket was last listed.", labels=["feed"])
     paused = GaugeMetricFamily("fnloader_feed_paused", "1: nothing is loaded from it.", labels=["feed"])
-    for row in Feed.objects.only("name", "checked_at", "paused_at"):
+    by_state = {state.value: BucketObject.objects.filter(state=state) for state in SMALL_STATES}
+    rows: QuerySet[Any] = Feed.objects.only("name", "checked_at", "paused_at").annotate(
+        **{state: number_of(objects) for state, objects in by_state.items()},
+        oldest=of_feed(by_state[State.WAITING], Min("first_seen")),
+    )
+    for row in rows:
+        for state in SMALL_STATES:
+            files.add_metric([row.name, state], getattr(row, state))
+        oldest.add_metric([row.name], _age(row.oldest, now))
         if row.checked_at:
             lag.add_metric([row.name], _age(row.checked_at, now))
         paused.add_metric([row.name], float(row.paused_at is not None))

@@ -25,10 +25,10 @@ def feeds() -> QuerySet[Feed]:
     inserted = LoadAttempt.objects.filter(insert_status_code__in=IN_SERVER, bucket_read_start_time__gte=Now() - HOUR)
     return Feed.objects.select_related("server").annotate(
         stands=_stands(),
-        waiting=_number(waiting),
-        oldest=_of_feed(waiting.filter(state=State.WAITING), Min("created")),
-        rejected=_number(rejected),
-        rate=_number(inserted),
+        waiting=number_of(waiting),
+        oldest=of_feed(waiting.filter(state=State.WAITING), Min("created")),
+        rejected=number_of(rejected),
+        rate=number_of(inserted),
     )
 
 
@@ -42,10 +42,12 @@ def _stands() -> Case:
     )
 
 
-def _number(rows: QuerySet[Any]) -> Coalesce:
-    return Coalesce(_of_feed(rows, Count("*")), 0)
+def number_of(rows: QuerySet[Any]) -> Coalesce:
+    """How many of these rows each feed has, for a queryset of feeds."""
+    return Coalesce(of_feed(rows, Count("*")), 0)
 
 
-def _of_feed(rows: QuerySet[Any], reckoned: Any) -> Subquery:  # noqa: ANN401 - any aggregate
+def of_feed(rows: QuerySet[Any], reckoned: Any) -> Subquery:  # noqa: ANN401 - any aggregate
+    """What is reckoned of each feed's rows; one look into an index for each feed, where one begins with it."""
     grouped = rows.filter(feed=OuterRef("pk")).order_by().values("feed").annotate(it=reckoned)
     return Subquery(grouped.values("it"))
