@@ -1,6 +1,7 @@
-"""Oracle, as far as that goes without a server: the SQL of all migrations and of the hot queries can be built.
+"""Oracle, as far as that goes without a server: the SQL of all migrations can be built.
 
-Nothing here was run on an Oracle database. What the backend would ask its server is told it: version 19, extended strings.
+Queries: tests/test_oracle_queries.py. Nothing here was run on an Oracle database. What the backend would ask its server is told
+it: version 19, extended strings.
 """
 
 from __future__ import annotations
@@ -11,12 +12,7 @@ from typing import Any
 import pytest
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
-from django.db.models import QuerySet
 from django.db.utils import ConnectionHandler
-from django.utils import timezone
-
-from loader import ledger
-from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
 
 LONGEST = 30
 """Characters of a name of ours that every Oracle takes."""
@@ -50,16 +46,3 @@ def test_the_sql_of_all_migrations_can_be_built(oracle: Any, app: str, table: st
     assert any(statement.startswith(f'CREATE TABLE "{table}"') for statement in statements)
     names = {name for statement in statements for name in re.findall(r'(?:TABLE|INDEX|CONSTRAINT) "(\w+)"', statement)}
     assert not {name for name in names if len(name) > LONGEST}
-
-
-def test_the_sql_of_the_hot_queries_can_be_built(oracle: Any) -> None:  # noqa: ANN401
-    feed = Feed(pk=1, server=Server(pk=1))
-    queries: list[QuerySet[Any]] = [
-        ledger._due(feed, "default", timezone.now()).order_by("created", "id")[:1000],
-        LoadAttempt.objects.filter(server=feed.server, outcome=Outcome.OPEN).order_by("gp_int_id"),
-        BucketObject.objects.filter(guid="s1", feed__server=feed.server, state=State.LOADED),
-        Server.objects.filter(lease_token="", lease_expires__lt=timezone.now()),
-    ]
-    for query in queries:
-        sql, _ = query.query.get_compiler(connection=oracle).as_sql()
-        assert sql.startswith("SELECT")
