@@ -56,7 +56,7 @@ class LoaderHalf:
 
 
 def loader_half(now: datetime) -> LoaderHalf:
-    """Fourteen queries, whatever the tables hold."""
+    """Thirteen queries, whatever the tables hold."""
     seen = look()
     rows: list[Any] = list(feeds().order_by("name")[: MOST + 1])
     for row in rows:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
@@ -17,6 +18,7 @@ from django.utils import timezone
 from fnloader_site.overview import Concern, Level, many
 from fnloader_site.processes import is_dead
 from loader.figures import Counted
+from loader.lists import number_of, of_feed
 from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
 
 DAY = timedelta(days=1)
@@ -35,25 +37,15 @@ class Look:
     concerns: list[Concern]
 
 
-@dataclass(frozen=True)
-class Pending:
-    """Files of a feed in one state that somebody should know of."""
-
-    number: int
-    since: datetime
-    """When the first of them was first seen."""
-
-
 def look(db: str = "default") -> Look:
-    """Six queries, whatever the tables hold."""
+    """Five queries, whatever the tables hold."""
     servers = list(_servers(db))
     feeds = list(_feeds(db))
-    pending = _pending(db)
     now = servers[0].now if servers else timezone.now()  # type: ignore[attr-defined]
     concerns = [
         *_clocks(servers, feeds, now),
         *_server_concerns(servers, {feed.server_id for feed in feeds}, _open_attempts(db), now),
-        *_feed_concerns(feeds, pending, now),
+        *_feed_concerns(feeds, now),
         *_wrong_statuses(db, now),
     ]
     return Look(servers, feeds, concerns)
@@ -66,28 +58,28 @@ def _servers(db: str) -> Iterator[Server]:
 
 
 def _feeds(db: str) -> QuerySet[Feed]:
-    """With `sent`: when something was last sent from it. One step into the index on feed and time for each feed."""
+    """With `sent`, when something was last sent from it; and how many files wait or are rejected, and since when.
+
+    A few steps into indexes for each feed.
+    """
     tries = LoadAttempt.objects.filter(feed=OuterRef("pk"), bucket_read_start_time__isnull=False)
     sent = tries.filter(insert_start_time__isnull=False).order_by("-bucket_read_start_time")
+    waiting = BucketObject.objects.filter(state=State.WAITING)
+    rejected = BucketObject.objects.filter(state=State.REJECTED, acknowledged_at=None)
     rows = Feed.objects.using(db).select_related("server").order_by("name")
-    return rows.annotate(sent=Subquery(sent.values("insert_start_time")[:1]))
+    return rows.annotate(
+        sent=Subquery(sent.values("insert_start_time")[:1]),
+        waiting=number_of(waiting),
+        waiting_since=of_feed(waiting, Min("first_seen")),
+        rejected=number_of(rejected),
+        rejected_since=of_feed(rejected, Min("first_seen")),
+    )
 
 
 def _open_attempts(db: str) -> dict[int | None, Counted]:
     still = LoadAttempt.objects.using(db).filter(server__isnull=False, outcome=Outcome.OPEN).order_by()
     groups = still.values_list("server").annotate(n=Count("*"), first=Min("insert_start_time"))
     return {server: Counted(number, earliest) for server, number, earliest in groups}
-
-
-def _pending(db: str) -> dict[tuple[int, str], Pending]:
-    """What waits, and what is rejected and not acknowledged, by feed and state."""
-    rows = BucketObject.objects.using(db).filter(
-        Q(state=State.WAITING) | Q(state=State.REJECTED, acknowledged_at__isnull=True)
-    )
-    # Grouped by an expression: for the bare column SQLite would read the index on feed and state, with all that is loaded.
-    named = rows.order_by().annotate(of_feed=Coalesce("feed", Value(0)))
-    groups = named.values_list("of_feed", "state").annotate(n=Count("*"), first=Min("first_seen"))
-    return {(feed, state): Pending(number, first) for feed, state, number, first in groups}
 
 
 def _clocks(servers: list[Server], feeds: list[Feed], now: datetime) -> Iterator[Concern]:
@@ -172,18 +164,17 @@ def _left_open(server: Server, found: Counted) -> Concern:
     )
 
 
-def _feed_concerns(feeds: list[Feed], pending: dict[tuple[int, str], Pending], now: datetime) -> Iterator[Concern]:
+def _feed_concerns(feeds: list[Any], now: datetime) -> Iterator[Concern]:
     on_server = Counter(feed.server_id for feed in feeds)
     for feed in feeds:
         if feed.paused_at:
             yield _paused(feed)
         elif concern := _silent(feed, on_server[feed.server_id] - 1, now):
             yield concern
-        waiting = pending.get((feed.pk, State.WAITING))
-        if waiting and now - waiting.since > timedelta(seconds=feed.oldest_limit):
-            yield _too_old(feed, waiting)
-        if rejected := pending.get((feed.pk, State.REJECTED)):
-            yield _rejected(feed, rejected)
+        if feed.waiting and now - feed.waiting_since > timedelta(seconds=feed.oldest_limit):
+            yield _too_old(feed)
+        if feed.rejected:
+            yield _rejected(feed)
         if feed.reconcile_lost:
             yield _lost(feed)
 
@@ -229,13 +220,13 @@ def _silent(feed: Feed, others: int, now: datetime) -> Concern | None:
     )
 
 
-def _too_old(feed: Feed, waiting: Pending) -> Concern:
+def _too_old(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
     return Concern(
         Level.WARN,
         f"Files of feed {feed} wait for more than {_span(timedelta(seconds=feed.oldest_limit))}",
-        f"{many(waiting.number, 'file')} not loaded yet; the server is slow, or they fail again and again.",
+        f"{many(feed.waiting, 'file')} not loaded yet; the server is slow, or they fail again and again.",
         "Their reasons say which. The limit is a setting of the feed.",
-        since=waiting.since,
+        since=feed.waiting_since,
         link="admin:loader_bucketobject_changelist",
         query=f"feed__id__exact={feed.pk}&state__exact={State.WAITING}",
         permission="loader.view_bucketobject",
@@ -244,14 +235,14 @@ def _too_old(feed: Feed, waiting: Pending) -> Concern:
     )
 
 
-def _rejected(feed: Feed, rejected: Pending) -> Concern:
+def _rejected(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
     return Concern(
         Level.WARN,
-        f"{many(rejected.number, 'file')} of feed {feed} can't be loaded",
+        f"{many(feed.rejected, 'file')} of feed {feed} can't be loaded",
         "Each has its reason. A corrected file under the same name is loaded by itself.",
         "When somebody has taken note:",
         command=f"python manage.py feed acknowledge {feed}",
-        since=rejected.since,
+        since=feed.rejected_since,
         link="admin:loader_bucketobject_changelist",
         query=f"feed__id__exact={feed.pk}&state__exact={State.REJECTED}",
         permission="loader.view_bucketobject",
