@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -49,11 +50,26 @@ def test_the_image_holds_every_app_and_no_secret() -> None:
     assert re.search(r"^USER fnloader$", text, re.MULTILINE)
 
 
-def test_compose_runs_one_migration_before_all_else_and_gives_an_insert_time_to_end() -> None:
+def config(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What docker-compose makes of the compose file beside the settings of the folder."""
+    (folder / "compose.yaml").write_bytes((ROOT / "compose.yaml").read_bytes())
+    (folder / "fnloader.env").write_text("SECRET_KEY=hidden\nSITE_URL=https://fnloader.example\n")
+    command = ["docker-compose", "-f", "compose.yaml", "config"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_compose_runs_one_migration_before_all_else_and_gives_an_insert_time_to_end(tmp_path: Path) -> None:
     text = (ROOT / "compose.yaml").read_text()
     assert re.search(r"stop_grace_period: (\d+)s", text)
     assert "service_completed_successfully" in text
     assert not re.search(r"(SECRET_KEY|PASSWORD): +[^$ \n]", text), "secrets come from outside"
+    if shutil.which("docker-compose"):
+        assert "set it in .env" in config(tmp_path).stderr
+        (tmp_path / ".env").write_text("POSTGRES_PASSWORD=secret\n")
+        told = config(tmp_path)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert told.stdout.count("postgres://fnloader:secret@postgres/fnloader") == 3
 
 
 def test_gunicorn_accepts_its_settings() -> None:
