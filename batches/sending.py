@@ -27,8 +27,8 @@ from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
 from fnloader_site.processes import monotonic
 from objectstores.base import Misconfigured, NotFound, Store, StoreError, Unavailable
 
-THREADS = 8
-SMALLEST_GROUP, LARGEST_GROUP = THREADS, 50
+THREADS = 16
+SMALLEST_GROUP, LARGEST_GROUP = 8, 50
 """Records that are marked in one transaction; two groups are under way at a time, so that no thread waits for a commit.
 
 All that is marked when the upload dies may become uncertain, so a group is as small as the store's speed allows.

@@ -4,58 +4,20 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import certifi
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
+from objectstores.answers import NO_LENGTH, Answer
 from objectstores.base import Denied, Misconfigured, StoreError, TooLarge, Unavailable
+from objectstores.direct import Direct
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
 _CONNECTIONS = 16
-_SMALL = 65_536
-"""Bytes of a body that goes out together with its head: two packets cost both sides more than the copy."""
-
-
-class Answer(NamedTuple):
-    """A whole answer, its body as it was sent."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Asked in any case."""
-    body: bytes
-
-
-class _OneSend:
-    """A connection of urllib3 that sends the head of a request and a small body at once."""
-
-    _held: bytes | None = None
-
-    def request(self, method: str, url: str, body: object = None, *rest: Any, **options: Any) -> None:  # noqa: ANN401
-        """As urllib3's."""
-        self._held = b"" if isinstance(body, bytes) and 0 < len(body) <= _SMALL else None
-        super().request(method, url, body, *rest, **options)  # type: ignore[misc]
-
-    def send(self, data: Any) -> None:  # noqa: ANN401
-        """As http.client's; the first piece waits for the second one."""
-        held, self._held = self._held, None
-        if held == b"":
-            self._held = data
-        else:
-            super().send(held + data if held else data)  # type: ignore[misc]
-
-
-class _Plain(_OneSend, HTTPConnection):
-    pass
-
-
-class _Secure(_OneSend, HTTPSConnection):
-    pass
 
 
 class Connections:
@@ -75,7 +37,16 @@ class Connections:
         pool = self._manager.connection_from_url(endpoint)
         # Straight to the pool: the manager would tidy `..` and `//` out of names that are legal.
         self._pool: HTTPConnectionPool = pool
-        pool.ConnectionCls = _Secure if endpoint.startswith("https:") else _Plain
+        self._direct: Direct | None = None
+        if isinstance(self._manager, urllib3.ProxyManager):
+            return
+        self._direct = Direct(
+            endpoint,
+            ca_bundle or certifi.where(),
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=read_timeout,
+            kept=_CONNECTIONS,
+        )
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None, *, limit: int = 0
@@ -86,26 +57,34 @@ class Connections:
         `limit` bytes, Misconfigured when the server's certificate is not trusted.
         """
         try:
-            response = self._pool.urlopen(
-                method,
-                target,
-                body=body,
-                headers=headers,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-                assert_same_host=False,
-            )
-            content = _content(response, limit if response.status < 300 else 0)
+            if method == "PUT" and self._direct:
+                return self._direct.send(method, target, headers, body or b"")
+            return self._by_urllib3(method, target, headers, body, limit)
         except SSLError as error:
             raise Misconfigured(f"{self.endpoint}: no trusted connection ({error}); is a CA bundle missing?") from error
         except (HTTPError, OSError) as error:
             raise Unavailable(f"{self.endpoint}: {_reason(error)}") from error
-        return Answer(response.status, response.headers, content)
+
+    def _by_urllib3(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int
+    ) -> Answer:
+        response = self._pool.urlopen(
+            method,
+            target,
+            body=body,
+            headers=headers,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            assert_same_host=False,
+        )
+        return Answer(response.status, response.headers, _content(response, limit if response.status < 300 else 0))
 
     def close(self) -> None:
         """Closes the connections that are idle; those in use are closed when they are given back."""
         self._manager.clear()
+        if self._direct:
+            self._direct.close()
 
 
 def _content(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
@@ -123,7 +102,7 @@ def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
     """The body; urllib3 itself raises for one that is shorter than announced."""
     announced = response.headers.get("content-length")
     if announced is None and response.headers.get("transfer-encoding") is None and response.status == 200:
-        raise ProtocolError("an answer that does not say how long it is can't be known to be whole")
+        raise ProtocolError(NO_LENGTH)
     if limit and announced and announced.isdecimal() and int(announced) > limit:
         raise TooLarge(f"{announced} bytes, and {limit} are allowed")
     content = response.read(limit + 1) if limit else response.read()

@@ -16,8 +16,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from objectstores.answers import Answer
 from objectstores.base import StoredObject, StoreError, TooLarge, Unavailable
-from objectstores.http import Answer, Connections, read_timeout
+from objectstores.http import Connections, read_timeout
 from objectstores.listing import below, checked, groups, names_of
 from objectstores.oci_access import Access
 from objectstores.oci_errors import OBJECT_NOT_FOUND, code_and_message, refusal

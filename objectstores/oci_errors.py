@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+from objectstores.answers import Answer
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, StoreError, Unavailable
-from objectstores.http import Answer, foreign
+from objectstores.http import foreign
 
 OBJECT_NOT_FOUND = "ObjectNotFound"
 

@@ -1,7 +1,7 @@
 """A bucket of Amazon S3, or of a server that speaks its protocol.
 
-boto3 finds out who and where we are (`s3_signing`); lists, reads and writes go over kept urllib3 connections: its
-paginator alone takes five times as long as the whole listing here.
+boto3 finds out who and where we are (`s3_signing`); lists, reads and writes go over kept connections: its paginator alone
+takes five times as long as the whole listing here.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TypeVar
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
+from objectstores.answers import Answer
 from objectstores.base import StoredObject, StoreError, TooLarge, Unavailable
-from objectstores.http import Answer, Connections, read_timeout
+from objectstores.http import Connections, read_timeout
 from objectstores.listing import below, checked, groups
 from objectstores.retrying import patiently
 from objectstores.s3_errors import refusal

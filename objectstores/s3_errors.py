@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import re
 
+from objectstores.answers import Answer
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, StoreError, Unavailable
-from objectstores.http import Answer, foreign
+from objectstores.http import foreign
 
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")

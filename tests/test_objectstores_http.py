@@ -15,7 +15,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Wire:
-    """A server of one connection after the other that writes down each piece that arrives; `hang_up`: it then leaves."""
+    """A server that writes down each piece that arrives; `hang_up`: it then leaves."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -30,10 +30,13 @@ class Wire:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection:
-                self._answer(connection)
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            self._answer_all(connection)
+
+    def _answer_all(self, connection: socket.socket) -> None:
         whole = b""
         while piece := connection.recv(1_000_000):
             self.pieces.append(piece)

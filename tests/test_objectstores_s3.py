@@ -108,13 +108,26 @@ def test_a_read_that_goes_on_failing_is_given_up(
 
 
 @pytest.mark.parametrize(
-    "fault", [{"kind": "status", "status": 500}, {"kind": "reset", "when": "after"}, {"kind": "hang"}]
+    "fault",
+    [
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 503},
+        {"kind": "reset"},
+        {"kind": "reset", "when": "after"},
+        {"kind": "hang"},
+    ],
 )
 def test_a_write_is_tried_once(s3_proxy: FaultProxy, proxied: Store, fault: dict[str, object]) -> None:
     s3_proxy.faults({"method": "PUT", **fault})
     with pytest.raises(Unavailable):
         proxied.write("one", b"content")
     assert s3_proxy.requests("PUT") == 1
+
+
+def test_a_write_that_is_slow_succeeds(s3: S3Sandbox, s3_proxy: FaultProxy, bucket: str, proxied: Store) -> None:
+    s3_proxy.faults({"method": "PUT", "kind": "delay", "seconds": 0.2})
+    assert proxied.write("one", b"content")
+    assert s3.get(bucket, "one") == b"content"
 
 
 def test_an_error_inside_a_deletion_that_succeeded_is_an_error(
