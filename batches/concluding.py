@@ -12,7 +12,7 @@ from batches import report
 from batches.cloudwatch import LogFailed
 from batches.errors import Refused
 from batches.lines import many
-from batches.messages import Read, read_messages
+from batches.messages import TOO_LONG, Read, read_messages
 from batches.models import Batch
 
 
@@ -30,15 +30,17 @@ class Concluded:
     """Why the report could not be written; the result stands all the same."""
 
 
-def conclude(batch: Batch, *, again: bool = False) -> Concluded:
+def conclude(batch: Batch, *, again: bool = False, within: float | None = None) -> Concluded:
     """Reads the log, where there is one (INGEST_LOG_GROUP) and it was not read yet, or `again`; then the report follows.
 
     Call it after a result was written or changed: neither step raises, and neither touches the outcome of any record.
+    The log is read for `within` seconds at the most; one that was too long then is left to who has the time (None).
     """
     done = Concluded()
-    if settings.INGEST_LOG_GROUP and (again or batch.messages_read_at is None):
+    left = within is not None and TOO_LONG in (batch.messages_problem or "")
+    if settings.INGEST_LOG_GROUP and not left and (again or batch.messages_read_at is None):
         try:
-            done.read = read_messages(batch)
+            done.read = read_messages(batch, within=within)
         except LogFailed as error:
             done.log_problem = (
                 f"The result of {batch} stands, but the log of the ingest could not be read: {error}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,19 +13,22 @@ from django.utils import timezone
 
 from batches import cloudwatch
 from batches.choices import BatchStatus, IngestOutcome, UploadOutcome
-from batches.cloudwatch import LogFailed
+from batches.cloudwatch import Event, LogFailed
 from batches.errors import Refused
 from batches.history import IngestCheck
 from batches.keys import Membership
 from batches.lambdalog import LogReader
 from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
 from batches.spool import Spool, Summary
+from fnloader_site.processes import monotonic
 
 GROUP = 500
 BEFORE = timedelta(minutes=1)
 """The clocks of AWS and of who uploads may differ by so much."""
 AFTER = timedelta(minutes=10)
 """What is said of the last count's objects may come so much later: a try takes up to some minutes."""
+TOO_LONG = "is longer than a background job may read"
+"""In the problem of a batch whose log only a command reads: each job would begin anew, and end as far."""
 
 
 @dataclass
@@ -42,17 +45,18 @@ class Read:
     """Exceptions that are nobody's for certain, of this batch or another one."""
 
 
-def read_messages(batch: Batch) -> Read:
+def read_messages(batch: Batch, *, within: float | None = None) -> Read:
     """Reads the log of the batch's time and puts messages and tries on its records, and the end of the ingest on the batch.
 
     All of it is read before anything is written, and all is written in one transaction. What an earlier reading found
-    stays where the log has nothing (any more). Raises LogFailed, which the batch's row keeps too, and Refused.
+    stays where the log has nothing (any more). Raises LogFailed, which the batch's row keeps too, and Refused. It is
+    LogFailed as well when reading takes longer than `within` seconds.
     """
     refuse_reading(batch)
     reader = LogReader(batch.bid, _is_own(batch.bid))
     with Spool() as spool:
         try:
-            for page in cloudwatch.pages(settings.INGEST_LOG_GROUP, *_window(batch)):
+            for page in _pages(batch, within):
                 for event in page:
                     reader.read(*event)
                 spool.add(reader.take())
@@ -70,6 +74,15 @@ def refuse_reading(batch: Batch) -> None:
         raise Refused("INGEST_LOG_GROUP is not set, so there is no log to read: set it to the log group of the ingest.")
     if batch.status != BatchStatus.INGESTED or batch.ingest_done_at is None:
         raise Refused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
+
+
+def _pages(batch: Batch, within: float | None) -> Iterator[list[Event]]:
+    """The log of the batch's time. Raises LogFailed, also when more than `within` seconds have passed after a page."""
+    began = monotonic()
+    for page in cloudwatch.pages(settings.INGEST_LOG_GROUP, *_window(batch)):
+        yield page
+        if within is not None and monotonic() - began > within:
+            raise LogFailed(f"log group {settings.INGEST_LOG_GROUP} {TOO_LONG} ({within:g} s)")
 
 
 def _window(batch: Batch) -> tuple[datetime, datetime]:

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from batches import messages
+from batches.attending import attend
 from batches.choices import BatchStatus, IngestOutcome
 from batches.cloudwatch import LogFailed
 from batches.concluding import conclude
@@ -215,6 +216,30 @@ def test_a_reading_that_dies_while_it_writes_leaves_nothing_half_done(
     assert made.fresh().ingest_complete_time == made.batch.ingest_complete_time
     assert conclude(made.fresh()).read, "the next run reads it, for it was never read"
     assert made.record("a").ingest_message == "1"
+
+
+def test_a_log_that_is_too_long_for_a_job_is_left_to_the_command(
+    folder_batch: Seed, logs: LogsSandbox, log_group: str, settings: Settings
+) -> None:
+    made = ended(folder_batch("plc", ["a", "b"]), "a", "b")
+    logs.put(log_group, said(made, ("a", "Exception: 1"), ("b", "Exception: 2")))
+    settings.JOB_TIMEOUT = 0
+    followed = attend(made.fresh(), Patience(0))
+    assert followed
+    assert "is longer than a background job may read" in followed.log_problem
+    assert "manage.py ingstat plc --messages" in followed.log_problem
+    assert followed.report, "the result stands"
+    assert (made.fresh().messages_read_at, made.record("a").ingest_message) == (None, None)
+    settings.JOB_TIMEOUT = 1800
+    followed = attend(made.fresh(), Patience(0))
+    assert followed
+    assert followed.read is None, "no job begins it again"
+    assert conclude(made.fresh()).read
+    assert (made.record("a").ingest_message, made.fresh().messages_problem) == ("1", None)
+    made.ingest("a")
+    followed = attend(made.fresh(), Patience(0))
+    assert followed
+    assert followed.read, "a job reads it again when something healed"
 
 
 def test_a_result_that_is_taken_back_meanwhile_gets_no_messages(
