@@ -6,6 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 LOCK_WAIT = 120.0
 SHORT_INSERT = FRESH / 2
-"""Seconds; while such an insert is in flight, the start of the next one is committed ahead."""
+"""Seconds; while such an insert is in flight, the starts of the next ones are committed ahead."""
+STARTED_AHEAD, MOST_AHEAD = 0.03, 8
+"""So many seconds' worth of inserts, and so many at the most, share a commit of their starts."""
 STORE_FAILURES = 3
 
 
@@ -70,7 +73,7 @@ class Stretch:
         self.opened: deque[Opened] = deque()
         self.turn = turns.Turn(loader.feed, loader.lease, loader.others, loader.enough or turns.never)
         self._trouble: StoreError | None = None
-        self._insert_is_short = False
+        self._insert_seconds = inf
         self._store_failures = 0
         self._done = result.tried
 
@@ -117,10 +120,11 @@ class Stretch:
                 self._open(self.prefetch.take(self.loader.beat))
             except StoreError as error:
                 self._trouble = error
-        if self.opened and self._insert_is_short:
-            self.journal.start(self.opened[0])
-        else:
+        if not self.opened or self._insert_seconds > SHORT_INSERT:
             self.journal.flush()
+        elif not self.opened[0].is_started:
+            ahead = min(MOST_AHEAD, max(1, int(STARTED_AHEAD / max(self._insert_seconds, 0.001))))
+            self.journal.start(*islice(self.opened, ahead))
         if self.opened and (following := self.opened[0].fetched.sample):
             self.fn4.prepare(following.guid, following.sequence)
 
@@ -163,7 +167,7 @@ class Stretch:
                 raise
             self._meanwhile()
             answer = sent.answer(self.lease.beat)
-            self._insert_is_short = monotonic() - begun < SHORT_INSERT
+            self._insert_seconds = monotonic() - begun
             if answer.meaning is not Meaning.LOCKED:
                 break
             attempt.lock_waits, opened.started = (attempt.lock_waits or 0) + 1, -inf

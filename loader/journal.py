@@ -136,27 +136,28 @@ class Journal:
             )
         return ready
 
-    def start(self, opened: Opened) -> None:
-        """Commits that the insert begins, now or as soon as the one in flight is over, and what has ended.
+    def start(self, *opened: Opened) -> None:
+        """Commits that these inserts begin, now or as soon as those before are over, and what has ended.
 
         Raises LeaseLost, and changes nothing, if somebody else may insert by now.
         """
-        attempt, opened.started = opened.attempt, monotonic()
-        attempt.insert_start_time = self.clock.now()
-        if self._inserted or self._ended:
+        if len(opened) == 1 and not (self._inserted or self._ended):
+            with turn_to_write(self.db):
+                self._start(opened[0])
+        else:
             with written_whole(self.db):
                 self._write_ended()
-                self._start(attempt)
-        else:
-            with turn_to_write(self.db):
-                self._start(attempt)
+                for one in opened:
+                    self._start(one)
 
     def sending(self, opened: Opened) -> None:
         """It leaves now: the true start goes into the row with the end."""
         opened.attempt.insert_start_time = self.clock.now()
         self.lease.sending(opened.attempt.batch_sample_number or 0)
 
-    def _start(self, attempt: LoadAttempt) -> None:
+    def _start(self, opened: Opened) -> None:
+        attempt, opened.started = opened.attempt, monotonic()
+        attempt.insert_start_time = self.clock.now()
         if not self._execute(
             START,
             self._time(attempt.insert_start_time),

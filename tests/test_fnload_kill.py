@@ -9,10 +9,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures_loader import Feeding
 from tests.test_fnload_faults import stop, until
 
 SAMPLES = [f"s{number}" for number in range(40)]
+SAMPLES_TAKE = 10
+"""Inserts after which a loader is killed, at the latest."""
 
 
 def assert_all_is_true(feeding: Feeding) -> None:
@@ -42,12 +46,14 @@ def start_and_kill(feeding: Feeding, after: float) -> None:
     process.communicate()
 
 
-def test_it_can_be_killed_at_any_moment(feeding: Feeding) -> None:
+@pytest.mark.parametrize("seconds", [0.05, 0.004])
+def test_it_can_be_killed_at_any_moment(feeding: Feeding, seconds: float) -> None:
+    """A server that is slower, and one for which the starts of several inserts are committed ahead."""
     feeding.put_samples(*SAMPLES)
-    feeding.fn4.insert_seconds(0.05)
+    feeding.fn4.insert_seconds(seconds)
     chance = random.Random(4)
-    for _ in range(8):
-        start_and_kill(feeding, chance.uniform(0, 0.5))
+    for _ in range(5):
+        start_and_kill(feeding, chance.uniform(0, SAMPLES_TAKE * seconds))
     result = feeding.load()
     assert result.returncode == 0, result.stderr
     assert_all_is_true(feeding)
