@@ -200,8 +200,8 @@ class Batch(models.Model):
         )
 
     def keep_claim(self, token: str) -> bool:
-        """A sign of life of the upload; False if the claim was lost."""
-        return self._change(Q(upload_owner=token), upload_heartbeat=Now())
+        """A sign of life of the upload; False if the claim was lost. This row is not read again: it is asked for each group."""
+        return bool(Batch.objects.filter(pk=self.pk, upload_owner=token).update(upload_heartbeat=Now()))
 
     def aim_upload(self, token: str, store_url: str) -> bool:
         """Notes where it is uploaded to."""

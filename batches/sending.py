@@ -6,11 +6,11 @@ before its first object is put, so whatever dies, an object that may be in the b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from ssl import SSLCertVerificationError
 from threading import Thread
@@ -80,6 +80,7 @@ class Sender:
     _group: int = SMALLEST_GROUP
     _none_left: bool = False
     _media: MediaPause = field(init=False)
+    _folder: str = field(init=False)
     _done: list[Sent] = field(default_factory=list)
     _marked: list[Parcel] = field(default_factory=list)
     """The latest group that was marked: an interrupt may come before the threads have all of it."""
@@ -88,6 +89,7 @@ class Sender:
 
     def __post_init__(self) -> None:
         self._media = MediaPause(self.batch)
+        self._folder = self.batch.folder or ""
 
     def run(self) -> None:
         """Sends until nothing is left or `stopped` says why. Raises ClaimLost, and lets an interrupt through after what is in
@@ -171,8 +173,7 @@ class Sender:
 
     def _has_file(self, parcel: Parcel) -> bool:
         """Whether it can be sent; if not, its record says why."""
-        path = self._path(parcel)
-        if path.is_file():
+        if os.path.isfile(self._path(parcel)):  # noqa: PTH113 - once a record: pathlib takes four times as long
             return True
         message = f"there is no file {parcel.file!r}"
         if not parcel.uncertain:
@@ -181,8 +182,8 @@ class Sender:
         self.tell(Sent(parcel, UploadOutcome.UNUPLOADABLE, message))
         return False
 
-    def _path(self, parcel: Parcel) -> Path:
-        return Path(self.batch.folder or "", parcel.file)
+    def _path(self, parcel: Parcel) -> str:
+        return os.path.join(self._folder, parcel.file)  # noqa: PTH118 - as above
 
     def _collect(self) -> None:
         """Takes results: waits for one, then for as many as make a group, while there is something in flight."""
@@ -226,7 +227,8 @@ class Sender:
 
     def _send(self, parcel: Parcel, name: str) -> Sent:
         try:
-            content = self._path(parcel).read_bytes()
+            with open(self._path(parcel), "rb", buffering=0) as file:  # noqa: PTH123 - as above
+                content = file.read()
         except OSError as error:
             return Sent(parcel, UploadOutcome.UNUPLOADABLE, f"{parcel.file}: {error.strerror}")
         if self.stopped or not self.claim.is_fresh():
