@@ -1,8 +1,8 @@
 """A django-q2 cluster that stops in order, ends with its parent, and starts anew when its guard dies.
 
 What django-q2 leaves open: a worker that is in the middle of a job is not told that the cluster stops; children of a
-killed process live on; and a worker that is killed while it waits takes the lock of the queue with it, so that no other
-worker ever gets a job again.
+killed process live on; and a process that is killed takes the locks with it that it holds, of a queue or of a worker's
+timer, so that no other worker ever gets a job again.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django_q import cluster as django_q_cluster
@@ -27,17 +27,47 @@ from fnloader_site import jobs
 
 PR_SET_PDEATHSIG = 1
 SLICE = 0.2
-WITHIN = 60.0
+WITHIN = 30.0
+LOST = 10.0
+"""Seconds after which a lock that is held for microseconds went with a process that was killed."""
 MOST_ENDS = 10
 """A guard that ended so often within so many seconds is not started again: settings or broker are wrong."""
 
 log = logging.getLogger("fnloader.jobs")
 
 
+class Timer:
+    """How long a worker may still work; below 0 it is idle. Reading takes no lock, and the lock is not waited for in vain."""
+
+    def __init__(self) -> None:
+        self._seconds = multiprocessing.RawValue("f", -1)
+        self._lock = multiprocessing.RLock()
+
+    @property
+    def value(self) -> float:
+        """Seconds; 0: it is to end, -1: idle, -2: it ended to be replaced."""
+        return float(self._seconds.value)
+
+    @value.setter
+    def value(self, seconds: float) -> None:
+        self._seconds.value = seconds
+
+    @contextmanager
+    def get_lock(self) -> Iterator[None]:
+        """As that of a multiprocessing.Value. Ends this process if nobody will give it back."""
+        if not self._lock.acquire(timeout=LOST):
+            log.error("A process of the cluster was killed while it held a lock.")
+            sys.exit(1)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
 class OnlyForIdle:
     """A broker for the pusher, which takes a job only when a worker is free: else another cluster may take it."""
 
-    def __init__(self, broker: Any, queue: Any, timers: list[Any]) -> None:  # noqa: ANN401 - django-q2 has no types
+    def __init__(self, broker: Any, queue: Any, timers: list[Timer]) -> None:  # noqa: ANN401 - django-q2 has no types
         self._broker, self._queue, self._timers = broker, queue, timers
 
     def dequeue(self) -> Any:  # noqa: ANN401 - what the broker gives
@@ -57,7 +87,7 @@ class Guard(django_q_cluster.Sentinel):  # type: ignore[misc]
 
     def spawn_cluster(self) -> None:
         """As many timers as workers, shared with the pusher: a worker that takes another one's place takes its timer."""
-        self.timers = [multiprocessing.Value("f", -1) for _ in range(self.pool_size)]
+        self.timers = [Timer() for _ in range(self.pool_size)]
         super().spawn_cluster()
 
     def spawn_worker(self) -> None:
@@ -74,12 +104,9 @@ class Guard(django_q_cluster.Sentinel):  # type: ignore[misc]
         )
 
     def reincarnate(self, process: Any) -> None:  # noqa: ANN401 - a process of multiprocessing
-        """Replaces a process that ended. If it was killed while it waited for a job, all begin anew."""
-        waiting = process not in self.pool or int(process.timer.value) == -1
-        if waiting and process.exitcode and not self.stop_event.is_set():
-            log.error(
-                "A process of the cluster was killed while it waited (status %s): starting anew.", process.exitcode
-            )
+        """Replaces a process that ended. If it was killed, all begin anew: it may have taken a lock with it."""
+        if process.exitcode and not self.stop_event.is_set():
+            log.error("A process of the cluster was killed (status %s): starting anew.", process.exitcode)
             # Children are told to end, and waited for: an insert in flight is finished and recorded.
             sys.exit(1)
         super().reincarnate(process)
@@ -94,7 +121,7 @@ class Cluster(django_q_cluster.Cluster):  # type: ignore[misc]
 
     def run(self) -> int:
         """Until it is told to stop (SIGTERM, Ctrl-C): then jobs under way end early, and 0 is returned; 1 if it can't run."""
-        jobs.told = multiprocessing.get_context("fork").Event()
+        jobs.told = multiprocessing.RawValue("b", 0)
         _end_children_with_their_parent()
         django_q_cluster.Sentinel = Guard
         ends: deque[float] = deque(maxlen=MOST_ENDS)
@@ -109,7 +136,7 @@ class Cluster(django_q_cluster.Cluster):  # type: ignore[misc]
             if not self.told:
                 log.error("The guard of the jobs ended; it is started again.")
                 time.sleep(SLICE)
-        jobs.told.set()
+        jobs.told.value = 1
         self.stop()
         return 0
 

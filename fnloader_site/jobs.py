@@ -8,8 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
-from multiprocessing.synchronize import Event
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -23,8 +22,11 @@ from fnloader_site.stopping import told_to_stop
 
 P = ParamSpec("P")
 LONGEST = 1000
-told: Event | None = None
-"""Set by `qcluster` before its workers are forked: they all see when the cluster is told to stop."""
+told: Any = None
+"""A number in shared memory, made by `qcluster` before its workers are forked: above 0 once the cluster is told to stop.
+
+It has no lock, as an Event has: whoever is killed while it holds a lock keeps it for ever.
+"""
 
 log = logging.getLogger("fnloader.jobs")
 
@@ -65,7 +67,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
     A SIGTERM meant for this worker alone takes effect when the job has recorded what it did.
     """
     with told_to_stop(signal.SIGTERM) as here:
-        yield lambda: here.stop() or (told is not None and told.is_set())
+        yield lambda: here.stop() or (told is not None and told.value > 0)
     if here.signal:
         os.kill(os.getpid(), here.signal)
 

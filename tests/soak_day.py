@@ -35,11 +35,14 @@ from django.db.models import F
 from django.utils import timezone
 from django_q.tasks import async_task
 from batches.models import Batch
+from fnloader_site.models import AlarmChannel
 from loader.models import BucketObject, Feed, Server
 # An hour passes; who waited longest still comes first.
 Feed.objects.update(next_look_at=F("next_look_at") - timedelta(hours=1))
 Server.objects.update(job_queued_at=None)
 BucketObject.objects.filter(state="waiting").update(not_before=None)
+# Whoever was killed while it sent is waited for: half a minute passes.
+AlarmChannel.objects.update(busy_until=F("busy_until") - timedelta(seconds=30))
 # Not those that are being counted.
 Batch.objects.filter(counted_at__lt=timezone.now() - timedelta(seconds=1)).update(counted_at=None)
 for name in ("loader.tasks.nudge_feeds", "batches.tasks.nudge_batches", "fnloader_site.tasks.alarms"):
