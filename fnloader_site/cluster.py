@@ -103,6 +103,12 @@ class Guard(django_q_cluster.Sentinel):  # type: ignore[misc]
             pusher, self.task_queue, self.event_out, OnlyForIdle(self.broker, self.task_queue, self.timers)
         )
 
+    def stop(self) -> None:
+        """In order, if all are there: who waits for a lock that went with another one can't be told in order."""
+        if any(process.exitcode for process in (*self.pool, self.monitor, self.pusher)):
+            sys.exit(1)
+        super().stop()
+
     def reincarnate(self, process: Any) -> None:  # noqa: ANN401 - a process of multiprocessing
         """Replaces a process that ended. If it was killed, all begin anew: it may have taken a lock with it."""
         if process.exitcode and not self.stop_event.is_set():

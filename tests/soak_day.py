@@ -76,10 +76,12 @@ class Day:
         assert told.returncode == 0, told.stderr
 
     def until(self, holds: Callable[[], object], what: str) -> None:
-        """Ticks until something holds."""
+        """Ticks until something holds. Time passes for the Lambda, too: a batch that stands still for long has its verdict."""
         end = time.monotonic() + 120
         while not holds():
+            assert self.cluster.poll() is None, f"the jobs ended: {self.cluster.communicate()}"
             assert time.monotonic() < end, f"waited in vain until {what}: {self.standing()}"
+            self.ingest_some()
             self.tick()
             time.sleep(0.3)
 
