@@ -122,7 +122,7 @@ def _counted(slots: Slots) -> list[Hour]:
 
 def _first_since(when: datetime) -> int | None:
     later = LoadAttempt.objects.filter(bucket_read_start_time__gte=when)
-    return later.order_by("bucket_read_start_time").values_list("pk", flat=True).first()
+    return later.order_by("bucket_read_start_time", "pk").values_list("pk", flat=True).first()
 
 
 def _loaded(slots: Slots) -> dict[int, float]:

@@ -28,13 +28,14 @@ PATH = "/collectionobjects"
 class Between:
     """A proxy before the real S3 server: calls `before_listing(n)` before it passes on the n-th listing, from 0.
 
-    It writes down the keys that were put, in their order. What `before_put(key)` returns is answered instead: a status,
-    or -1 for nothing at all.
+    It writes down what was listed and the keys that were put, in their order. What `before_put(key)` returns is answered
+    instead: a status, or -1 for nothing at all.
     """
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc
         self.listings = 0
+        self.listed: list[str] = []
         self.puts: list[str] = []
         self.before_listing: Callable[[int], None] = lambda _number: None
         self.before_put: Callable[[str], int | None] = lambda _key: None
@@ -69,7 +70,7 @@ class Between:
 
     def reset(self) -> None:
         """Forgets listings, puts and what was to be done."""
-        self.listings, self.puts = 0, []
+        self.listings, self.listed, self.puts = 0, [], []
         self.before_listing, self.before_put = lambda _number: None, lambda _key: None
 
     def close(self) -> None:
@@ -83,6 +84,7 @@ class Between:
         body = request.rfile.read(int(request.headers.get("content-length", 0)))
         if request.command == "GET" and "list-type=2" in request.path:
             number, self.listings = self.listings, self.listings + 1
+            self.listed.append(request.path)
             self.before_listing(number)
         if request.command == "PUT":
             key = unquote(request.path.partition("?")[0].rpartition("/")[2])
