@@ -117,7 +117,13 @@ def test_a_server_that_goes_away_spends_no_try_and_opens_its_circuit(feeding: Fe
     until(lambda: feeding.manage.rows(away), "the circuit is open", process)
     assert {tries for (tries,) in feeding.objects("tries")} == {0}
     feeding.fn4.database_away(away=False)
-    until(lambda: feeding.fn4.stats()["samples"] == 5, "all samples are in", process)
+
+    def all_in() -> bool:
+        # The sample that met it first would wait half a minute.
+        feeding.manage.rows("UPDATE loader_bucketobject SET not_before = NULL WHERE not_before IS NOT NULL RETURNING 1")
+        return bool(feeding.fn4.stats()["samples"] == 5)
+
+    until(all_in, "all samples are in", process)
     until(lambda: not feeding.manage.rows(away), "the circuit is closed", process)
     status, said = stop(process)
     assert status == 0, said
