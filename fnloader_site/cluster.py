@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -27,11 +26,10 @@ from fnloader_site import jobs
 
 PR_SET_PDEATHSIG = 1
 SLICE = 0.2
-WITHIN = 30.0
 LOST = 10.0
 """Seconds after which a lock that is held for microseconds went with a process that was killed."""
-MOST_ENDS = 10
-"""A guard that ended so often within so many seconds is not started again: settings or broker are wrong."""
+MOST_ENDS, LIVED = 10, 1.0
+"""After so many guards in a row that lived for less than so many seconds no other is started: settings or broker are wrong."""
 
 log = logging.getLogger("fnloader.jobs")
 
@@ -130,14 +128,15 @@ class Cluster(django_q_cluster.Cluster):  # type: ignore[misc]
         jobs.told = multiprocessing.RawValue("b", 0)
         _end_children_with_their_parent()
         django_q_cluster.Sentinel = Guard
-        ends: deque[float] = deque(maxlen=MOST_ENDS)
+        ends = 0
         while not self.told:
+            began = time.monotonic()
             with suppress(RuntimeError):  # the guard ended before it was ready
                 self.start()
             while not self.told and self.sentinel.is_alive():
                 time.sleep(SLICE)
-            ends.append(time.monotonic())
-            if not self.told and len(ends) == MOST_ENDS and ends[-1] - ends[0] < WITHIN:
+            ends = ends + 1 if time.monotonic() - began < LIVED else 0
+            if not self.told and ends == MOST_ENDS:
                 return 1
             if not self.told:
                 log.error("The guard of the jobs ended; it is started again.")
