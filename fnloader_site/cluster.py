@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import Any
 
 from django_q import cluster as django_q_cluster
@@ -142,7 +143,10 @@ class Cluster(django_q_cluster.Cluster):  # type: ignore[misc]
                 log.error("The guard of the jobs ended; it is started again.")
                 time.sleep(SLICE)
         jobs.told.value = 1
-        self.stop()
+        if self.sentinel:
+            # Not in this thread: a guard that is killed while it waits for the event would be waited for, for ever.
+            Thread(target=self.stop_event.set, daemon=True).start()
+            self.sentinel.join()
         return 0
 
     def sig_handler(self, _signum: int, _frame: object) -> None:

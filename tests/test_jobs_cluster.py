@@ -1,15 +1,19 @@
-"""Locks that went with a process that was killed: nobody waits for them for ever."""
+"""What went with a process that was killed: nobody waits for it for ever."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 
 from fnloader_site import cluster
 from fnloader_site.cluster import Timer
+from tests.fixtures_jobs import Jobs, children
+from tests.fixtures_site import Manage
+from tests.test_fnload_faults import until
 
 
 def die_with_its_lock(timer: Timer) -> None:
@@ -32,3 +36,17 @@ def test_a_timer_whose_holder_was_killed_can_be_read_and_ends_who_wants_its_lock
     assert timer.value == 7
     with pytest.raises(SystemExit), timer.get_lock():
         pytest.fail("the lock is lost")
+
+
+def test_a_cluster_ends_whose_guard_is_killed_while_it_is_told_to_stop(manage: Manage) -> None:
+    manage.environment |= {"REDIS_URL": "", "JOB_WORKERS": "1"}
+    jobs = Jobs(manage)
+    process = jobs.start()
+    until(lambda: len(jobs.workers(process)) == 3, "worker, monitor and pusher run", process)
+    (guard,) = children(process.pid)
+    os.kill(guard, signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)  # until it tells the guard
+    os.kill(guard, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
