@@ -13,38 +13,21 @@ from batches.sending import may_have_arrived
 from objectstores import Misconfigured, Unavailable
 from objectstores.http import Connections
 from sandbox.s3 import S3Sandbox
+from tests.rawserver import RawServer
 from tests.tlsfront import TlsFront
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: one\r\n\r\nok"
 
 
-class Script:
+class Script(RawServer):
     """A server that gives the answers of its script, one to each request: its pieces; it hangs up after an empty one."""
 
     def __init__(self) -> None:
         self.answers: list[list[bytes] | None] = []
         self.requests: list[bytes] = []
-        self.connections = 0
-        self.hung_up = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with connection:
-            self._answer_all(connection)
-        self.hung_up.set()
-
-    def _answer_all(self, connection: socket.socket) -> None:
+    def answer_all(self, connection: socket.socket) -> None:
         while request := connection.recv(100_000):
             self.requests.append(request)
             pieces = self.answers.pop(0)
@@ -52,9 +35,6 @@ class Script:
                 connection.sendall(piece)
             if not pieces or not pieces[-1]:
                 return
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from objectstores import Unavailable
 from objectstores.http import Connections
+from tests.rawserver import RawServer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-class Wire:
+class Wire(RawServer):
     """A server that writes down each piece that arrives; `hang_up`: it then leaves."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.hang_up = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with connection:
-            self._answer_all(connection)
-
-    def _answer_all(self, connection: socket.socket) -> None:
+    def answer_all(self, connection: socket.socket) -> None:
         whole = b""
         while piece := connection.recv(1_000_000):
             self.pieces.append(piece)
@@ -51,9 +37,6 @@ class Wire:
                 return
             connection.sendall(OK)
             whole = b""
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture
