@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -225,6 +226,7 @@ def test_an_interrupt_ends_what_is_in_flight_and_leaves_nothing_uncertain(site: 
     process = site.manage.start("batch", "upload", "plc")
     assert begun.wait(30)
     process.send_signal(signal.SIGTERM)
+    time.sleep(1)  # until it has heard it: what was put before is no concern of this test
     go_on.set()
     _out, err = process.communicate(timeout=60)
     assert process.returncode == 143, err
