@@ -16,7 +16,7 @@ from ssl import SSLCertVerificationError
 from threading import Thread
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from batches.choices import TO_SEND, UploadOutcome
@@ -99,6 +99,12 @@ class Sender:
             thread.start()
         try:
             self._send_all()
+        except KeyboardInterrupt:
+            self.stopped = self.stopped or "interrupted"
+            # It may have come in the middle of a commit, and whatever was written after that would never be committed.
+            connection.close()
+            connection.connect()
+            raise
         except BaseException:
             self.stopped = self.stopped or "interrupted"
             raise
