@@ -13,7 +13,8 @@ from batches.uploading import upload
 if TYPE_CHECKING:
     from tests.fixtures_steps import Shelf
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
+"""Committed for real: after an interrupt the upload goes on with a connection of its own."""
 
 
 class Interrupting:
