@@ -116,22 +116,29 @@ def test_an_owner_that_was_stopped_and_taken_over_does_no_harm_when_it_comes_bac
 
 
 def stop_between_transactions(feeding: Feeding, process: subprocess.Popen[str]) -> None:
-    """SIGSTOP; where it fell into a transaction of SQLite, which nobody else could end, again a little later."""
+    """SIGSTOP; where it fell into a transaction, whose locks nobody else could end, again a little later."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        if not in_a_transaction(feeding):
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+
+
+def in_a_transaction(feeding: Feeding) -> bool:
+    """Whether anybody holds what a loader would wait for."""
     import sqlite3
 
     url = feeding.manage.environment["DATABASE_URL"]
-    while True:
-        process.send_signal(signal.SIGSTOP)
-        if not url.startswith("sqlite"):
-            return
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2, isolation_level=None)) as lite:
-            try:
-                lite.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                process.send_signal(signal.SIGCONT)
-                time.sleep(0.05)
-            else:
-                return
+    if not url.startswith("sqlite"):
+        others = "datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+        return bool(feeding.manage.rows(f"SELECT 1 FROM pg_stat_activity WHERE {others}"))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2, isolation_level=None)) as lite:
+        try:
+            lite.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
 
 
 def test_two_loaders_at_once_insert_one_at_a_time(feeding: Feeding) -> None:
