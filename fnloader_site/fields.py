@@ -10,6 +10,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 # SQLite's own default (BINARY) is bytewise, and it refuses COLLATE "C".
 BYTEWISE = {"postgresql": "C", "mysql": "utf8mb4_bin", "oracle": "BINARY"}
 
+MYSQL_KEY_LETTERS = 3072 // 4
+"""Its index keys end at 3072 bytes, four a letter."""
+
 if TYPE_CHECKING:
     Set = TypeVar("Set")
     Get = TypeVar("Get")
@@ -26,6 +29,12 @@ else:
 
 class BytewiseCharField(TextColumn[Set, Get]):
     """A CharField for names, keys and ids: `a` is not `A`, and order is the order of the UTF-8 bytes."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        """A column that alone would fill an index key of MySQL leaves room for another beside it."""
+        if connection.vendor == "mysql" and self.max_length == MYSQL_KEY_LETTERS:
+            return f"varchar({MYSQL_KEY_LETTERS - 6})"
+        return super().db_type(connection)
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
         """Adds the vendor's bytewise collation."""
