@@ -46,14 +46,15 @@ class ForkServer:
                 status = int.from_bytes(self._ours.recv(4), signed=True)
             except BaseException:
                 # The answer is still to come (a test that took too long): the next test must not take it for its own.
-                self._ours.close()
+                self.close()
                 self._start()
                 raise
             return subprocess.CompletedProcess(list(words), status, _text(out), _text(err))
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends it, whatever it is waiting for."""
         self._ours.close()
+        self._process.kill()
         self._process.wait()
 
 

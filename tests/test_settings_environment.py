@@ -76,6 +76,7 @@ def read(monkeypatch: pytest.MonkeyPatch, base: Path, **variables: str) -> Envir
 def test_a_database_that_can_not_work_is_noted_and_not_opened(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
 ) -> None:
+    monkeypatch.setitem(sys.modules, "MySQLdb", None)
     env = read(monkeypatch, tmp_path, DATABASE_URL=url)
     assert env.database("DATABASE_URL") == {"ENGINE": "django.db.backends.dummy"}
     assert [problem.id for problem in env.problems] == ["fnloader.E_DATABASE_URL"]
@@ -84,6 +85,7 @@ def test_a_database_that_can_not_work_is_noted_and_not_opened(
 def test_a_database_without_its_driver_says_which_package_brings_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setitem(sys.modules, "MySQLdb", None)
     env = read(monkeypatch, tmp_path, DATABASE_URL="mysql://u:p@host/name")
     env.database("DATABASE_URL")
     assert "pip install mysqlclient" in env.problems[0].hint
