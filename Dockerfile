@@ -10,6 +10,7 @@ WORKDIR /app
 COPY manage.py gunicorn.conf.py pyproject.toml ./
 COPY fnloader_site fnloader_site
 COPY objectstores objectstores
+COPY core core
 COPY batches batches
 COPY loader loader
 COPY templates templates

@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 KILLS ?= 1000
 MINUTES ?= 10
-SOURCES := manage.py gunicorn.conf.py fnloader_site objectstores batches loader sandbox tests bench
+SOURCES := manage.py gunicorn.conf.py fnloader_site batches loader core objectstores sandbox tests bench
 
 .PHONY: help install demo serve test test-postgres check format bench bench-pages screenshots soak audit clean
 

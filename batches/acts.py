@@ -12,11 +12,12 @@ from django_q.tasks import async_task
 
 from batches import archiving, clearing, ingest, left, rollback
 from batches.choices import BatchStatus
-from batches.errors import Refused as CoreRefused
 from batches.models import Batch
 from batches.offers import JOBS, QUIET
-from fnloader_site.acts import Act, Refused
-from fnloader_site.overview import many
+from core.actions import ConfirmedActionView
+from core.exceptions import OperationRefused
+from core.exceptions import OperationRefused as CoreRefused
+from core.formatting import pluralize
 from objectstores.base import StoreError
 
 CLEARED_HERE = 5000
@@ -30,10 +31,10 @@ def told() -> Iterator[None]:
     try:
         yield
     except (CoreRefused, StoreError) as error:
-        raise Refused(str(error)) from error
+        raise OperationRefused(str(error)) from error
 
 
-class BatchAct(Act):
+class BatchAct(ConfirmedActionView):
     """Something done to one batch."""
 
     permission_required = "batches.change_batch"
@@ -90,8 +91,9 @@ class RollbackIngest(BatchAct):
             records = rollback.rollback_ingest(row, who=self.who, dry_run=True)
         row.refresh_from_db()
         return (
-            f"{row} counts as uploaded again, and can be checked again. The outcome of {many(records, 'record')} in the ingest"
-            f" is forgotten ({row.ingest_oks or 0:,} ingested, {row.ingest_errs or 0:,} left); its checks and counts stay in"
+            f"{row} counts as uploaded again, and can be checked again."
+            f" The outcome of {pluralize(records, 'record')} in the ingest is forgotten"
+            f" ({row.ingest_oks or 0:,} ingested, {row.ingest_errs or 0:,} left); its checks and counts stay in"
             " its history. Nothing is sent, and nothing is deleted from the bucket."
         )
 
@@ -99,7 +101,7 @@ class RollbackIngest(BatchAct):
         """As `batch rollback BID ingest`."""
         with told():
             records = rollback.rollback_ingest(row, who=self.who)
-        return f"The result of {row} is taken back, with the outcome of {many(records, 'record')}. It can be checked again."
+        return f"The result of {row} is taken back, with the outcome of {pluralize(records, 'record')}. It can be checked again."
 
 
 class RollbackUpload(BatchAct):
@@ -112,19 +114,19 @@ class RollbackUpload(BatchAct):
         with told():
             taken = rollback.rollback_upload(row, who=self.who, dry_run=True)
         gone = (
-            f" {many(taken.uncertain, 'record')} left the bucket and may have been ingested: they become uncertain, and are"
+            f" {pluralize(taken.uncertain, 'record')} left the bucket and may have been ingested: they become uncertain, and are"
             " only sent again with `--resend-uncertain`."
             if taken.uncertain
             else ""
         )
-        return f"{many(taken.to_send, 'record')} of {row} will be sent again by the next upload.{gone}"
+        return f"{pluralize(taken.to_send, 'record')} of {row} will be sent again by the next upload.{gone}"
 
     def do(self, row: Batch, _form: forms.Form) -> str:
         """As `batch rollback BID upload`."""
         with told():
             taken = rollback.rollback_upload(row, who=self.who)
         return (
-            f"The upload of {row} is taken back: {many(taken.to_send, 'record')} to be sent again,"
+            f"The upload of {row} is taken back: {pluralize(taken.to_send, 'record')} to be sent again,"
             f" {taken.uncertain:,} uncertain. Its uploads stay in its history."
         )
 
@@ -142,7 +144,7 @@ class Clear(BatchAct):
         names = ", ".join(one.identifier for one in found.examples[:NAMED])
         more = f", and {found.number - NAMED:,} more" if found.number > NAMED else ""
         return (
-            f"{many(found.number, 'object')} of {row} ({found.size:,} bytes) will be deleted from {found.store}, and of no"
+            f"{pluralize(found.number, 'object')} of {row} ({found.size:,} bytes) will be deleted from {found.store}, and of no"
             f" other batch: {names}{more}. Their names and keys are kept as a CSV that this page then offers; the objects"
             f" themselves can't be had back. All of them: `python manage.py batch objects {row}`"
         )
@@ -154,17 +156,19 @@ class Clear(BatchAct):
             with told():
                 done = clearing.clear(row, who=self.who)
         except OSError as error:
-            raise Refused(f"Nothing was deleted, for the list of it could not be written: {error.strerror}.") from error
-        return f"{many(done.objects, 'object')} of {row} deleted, of {many(done.records, 'record')}."
+            raise OperationRefused(
+                f"Nothing was deleted, for the list of it could not be written: {error.strerror}."
+            ) from error
+        return f"{pluralize(done.objects, 'object')} of {row} deleted, of {pluralize(done.records, 'record')}."
 
     def _look(self, row: Batch) -> left.Left:
         with told():
             clearing.refuse(row)
             found = left.summary(row, CLEARED_HERE + 1)
         if not found.number:
-            raise Refused(f"Nothing of {row} is left in {found.store}.")
+            raise OperationRefused(f"Nothing of {row} is left in {found.store}.")
         if found.number > CLEARED_HERE:
-            raise Refused(
+            raise OperationRefused(
                 f"More than {CLEARED_HERE:,} objects of {row} are left, too many for a page to wait for."
                 f" Delete them with: manage.py batch clear {row}"
             )

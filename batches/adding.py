@@ -15,10 +15,10 @@ from django.db import IntegrityError, transaction
 from batches import sources
 from batches.choices import Action, BatchStatus, MapOutcome, UploadOutcome
 from batches.csvfiles import RowError
-from batches.errors import Refused
 from batches.keys import digest, is_batch_id
 from batches.models import Batch, BatchRecord
 from batches.sources import Recipe, SourceRow
+from core.exceptions import OperationRefused
 
 CHUNK = 1000
 MOST_ERRORS = 20
@@ -93,7 +93,7 @@ def _with_action(
     for row in rows:
         if not known and isinstance(row, SourceRow) and row.parts:
             if action and action != row.parts.action:
-                raise Refused(
+                raise OperationRefused(
                     f"row {row.row}: its key says {row.parts.action}, and --action is {action.lower()}. Leave --action out."
                 )
             batch.action, known = row.parts.action, True
@@ -102,13 +102,13 @@ def _with_action(
 
 def _refuse(bid: str, folder: Path, rectype: str) -> None:
     if not is_batch_id(bid):
-        raise Refused(f"{bid!r} is no batch id: give 1 to 6 letters and digits.")
+        raise OperationRefused(f"{bid!r} is no batch id: give 1 to 6 letters and digits.")
     if not folder.is_dir():
-        raise Refused(f"There is no folder {folder}.")
+        raise OperationRefused(f"There is no folder {folder}.")
     if len(rectype) > 100 or len(str(folder.resolve())) > 1024:
-        raise Refused("The record type may have 100 characters, and the folder's path 1024.")
+        raise OperationRefused("The record type may have 100 characters, and the folder's path 1024.")
     if Batch.objects.filter(bid=bid).exists():
-        raise Refused(_known(bid))
+        raise OperationRefused(_known(bid))
 
 
 def _known(bid: str) -> str:
@@ -122,7 +122,7 @@ def save_new(batch: Batch) -> None:
         with transaction.atomic():
             batch.save(force_insert=True)
     except IntegrityError as error:
-        raise Refused(_known(batch.bid)) from error
+        raise OperationRefused(_known(batch.bid)) from error
 
 
 def save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> Added:
@@ -142,9 +142,11 @@ def save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> Added:
             added.take(row)
     if errors:
         more = ["… and more"] if len(errors) > MOST_ERRORS else []
-        raise Refused("\n  ".join([f"Nothing was added, {batch.folder} has faults:", *errors[:MOST_ERRORS], *more]))
+        raise OperationRefused(
+            "\n  ".join([f"Nothing was added, {batch.folder} has faults:", *errors[:MOST_ERRORS], *more])
+        )
     if not added.records:
-        raise Refused(f"{batch.folder} holds no records.")
+        raise OperationRefused(f"{batch.folder} holds no records.")
     return added
 
 

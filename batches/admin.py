@@ -11,12 +11,12 @@ from django_q.tasks import async_task
 
 from batches import archiving
 from batches.choices import COLOURS
-from batches.errors import Refused
-from batches.lines import lasting
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
 from batches.report import PERHAPS
-from fnloader_site.acts import note
-from fnloader_site.admin import AnyAdmin, AnyInline, ReadOnlyAdmin
+from core.audit import log_action
+from core.exceptions import OperationRefused
+from core.formatting import format_duration
+from core.modeladmin import AnyAdmin, AnyInline, ReadOnlyAdmin
 
 MOST_COUNTS = 100
 """A check that goes on for days has thousands; its page shows the last ones."""
@@ -57,7 +57,7 @@ class BatchAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Check selected batches now", permissions=["change"])
     def check_now(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
-        note(request, queryset, "Check now")
+        log_action(request, queryset, "Check now")
         for batch in queryset:
             async_task("batches.tasks.check_batch", batch.pk, request.user.get_username())
         messages.success(request, f"{queryset.count()} counts are queued; the page of each batch shows what was seen.")
@@ -67,10 +67,10 @@ class BatchAdmin(ReadOnlyAdmin):
         for batch in queryset:
             try:
                 archiving.archive(batch, who=request.user.get_username())
-            except Refused as error:
+            except OperationRefused as error:
                 messages.error(request, str(error))
             else:
-                note(request, [batch], "Archive")
+                log_action(request, [batch], "Archive")
                 messages.success(request, f"{batch} is archived.")
 
     @admin.display(description="status", ordering="status")
@@ -79,7 +79,7 @@ class BatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="took", ordering="ingest_duration")
     def took(self, batch: Batch) -> str:
-        return lasting(batch.ingest_duration)
+        return format_duration(batch.ingest_duration)
 
 
 @admin.register(BatchRecord)
@@ -153,4 +153,4 @@ class IngestCheckAdmin(ReadOnlyAdmin):
 
     @admin.display(description="took", ordering="ingest_duration")
     def took(self, check: IngestCheck) -> str:
-        return lasting(check.ingest_duration)
+        return format_duration(check.ingest_duration)

@@ -8,9 +8,9 @@ from django.db import transaction
 
 from batches import steps
 from batches.choices import BatchStatus, StepKind
-from batches.errors import Refused
 from batches.models import Batch
-from fnloader_site.processes import is_dead
+from core.exceptions import OperationRefused
+from core.processes import is_dead
 
 
 @dataclass
@@ -28,19 +28,19 @@ def archive(batch: Batch, *, who: str, even_if_ingesting: bool = False, dry_run:
     All its facts stay. Raises Refused for one that is archived, is being uploaded, or whose ingest is not over.
     """
     if batch.archived_at:
-        raise Refused(f"{batch} is archived already.")
+        raise OperationRefused(f"{batch} is archived already.")
     if batch.upload_is_open and batch.upload_owner and not is_dead(batch.upload_process or ""):
-        raise Refused(
+        raise OperationRefused(
             f"{batch} is being uploaded by process {batch.upload_pid} on {batch.upload_host}: archive it when that has ended."
         )
     if (batch.upload_is_open or batch.status == BatchStatus.UPLOADED) and not even_if_ingesting:
-        raise Refused(
+        raise OperationRefused(
             f"{batch} was uploaded, and its ingest is not known to be over: run `manage.py ingstat {batch}` first, or say"
             " --even-if-ingesting."
         )
     with transaction.atomic():
         if not batch.archive():
-            raise Refused(f"{batch} was changed by somebody else meanwhile: it is not archived. Try again.")
+            raise OperationRefused(f"{batch} was changed by somebody else meanwhile: it is not archived. Try again.")
         steps.record(batch, StepKind.ARCHIVE, who)
         transaction.set_rollback(dry_run)
 
@@ -49,7 +49,7 @@ def unarchive(batch: Batch, *, who: str, dry_run: bool = False) -> None:
     """Takes the batch back. Raises Refused for one that is not archived."""
     with transaction.atomic():
         if not batch.unarchive():
-            raise Refused(f"{batch} is not archived.")
+            raise OperationRefused(f"{batch} is not archived.")
         steps.record(batch, StepKind.UNARCHIVE, who)
         transaction.set_rollback(dry_run)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from django.conf import settings
 
 from batches.choices import BatchStatus
-from batches.errors import ClaimLost, Refused
+from batches.errors import ClaimLost
 from batches.models import CLAIM_SECONDS, Batch
-from fnloader_site.processes import is_dead, monotonic, this_process
+from core.exceptions import OperationRefused
+from core.processes import is_dead, monotonic, this_process
 
 BEAT_SECONDS = 10
 SAFE_SECONDS = CLAIM_SECONDS - 15
@@ -35,7 +36,7 @@ class Claim:
             self.token, host=settings.HOST_NAME, pid=os.getpid(), process=this_process(), dead=dead
         ):
             self.batch.refresh_from_db()
-            raise Refused(_why_not(self.batch))
+            raise OperationRefused(_why_not(self.batch))
         # An other run may have written more than the claim since our row was read.
         self.batch.refresh_from_db()
         self._beaten = before

@@ -20,11 +20,11 @@ from django.utils import timezone
 from batches import left, steps
 from batches.choices import UNCLEAR, BatchStatus, StepKind, UploadOutcome
 from batches.counting import base_of
-from batches.errors import Refused
 from batches.keys import digest
 from batches.models import Batch, BatchRecord
 from batches.places import store_url
-from fnloader_site.processes import is_dead
+from core.exceptions import OperationRefused
+from core.processes import is_dead
 from objectstores import Store, open_store
 
 GROUP = 500
@@ -48,18 +48,20 @@ class Cleared:
 def refuse(batch: Batch, *, even_if_ingesting: bool = False) -> None:
     """Raises Refused unless its objects can be deleted now."""
     if batch.archived_at:
-        raise Refused(f"{batch} is archived. To clear it, take it back first: manage.py batch archive {batch} --undo")
+        raise OperationRefused(
+            f"{batch} is archived. To clear it, take it back first: manage.py batch archive {batch} --undo"
+        )
     if batch.upload_is_open and batch.upload_owner and not is_dead(batch.upload_process or ""):
-        raise Refused(
+        raise OperationRefused(
             f"{batch} is being uploaded by process {batch.upload_pid} on {batch.upload_host}: clear it when that has ended."
         )
     if batch.upload_is_open and not even_if_ingesting:
-        raise Refused(
+        raise OperationRefused(
             f"The upload of {batch} is unfinished, so some of its objects may be in ingest. Finish it with"
             f" `manage.py batch upload {batch}`, or say --even-if-ingesting."
         )
     if batch.status == BatchStatus.UPLOADED and not even_if_ingesting:
-        raise Refused(
+        raise OperationRefused(
             f"The ingest of {batch} is not known to be over: an object that is deleted now may be ingested all the same."
             f" Run `manage.py ingstat {batch}` until it is complete, or say --even-if-ingesting."
         )
@@ -128,7 +130,9 @@ def _mark(batch: Batch, keys: list[str]) -> int:
     with transaction.atomic():
         lost = 0 if quiet else own.filter(upload_outcome=UploadOutcome.SUCCESS).count()
         if not batch.note_clearing(lost=lost):
-            raise Refused(f"{batch} was uploaded, checked or taken back meanwhile: it is not cleared any further.")
+            raise OperationRefused(
+                f"{batch} was uploaded, checked or taken back meanwhile: it is not cleared any further."
+            )
         sent = own.filter(upload_outcome__in=[UploadOutcome.SUCCESS, *UNCLEAR])
         sent.update(upload_outcome=outcome, upload_message=message)
     return own.count()

@@ -14,8 +14,9 @@ from django.db.models.functions import Coalesce, Now
 from batches.choices import BatchStatus, UploadOutcome
 from batches.history import IngestCount
 from batches.models import CLAIM_SECONDS, Batch, BatchRecord
-from fnloader_site.overview import Concern, Level, many
-from fnloader_site.processes import is_dead
+from core.concerns import Concern, Level
+from core.formatting import pluralize
+from core.processes import is_dead
 
 MOST = 50
 STUCK = timedelta(hours=1)
@@ -64,7 +65,7 @@ def _uncertain() -> Iterator[Concern]:
     for bid, number in groups[:MOST]:
         yield Concern(
             Level.WARN,
-            f"{many(number, 'record')} of batch {bid} uncertain",
+            f"{pluralize(number, 'record')} of batch {bid} uncertain",
             "Each may have been ingested, or never sent. None is sent again by itself.",
             "Look them up in CollectionSpace. Which they are:",
             f"python manage.py batch show {bid}",
@@ -109,7 +110,7 @@ def _stuck() -> Iterator[Concern]:
 def _no_progress(batch: Batch, since: datetime) -> Concern:
     return Concern(
         Level.WARN,
-        f"Batch {batch} is stuck: no progress with {many(batch.left, 'object')} left",  # type: ignore[attr-defined]
+        f"Batch {batch} is stuck: no progress with {pluralize(batch.left, 'object')} left",  # type: ignore[attr-defined]
         "It was counted since, and each time as many objects were left as before.",
         "Is the ingest running? To judge it now:",
         f"python manage.py ingstat {batch}",
@@ -124,7 +125,7 @@ def _with_errors() -> Iterator[Concern]:
     for batch in ended.filter(ingest_done_at__gt=Now() - RECENT).order_by(F("ingest_done_at").desc())[:MOST]:
         yield Concern(
             Level.WARN,
-            f"{many(batch.ingest_errs or 0, 'record')} of batch {batch} did not ingest",
+            f"{pluralize(batch.ingest_errs or 0, 'record')} of batch {batch} did not ingest",
             "Its report says which, and why. What heals later is taken off by itself.",
             "When that is done with:",
             f"python manage.py batch archive {batch}",

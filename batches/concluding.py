@@ -10,10 +10,10 @@ from django.conf import settings
 
 from batches import report
 from batches.cloudwatch import LogFailed
-from batches.errors import Refused
-from batches.lines import many
 from batches.messages import TOO_LONG, Read, read_messages
 from batches.models import Batch
+from core.exceptions import OperationRefused
+from core.formatting import pluralize
 
 
 @dataclass
@@ -46,7 +46,7 @@ def conclude(batch: Batch, *, again: bool = False, within: float | None = None) 
                 f"The result of {batch} stands, but the log of the ingest could not be read: {error}."
                 f" To try that alone again: manage.py ingstat {batch} --messages"
             )
-        except Refused as error:
+        except OperationRefused as error:
             done.log_problem = str(error)
     try:
         done.report = report.follow(batch)
@@ -63,6 +63,6 @@ def said_of(done: Concluded) -> Iterator[str]:
     if done.read:
         whose = "its" if done.read.placed == 1 else "their"
         perhaps = f", {done.read.candidates} with one that may be theirs" if done.read.candidates else ""
-        yield f"  From the log of the ingest: {many(done.read.placed, 'failed record')} with {whose} message{perhaps}."
+        yield f"  From the log of the ingest: {pluralize(done.read.placed, 'failed record')} with {whose} message{perhaps}."
     if done.report:
         yield f"  Which records: {done.report}"

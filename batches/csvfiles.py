@@ -6,12 +6,12 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from batches.errors import Refused
+from core.exceptions import OperationRefused
 
 _OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
-class RowError(Refused):
+class RowError(OperationRefused):
     """A row can't be taken as it is."""
 
 
@@ -21,9 +21,9 @@ def rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
         with path.open("rb") as raw:
             start = raw.read(2)
     except OSError as error:
-        raise Refused(f"{path} can't be read: {error.strerror}.") from error
+        raise OperationRefused(f"{path} can't be read: {error.strerror}.") from error
     if encoding := _OTHER_ENCODINGS.get(start):
-        raise Refused(f"{path} is written in {encoding}: save it as UTF-8.")
+        raise OperationRefused(f"{path} is written in {encoding}: save it as UTF-8.")
     # Bytes that are no UTF-8 come through as surrogates, so that their row can be named.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -31,7 +31,7 @@ def rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
             yield from ((reader.line_num, values) for values in reader if values)
         except csv.Error as error:
             wanted = {",": "commas", "\t": "tabs"}.get(delimiter, repr(delimiter))
-            raise Refused(
+            raise OperationRefused(
                 f"{path}, line {reader.line_num}: {error}. Is it a CSV with {wanted} and closed quotes?"
             ) from error
 
@@ -42,13 +42,13 @@ def header(path: Path, of: Iterator[tuple[int, list[str]]], required: Sequence[s
     try:
         check_text(found)
     except RowError as error:
-        raise Refused(f"{path}, header: {error}") from error
+        raise OperationRefused(f"{path}, header: {error}") from error
     missing = [name for name in required if name not in found]
     if missing:
-        raise Refused(f"{path} is no {what}: it has no column {', '.join(missing)}.")
+        raise OperationRefused(f"{path} is no {what}: it has no column {', '.join(missing)}.")
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
-        raise Refused(f"{path} has more than one column {', '.join(twice)}.")
+        raise OperationRefused(f"{path} has more than one column {', '.join(twice)}.")
     return found
 
 

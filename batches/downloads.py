@@ -18,13 +18,13 @@ from django.views.generic import View
 from batches import report
 from batches.models import Batch
 from batches.tracking import NAMES, cells
-from fnloader_site.export import file_response
-from fnloader_site.lists import Guarded
+from core.lists.csv_export import file_response
+from core.permissions import PermissionView
 
 PAGE = 500
 
 
-class Report(Guarded, View):
+class Report(PermissionView, View):
     """`ingest_report.csv`, byte for byte as `ingstat` writes it, of every batch: cells are not made safe for spreadsheets."""
 
     permission_required = "batches.view_batch"
@@ -35,7 +35,7 @@ class Report(Guarded, View):
         return file_response(_pages(report.lines(batch)), f"{bid}-{report.NAME}")
 
 
-class Cleared(Guarded, View):
+class Cleared(PermissionView, View):
     """The CSV that names what a clear deleted, where it is on this machine."""
 
     permission_required = "batches.view_batch"

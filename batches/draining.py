@@ -6,8 +6,8 @@ from datetime import datetime
 
 from batches.curve import Drain, Point, drain, thinned
 from batches.history import IngestCount
-from batches.lines import at, lasting, many
 from batches.models import Batch
+from core.formatting import format_duration, format_time, pluralize
 
 MOST = 5000
 """More counts than this are thinned while they are read: memory stays flat, and no picture has so many pixels."""
@@ -33,9 +33,9 @@ def standing(batch: Batch) -> Drain | None:
 
 def said(drain: Drain) -> str:
     """What is left, how fast it goes, and when it will be empty, in a few words."""
-    left = f"{many(drain.remaining, 'object')} left"
+    left = f"{pluralize(drain.remaining, 'object')} left"
     if drain.stalled:
-        return f"{left}, no progress for {lasting(drain.idle)}"
+        return f"{left}, no progress for {format_duration(drain.idle)}"
     if drain.rate is None or drain.earliest is None:
         return left
     end = f"{_clock(drain.earliest, drain)} to {_clock(drain.latest, drain)}" if drain.latest else "nobody knows when"
@@ -44,5 +44,5 @@ def said(drain: Drain) -> str:
 
 def _clock(when: datetime, drain: Drain) -> str:
     """The time of a day, with the day if that is another one."""
-    text = at(when)
-    return text.partition(" ")[2] if text[:10] == at(drain.at)[:10] else text
+    text = format_time(when)
+    return text.partition(" ")[2] if text[:10] == format_time(drain.at)[:10] else text

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from batches.choices import TO_SEND, Action, IngestOutcome, UploadOutcome
-from batches.lines import many, shown
 from batches.models import Batch, BatchRecord
+from core.formatting import pluralize, printable
 
 PAGE = 500
 NAMED = 20
@@ -33,7 +33,9 @@ class Duplicate(NamedTuple):
     """What became of the other record."""
 
     def __str__(self) -> str:
-        return f"row {self.row}: {shown(self.identifier)} is in {self.other}, too (row {self.other_row}, {self.state})"
+        return (
+            f"row {self.row}: {printable(self.identifier)} is in {self.other}, too (row {self.other_row}, {self.state})"
+        )
 
 
 @dataclass
@@ -74,7 +76,8 @@ def check(batch: Batch) -> Duplicates:
 
 def lines(batch: Batch, found: Duplicates) -> Iterator[str]:
     """What there is to say of them."""
-    yield f"{many(found.records, 'record')} of {batch} would be created twice, for other batches of {batch.rectype} create them:"
+    records = pluralize(found.records, "record")
+    yield f"{records} of {batch} would be created twice, for other batches of {batch.rectype} create them:"
     yield from (f"  {one}" for one in found.named)
     if found.records > len(found.named):
         yield f"  … `manage.py batch duplicates {batch}` names them all"

@@ -11,13 +11,13 @@ from batches import showing
 from batches.choices import Action, BatchStatus, IngestOutcome, UploadOutcome
 from batches.keys import InvalidKey, decode, digest
 from batches.models import Batch
-from fnloader_site.filtering import Filters, Period, Since, Until, begins
+from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, begins
 
 STEPS = [("upload", "to be uploaded"), ("ingstat", "to be checked"), ("none", "nothing: ingested")]
 ARCHIVED = {"only": Q(archived_at__isnull=False), "too": Q()}
 
 
-class BatchFilters(Filters):
+class BatchFilters(BaseFilterSet):
     """By what specialists ask; archived batches are left out unless asked for."""
 
     q = filters.CharFilter(label="Id or record type begins", method="search")
@@ -25,7 +25,7 @@ class BatchFilters(Filters):
     errors = filters.ChoiceFilter(
         label="Errors", choices=[("1", "some records failed")], empty_label="with or without", method="failing"
     )
-    when = Period("added_at", label="Added")
+    when = RecentFilter("added_at", label="Added")
     status = filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="any")
     action = filters.ChoiceFilter(label="Action", choices=Action.choices, empty_label="any")
     rectype = filters.AllValuesFilter(label="Record type", empty_label="any")
@@ -35,8 +35,8 @@ class BatchFilters(Filters):
         empty_label="hidden",
         method="put_away",
     )
-    since = Since("added_at", label="Added from")
-    until = Until("added_at", label="Added until")
+    since = AfterFilter("added_at", label="Added from")
+    until = BeforeFilter("added_at", label="Added until")
     more = ("status", "action", "rectype", "archived", "since", "until")
 
     class Meta:
@@ -67,7 +67,7 @@ class BatchFilters(Filters):
         return rows.filter(ARCHIVED[value])
 
 
-class RecordFilters(Filters):
+class RecordFilters(BaseFilterSet):
     """Records of one batch: each filter is a part of an index that begins with the batch."""
 
     q = filters.CharFilter(label="Record begins, or key", method="search")

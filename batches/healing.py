@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from batches.choices import FINISHED, BatchStatus, CheckKind, IngestOutcome, UploadOutcome, Verdict
 from batches.counting import Count, Remaining, count
-from batches.errors import Refused
 from batches.history import IngestCheck
 from batches.keys import digest
 from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
@@ -27,6 +26,7 @@ from batches.patience import Patience
 from batches.places import store_url
 from batches.ticking import EARLY, open_check
 from batches.verdict import Observation
+from core.exceptions import OperationRefused
 from objectstores import Store, open_store
 from objectstores.base import StoreError
 
@@ -78,11 +78,11 @@ def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> Hea
 
 def _refuse(batch: Batch) -> None:
     if batch.status != BatchStatus.INGESTED:
-        raise Refused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
+        raise OperationRefused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
     if batch.archived_at:
-        raise Refused(f"{batch} is archived: it is not watched any more.")
+        raise OperationRefused(f"{batch} is archived: it is not watched any more.")
     if not _results(batch).exists():
-        raise Refused(
+        raise OperationRefused(
             f"The result of {batch} was not counted here, so nobody can say which of its objects were left. To count"
             f" them: manage.py batch rollback {batch} ingest, then manage.py ingstat {batch}"
         )
@@ -121,7 +121,7 @@ def _settle(run: Run, seen: Count, remaining: Remaining, done: Healed) -> None:
     """Compares what is left with the records that failed, and writes what is healed."""
     batch, row = run.batch, run.row
     if not batch.hold_result():
-        raise Refused(f"The result of {batch} was taken back while it was counted: nothing was written.")
+        raise OperationRefused(f"The result of {batch} was taken back while it was counted: nothing was written.")
     batch.refresh_from_db()
     unmatched = _compare(batch, seen, remaining, done)
     strays_before = _results(batch).values_list("unmatched", flat=True).first() or 0

@@ -15,10 +15,10 @@ from batches import csvfiles, sources, steps, tracking
 from batches.adding import save_new
 from batches.choices import StepKind
 from batches.csvfiles import RowError
-from batches.errors import Refused
 from batches.keys import is_batch_id
 from batches.models import Batch, BatchStep, IngestCheck
 from batches.takingin import Taken, take_records
+from core.exceptions import OperationRefused
 
 MOST_NAMED = 5
 
@@ -62,7 +62,7 @@ def import_batches(
             _check_id(bid, line, seen)
             row = dict(zip(header, values, strict=True))
             yield _take(_Row(line, bid, row, _folder(row, bid, folders, path.parent)), who, dry_run=dry_run)
-        except Refused as error:
+        except OperationRefused as error:
             yield Imported(line, bid or "?", Fate.REFUSED, notes=[str(error)])
         except OSError as error:
             yield Imported(line, bid, Fate.REFUSED, notes=[f"{error.filename} can't be read: {error.strerror}"])
@@ -103,8 +103,10 @@ def _header(path: Path, rows: Iterator[tuple[int, list[str]]], delimiter: str) -
     try:
         _, first = next(rows, (0, list[str]()))
         return csvfiles.header(path, iter([(1, [name.strip() for name in first])]), ("id", "action"), "batches CSV")
-    except Refused as error:
-        raise Refused(f"{error} Columns are separated by {delimiter!r}: --delimiter says otherwise.") from error
+    except OperationRefused as error:
+        raise OperationRefused(
+            f"{error} Columns are separated by {delimiter!r}: --delimiter says otherwise."
+        ) from error
 
 
 def _check_id(bid: str, line: int, seen: dict[str, int]) -> None:
@@ -143,7 +145,7 @@ def _locked(batch: Batch) -> Batch:
     """The batch again, kept for us until the transaction ends. Raises Refused when something was done with it meanwhile."""
     again = Batch.objects.select_for_update().get(pk=batch.pk)
     if _has_own_life(again):
-        raise Refused(f"something was done with {batch} while its row was read: it stays as it is")
+        raise OperationRefused(f"something was done with {batch} while its row was read: it stays as it is")
     return again
 
 
@@ -165,7 +167,7 @@ def _has_own_life(batch: Batch) -> bool:
 def _refuse_other_life(batch: Batch, differs: list[str]) -> None:
     if _has_own_life(batch):
         more = f"; and {len(differs) - MOST_NAMED} more" if len(differs) > MOST_NAMED else ""
-        raise Refused(
+        raise OperationRefused(
             f"there is a batch {batch} with a life of its own here, and it differs: {'; '.join(differs[:MOST_NAMED])}{more}."
             " It stays as it is here; to see it: manage.py batch show " + batch.bid
         )
@@ -198,8 +200,8 @@ def _save(batch: Batch, known: Batch | None, *, keep_records: bool) -> None:
         return
     try:
         save_new(batch)
-    except Refused as error:
-        raise Refused(f"somebody else added {batch} in this moment: import the file again") from error
+    except OperationRefused as error:
+        raise OperationRefused(f"somebody else added {batch} in this moment: import the file again") from error
 
 
 def _complete(batch: Batch, row: _Row) -> None:

@@ -11,13 +11,13 @@ from django.utils import timezone
 
 from batches.choices import UNCLEAR, BatchStatus, CheckKind, Verdict
 from batches.counting import Count, Remaining
-from batches.errors import Refused
 from batches.models import Batch, BatchRecord
 from batches.observing import Overtaken, Run
 from batches.patience import Patience
 from batches.places import store_url
 from batches.verdict import Change
-from fnloader_site.processes import is_dead
+from core.exceptions import OperationRefused
+from core.processes import is_dead
 from objectstores import open_store
 
 
@@ -39,7 +39,9 @@ def find(bid: str) -> Batch:
     """The batch. Raises Refused for one that is unknown."""
     batch = Batch.objects.filter(bid=bid).first()
     if batch is None:
-        raise Refused(f"There is no batch {bid!r}. `manage.py batch list` shows those there are; `batch add` adds one.")
+        raise OperationRefused(
+            f"There is no batch {bid!r}. `manage.py batch list` shows those there are; `batch add` adds one."
+        )
     return batch
 
 
@@ -86,15 +88,19 @@ def refuse(batch: Batch) -> None:
     """Raises Refused unless its ingest can be checked."""
     bid = batch.bid
     if batch.upload_is_open and batch.upload_owner and not is_dead(batch.upload_process or ""):
-        raise Refused(
+        raise OperationRefused(
             f"{bid} is being uploaded by process {batch.upload_pid} on {batch.upload_host}: check when that has ended."
         )
     if batch.upload_is_open:
-        raise Refused(f"The upload of {bid} is unfinished: run `manage.py batch upload {bid}` again, then check.")
+        raise OperationRefused(
+            f"The upload of {bid} is unfinished: run `manage.py batch upload {bid}` again, then check."
+        )
     if batch.status != BatchStatus.UPLOADED and batch.upload_started is None:
-        raise Refused(f"{bid} was never uploaded (it is {batch.status}): run `manage.py batch upload {bid}` first.")
+        raise OperationRefused(
+            f"{bid} was never uploaded (it is {batch.status}): run `manage.py batch upload {bid}` first."
+        )
     if batch.status != BatchStatus.UPLOADED or not (batch.upload_oks or _may_have_arrived(batch)):
-        raise Refused(
+        raise OperationRefused(
             f"Nothing of {bid} was uploaded, so there is no ingest to check: `manage.py batch show {bid}` says why;"
             f" put it right and run `manage.py batch upload {bid}` again."
         )
@@ -108,4 +114,6 @@ def _overtaken(batch: Batch) -> CheckResult:
     batch.refresh_from_db()
     if batch.status == BatchStatus.INGESTED:
         return stored(batch)
-    raise Refused(f"{batch.bid} was uploaded again, or taken back, while it was being checked: there is no result.")
+    raise OperationRefused(
+        f"{batch.bid} was uploaded again, or taken back, while it was being checked: there is no result."
+    )

@@ -14,13 +14,13 @@ from django.utils import timezone
 from batches import cloudwatch
 from batches.choices import BatchStatus, IngestOutcome, UploadOutcome
 from batches.cloudwatch import Event, LogFailed
-from batches.errors import Refused
 from batches.history import IngestCheck
 from batches.keys import Membership
 from batches.lambdalog import LogReader
 from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
 from batches.spool import Spool, Summary
-from fnloader_site.processes import monotonic
+from core.exceptions import OperationRefused
+from core.processes import monotonic
 
 GROUP = 500
 BEFORE = timedelta(minutes=1)
@@ -71,9 +71,11 @@ def read_messages(batch: Batch, *, within: float | None = None) -> Read:
 def refuse_reading(batch: Batch) -> None:
     """Raises Refused unless there is a log to read, and a result to put its messages on."""
     if not settings.INGEST_LOG_GROUP:
-        raise Refused("INGEST_LOG_GROUP is not set, so there is no log to read: set it to the log group of the ingest.")
+        raise OperationRefused(
+            "INGEST_LOG_GROUP is not set, so there is no log to read: set it to the log group of the ingest."
+        )
     if batch.status != BatchStatus.INGESTED or batch.ingest_done_at is None:
-        raise Refused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
+        raise OperationRefused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
 
 
 def _pages(batch: Batch, within: float | None) -> Iterator[list[Event]]:
@@ -105,7 +107,7 @@ def _write(batch: Batch, reader: LogReader, spool: Spool) -> Read:
     with transaction.atomic():
         # First, because it locks the batch against a rollback, a healing or another reading.
         if not batch.note_messages(read=timezone.now(), complete=complete):
-            raise Refused(f"The result of {batch} was taken back while its log was read: nothing was written.")
+            raise OperationRefused(f"The result of {batch} was taken back while its log was read: nothing was written.")
         for some in spool.groups(GROUP):
             _put_tries(batch, some, found)
             _put_messages(batch, [one for one in some if one.message or one.candidate], found)

@@ -18,7 +18,7 @@ from batches.history import IngestCheck, IngestCount
 from batches.keys import prefix
 from batches.records import LONGEST_IDENTIFIER, LONGEST_MESSAGE, BatchRecord
 from batches.steps import BatchStep
-from fnloader_site.fields import BytewiseCharField
+from core.fields import BytewiseCharField
 
 __all__ = [
     "CLAIM_SECONDS",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from batches.errors import Refused
 from batches.models import Batch
+from core.exceptions import OperationRefused
 
 
 def store_url(batch: Batch) -> str:
     """Where it was uploaded to; where nothing was, BATCH_STORE_URL. Raises Refused when there is neither."""
     if url := batch.store_url or settings.BATCH_STORE_URL:
         return str(url)
-    raise Refused(
+    raise OperationRefused(
         f"BATCH_STORE_URL is not set, so nobody knows where {batch.bid} is to be uploaded or looked for."
         " Set it in the environment or in .env, for example BATCH_STORE_URL=s3://fast-import-bucket."
     )

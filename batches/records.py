@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from batches.choices import Action, IngestOutcome, MapOutcome, UploadOutcome
 from batches.keys import LONGEST_KEY
-from fnloader_site.fields import BytewiseCharField
+from core.fields import BytewiseCharField
 
 LONGEST_IDENTIFIER = LONGEST_KEY * 3 // 4
 """Bytes that the decoded parts of a key can have at most, and so characters of an identifier."""

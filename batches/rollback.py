@@ -8,10 +8,10 @@ from django.db import transaction
 
 from batches import left, steps
 from batches.choices import BatchStatus, StepKind, UploadOutcome
-from batches.errors import Refused
 from batches.history import IngestCheck
 from batches.models import Batch, BatchRecord
-from fnloader_site.processes import is_dead
+from core.exceptions import OperationRefused
+from core.processes import is_dead
 
 WAS_UPLOADED = (
     "it was uploaded before that upload was taken back, and its object left the bucket: it may have been ingested"
@@ -38,7 +38,7 @@ def rollback_ingest(batch: Batch, *, who: str, dry_run: bool = False) -> int:
         left_over = f"{batch.ingest_oks} ingested, {batch.ingest_errs} left"
         cleared = batch.cleared_at and batch.ingest_done_at and batch.cleared_at > batch.ingest_done_at
         if not batch.rollback_ingest():
-            raise Refused(f"{batch} has no result of ingest to take back (it is {_state(batch)}).")
+            raise OperationRefused(f"{batch} has no result of ingest to take back (it is {_state(batch)}).")
         changed = records.update(
             ingest_outcome=None, ingest_message=None, ingest_candidate=None, tries=None, healed_at=None
         )
@@ -62,7 +62,7 @@ def rollback_upload(batch: Batch, *, who: str, dry_run: bool = False) -> TakenBa
     _refuse_rollback_of_upload(batch)
     still = left.summary(batch).number
     if still:
-        raise Refused(
+        raise OperationRefused(
             f"{still} objects of {batch} are still in the bucket, and would be ingested twice if they were sent again."
             f" Let the ingest end (manage.py ingstat {batch}), then delete what is left: manage.py batch clear {batch}"
         )
@@ -70,7 +70,7 @@ def rollback_upload(batch: Batch, *, who: str, dry_run: bool = False) -> TakenBa
     with transaction.atomic():
         steps.record(batch, StepKind.ROLLBACK_UPLOAD, who)
         if not batch.rollback_upload():
-            raise Refused(f"{batch} was changed by somebody else meanwhile: nothing was taken back.")
+            raise OperationRefused(f"{batch} was changed by somebody else meanwhile: nothing was taken back.")
         again = records.filter(key__isnull=False, upload_outcome__in=[UploadOutcome.FAILURE, UploadOutcome.CLEARED])
         gone = records.filter(upload_outcome__in=[UploadOutcome.SUCCESS, UploadOutcome.SENDING])
         to_send = again.update(upload_outcome=UploadOutcome.PENDING, upload_message=None)
@@ -82,15 +82,19 @@ def rollback_upload(batch: Batch, *, who: str, dry_run: bool = False) -> TakenBa
 
 def _refuse_rollback_of_upload(batch: Batch) -> None:
     if batch.archived_at:
-        raise Refused(f"{batch} is archived. To work on it, take it back first: manage.py batch archive {batch} --undo")
+        raise OperationRefused(
+            f"{batch} is archived. To work on it, take it back first: manage.py batch archive {batch} --undo"
+        )
     if batch.status == BatchStatus.INGESTED:
-        raise Refused(f"{batch} is ingested. Take that result back first: manage.py batch rollback {batch} ingest")
+        raise OperationRefused(
+            f"{batch} is ingested. Take that result back first: manage.py batch rollback {batch} ingest"
+        )
     if batch.upload_is_open and batch.upload_owner and not is_dead(batch.upload_process or ""):
-        raise Refused(
+        raise OperationRefused(
             f"{batch} is being uploaded by process {batch.upload_pid} on {batch.upload_host}: stop that first (Ctrl-C)."
         )
     if batch.upload_started is None and batch.uploaded_at is None:
-        raise Refused(f"{batch} has no upload to take back (it is {batch.status}).")
+        raise OperationRefused(f"{batch} has no upload to take back (it is {batch.status}).")
 
 
 def _state(batch: Batch) -> str:

@@ -24,7 +24,7 @@ from batches.claims import BEAT_SECONDS, Claim
 from batches.counting import base_of
 from batches.media import MediaPause
 from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
-from fnloader_site.processes import monotonic
+from core.processes import monotonic
 from objectstores.base import Misconfigured, NotFound, Store, StoreError, Unavailable
 
 THREADS = 16

@@ -11,8 +11,8 @@ from batches.causes import Cause
 from batches.choices import UPLOADABLE, BatchStatus, CheckKind, IngestOutcome, StepKind, UploadOutcome
 from batches.curve import Drain
 from batches.draining import standing
-from batches.lines import at, many
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck
+from core.formatting import format_time, pluralize
 
 NAMED = 20
 """So many records are named by `batch show`; --json names them all."""
@@ -105,9 +105,9 @@ def reasons(causes: list[Cause]) -> Iterator[str]:
         text = one.example if one.records == 1 and one.example else one.message
         such = ("such as " if one.records > 1 else "") + f"row {one.row}"
         who = f"{such}: {one.identifier}" if one.identifier else such
-        yield f"  {many(one.records, 'record')} {one.outcome}{perhaps}: {text} ({who})"
+        yield f"  {pluralize(one.records, 'record')} {one.outcome}{perhaps}: {text} ({who})"
     if len(causes) > MOST_CAUSES:
-        yield f"  … and {many(len(causes) - MOST_CAUSES, 'cause')} more: --json has them all"
+        yield f"  … and {pluralize(len(causes) - MOST_CAUSES, 'cause')} more: --json has them all"
 
 
 def uncertain(batch: Batch) -> Iterator[dict[str, Any]]:
@@ -148,7 +148,7 @@ def history_lines(batch: Batch) -> Iterator[str]:
         numbers = f" ({one['oks']} uploaded, {one['errs']} not)" if one["oks"] is not None else ""
         end = "" if one["ended_at"] else ", not ended"
         note = f": {one['note']}" if one["note"] else ""
-        yield f"{at(one['began_at'])}  {StepKind(one['kind']).label} by {one['who']}{numbers}{end}{note}"
+        yield f"{format_time(one['began_at'])}  {StepKind(one['kind']).label} by {one['who']}{numbers}{end}{note}"
 
 
 def checks(batch: Batch) -> Iterator[dict[str, Any]]:
@@ -164,4 +164,4 @@ def check_lines(batch: Batch) -> Iterator[str]:
         found = one.said if one.verdict or not one.problem else f"no verdict ({one.problem})"
         oks = f", {one.ingest_oks} ingested" if one.ingest_oks is not None else ""
         what = CheckKind(one.kind).label
-        yield f"{at(one.finished_at)}  {what} by {one.asked_by}: {found}, {one.remaining} left{oks}"
+        yield f"{format_time(one.finished_at)}  {what} by {one.asked_by}: {found}, {one.remaining} left{oks}"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from django.utils import timezone as here
 
-from batches.lines import lasting
+from core.formatting import format_duration
 
 LARGEST_NUMBER = 2**31 - 1
 # 2024-09-11_18_25, 2024-09-11 17_35, 2024-09-11 17:26:17.612, and what lies between them.
@@ -66,7 +66,7 @@ def read_duration(text: str) -> timedelta:
 
 def spell_duration(length: timedelta | None) -> str:
     """`HH:MM:SS`; empty for none."""
-    return lasting(length)
+    return format_duration(length)
 
 
 def read_number(text: str) -> int:

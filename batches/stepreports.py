@@ -17,9 +17,9 @@ from django.db.models import QuerySet
 from batches import csvfiles
 from batches.choices import IngestOutcome, UploadOutcome
 from batches.csvfiles import RowError
-from batches.errors import Refused
 from batches.keys import digest
 from batches.models import LONGEST_MESSAGE, Batch, BatchRecord
+from core.exceptions import OperationRefused
 
 GROUP = 500
 KEY = "cmt_s3_key"
@@ -96,7 +96,7 @@ def _said(report: Path, columns: tuple[str, str], words: list[str]) -> Iterator[
             csvfiles.check_row(values, header)
             _check_word(columns[0], values[status], words)
         except RowError as error:
-            raise Refused(f"{report}, row {row} (line {line}): {error}") from error
+            raise OperationRefused(f"{report}, row {row} (line {line}): {error}") from error
         why = values[message] if message is not None else ""
         short = why[:LONGEST_MESSAGE]
         yield Said(row, values, values[key].strip(), values[status], short or None, cut=short != why)

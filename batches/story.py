@@ -11,8 +11,8 @@ from batches.choices import CheckKind, StepKind, Verdict
 from batches.curve import Drain, Point
 from batches.history import IngestCheck
 from batches.models import Batch, BatchStep
-from fnloader_site.charts import Chart, Series
-from fnloader_site.overview import many
+from core.charts import Chart, Series
+from core.formatting import pluralize
 
 MOST = 40
 """So many steps, and so many checks, the latest; `batch show --json` has them all."""
@@ -41,7 +41,7 @@ def story(batch: Batch) -> list[Event]:
 
 
 def _mapped(batch: Batch) -> str:
-    failed = f", {many(batch.map_errs, 'error')}" if batch.map_errs else ""
+    failed = f", {pluralize(batch.map_errs, 'error')}" if batch.map_errs else ""
     return f"{batch.map_oks:,} records{failed}" if batch.map_oks is not None else ""
 
 
@@ -60,7 +60,7 @@ def _checks(batch: Batch) -> Iterator[Event]:
     colours = {Verdict.COMPLETE: "green", Verdict.COMPLETE_WITH_ERRORS: "orange"}
     for check in checks[:MOST]:
         verdict = check.said if check.verdict else check.problem or "going on"
-        note = f"{many(check.remaining, 'object')} left: {verdict}"
+        note = f"{pluralize(check.remaining, 'object')} left: {verdict}"
         yield Event(
             check.finished_at,
             f"counted for {CheckKind(check.kind).label}",

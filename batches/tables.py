@@ -7,55 +7,64 @@ from django_tables2 import A
 from batches.choices import COLOURS
 from batches.models import BatchRecord
 from batches.stands import STANDS_COLOURS
-from fnloader_site.columns import Code, Key, Lasting, Number, Table, Tag, Text, Time
-from fnloader_site.templatetags.saying import NONE
+from core.lists.tables import (
+    BaseTable,
+    ChoiceColumn,
+    CodeColumn,
+    DateTimeColumn,
+    DurationColumn,
+    KeyColumn,
+    NumberColumn,
+    TextColumn,
+)
+from core.templatetags.formatting import NONE
 
 
-class BatchTable(Table):
+class BatchTable(BaseTable):
     """Batches: where each stands. There are thousands at the most, so that all columns sort."""
 
-    bid = Text("Batch", linkify=("batches:batch", [A("bid")]), orderable=True)
-    stands = Tag("State", STANDS_COLOURS, orderable=True)
-    rectype = Text("Record type", orderable=True, wide=True)
-    action = Code("Action", orderable=True, wide=True)
-    record_count = Number("Records", orderable=True)
-    upload_errs = Number("Not uploaded", orderable=True, roomy=True)
-    left = Number("Left in the bucket", orderable=True)
-    counted = Time("Last count", orderable=True)
-    ingest_duration = Lasting("Ingest took", orderable=True, roomy=True)
-    added_at = Time("Added", orderable=True, roomy=True)
-    added_by = Text("By", visible=False)
-    status = Code("Status", visible=False)
-    upload_oks = Number("Uploaded", visible=False)
-    uploaded_at = Time("Upload ended", visible=False)
-    ingest_oks = Number("Ingested", visible=False)
-    ingest_errs = Number("Failed in the ingest", visible=False)
-    ingest_start_time = Time("Ingest began", visible=False)
-    ingest_complete_time = Time("Ingest ended", visible=False)
-    store_url = Text("Bucket", visible=False)
-    archived_at = Time("Archived", visible=False)
-    notes = Text("Notes", visible=False)
+    bid = TextColumn("Batch", linkify=("batches:batch", [A("bid")]), orderable=True)
+    stands = ChoiceColumn("State", STANDS_COLOURS, orderable=True)
+    rectype = TextColumn("Record type", orderable=True, wide=True)
+    action = CodeColumn("Action", orderable=True, wide=True)
+    record_count = NumberColumn("Records", orderable=True)
+    upload_errs = NumberColumn("Not uploaded", orderable=True, roomy=True)
+    left = NumberColumn("Left in the bucket", orderable=True)
+    counted = DateTimeColumn("Last count", orderable=True)
+    ingest_duration = DurationColumn("Ingest took", orderable=True, roomy=True)
+    added_at = DateTimeColumn("Added", orderable=True, roomy=True)
+    added_by = TextColumn("By", visible=False)
+    status = CodeColumn("Status", visible=False)
+    upload_oks = NumberColumn("Uploaded", visible=False)
+    uploaded_at = DateTimeColumn("Upload ended", visible=False)
+    ingest_oks = NumberColumn("Ingested", visible=False)
+    ingest_errs = NumberColumn("Failed in the ingest", visible=False)
+    ingest_start_time = DateTimeColumn("Ingest began", visible=False)
+    ingest_complete_time = DateTimeColumn("Ingest ended", visible=False)
+    store_url = TextColumn("Bucket", visible=False)
+    archived_at = DateTimeColumn("Archived", visible=False)
+    notes = TextColumn("Notes", visible=False)
 
 
-class RecordTable(Table):
+class RecordTable(BaseTable):
     """Records of one batch."""
 
-    identifier = Text("Record", long=True, default=NONE)
-    upload_outcome = Tag("Upload", COLOURS)
-    ingest_outcome = Tag("Ingest", COLOURS)
-    ingest_message = Text("Why", wide=True, long=True, empty_values=())
-    tries = Number("Tries", roomy=True)
-    row = Key("Row", orderable=True, wide=True, initial_sort_descending=False)
-    action = Code("Action", visible=False)
-    path = Text("Path", visible=False)
-    file = Text("File", visible=False)
-    size = Key("Bytes", visible=False)
-    map_outcome = Code("Mapping", visible=False)
-    upload_message = Text("Upload's message", visible=False)
-    ingest_candidate = Text("Message that may be its", visible=False)
-    sent_at = Time("Sent", visible=False)
-    healed_at = Time("Healed", visible=False)
-    key = Text("Key", visible=False)
+    identifier = TextColumn("Record", long=True, default=NONE)
+    upload_outcome = ChoiceColumn("Upload", COLOURS)
+    ingest_outcome = ChoiceColumn("Ingest", COLOURS)
+    ingest_message = TextColumn("Why", wide=True, long=True, empty_values=())
+    tries = NumberColumn("Tries", roomy=True)
+    row = KeyColumn("Row", orderable=True, wide=True, initial_sort_descending=False)
+    action = CodeColumn("Action", visible=False)
+    path = TextColumn("Path", visible=False)
+    file = TextColumn("File", visible=False)
+    size = KeyColumn("Bytes", visible=False)
+    map_outcome = CodeColumn("Mapping", visible=False)
+    upload_message = TextColumn("Upload's message", visible=False)
+    ingest_candidate = TextColumn("Message that may be its", visible=False)
+    sent_at = DateTimeColumn("Sent", visible=False)
+    healed_at = DateTimeColumn("Healed", visible=False)
+    key = TextColumn("Key", visible=False)
 
     def render_ingest_message(self, record: BatchRecord) -> str:
         """Why it failed in the step in which it did; what the log does not say for certain is marked as such."""

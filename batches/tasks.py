@@ -9,9 +9,9 @@ from django_q.tasks import async_task
 
 from batches import watching
 from batches.models import Batch
-from fnloader_site.jobs import job, stopping
-from fnloader_site.overview import many
-from fnloader_site.processes import monotonic
+from core.formatting import pluralize
+from core.jobs.decorator import job, stop_requested
+from core.processes import monotonic
 
 AT_ONCE = 4
 """Jobs that one tick queues at the most: they share what is due, on one cluster or several."""
@@ -23,20 +23,20 @@ def nudge_batches() -> str:
     due = watching.to_check().count() + watching.to_heal().count()
     for _ in range(min(due, AT_ONCE)):
         async_task("batches.tasks.count_batches")
-    return f"{many(due, 'batch', 'batches')} to count"
+    return f"{pluralize(due, 'batch', 'batches')} to count"
 
 
 @job
 def count_batches() -> str:
     """One count of each batch that is due, longest uncounted first, until none is left or JOB_STRETCH seconds are over."""
     ends = monotonic() + settings.JOB_STRETCH
-    with stopping() as told:
+    with stop_requested() as told:
 
         def stop() -> bool:
             return told() or monotonic() > ends
 
         numbers = [_all(one, stop) for one in (watching.check_next, watching.heal_next)]
-    return f"{many(numbers[0], 'batch', 'batches')} counted, {numbers[1]} watched for healing"
+    return f"{pluralize(numbers[0], 'batch', 'batches')} counted, {numbers[1]} watched for healing"
 
 
 @job

@@ -16,11 +16,11 @@ from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, StepKind, UploadOutc
 from batches.claims import Claim, out_of_order
 from batches.counting import base_of
 from batches.duplicates import Duplicates
-from batches.errors import Refused
 from batches.models import Batch, BatchRecord
-from batches.owners import user_name
 from batches.places import store_url
 from batches.sending import GONE, LARGEST_GROUP, Sender, Sent, is_there
+from core.exceptions import OperationRefused
+from core.processes import os_user
 from objectstores import Store, open_store
 
 
@@ -65,9 +65,9 @@ class Plan:
 
 def _refuse(batch: Batch) -> None:
     if reason := out_of_order(batch):
-        raise Refused(reason)
+        raise OperationRefused(reason)
     if not batch.records.exists():
-        raise Refused(
+        raise OperationRefused(
             f"{batch} has no records here, so there is nothing to upload: its batch folder was not there when it was"
             " imported. Run `manage.py batch import` again with --batch-dir."
         )
@@ -107,7 +107,7 @@ def upload(
         claim = Claim(batch)
         claim.take()
         try:
-            steps.begin(batch, StepKind.UPLOAD, who or user_name(), token=claim.token)
+            steps.begin(batch, StepKind.UPLOAD, who or os_user(), token=claim.token)
             return _run(batch, store, claim, resend_uncertain=resend_uncertain, begin=begin, tell=tell)
         finally:
             # What ended well has given the claim back already. A database that is away must not hide the first error.
@@ -118,7 +118,7 @@ def upload(
 def _look_for_duplicates(batch: Batch, may: Callable[[Duplicates], bool]) -> None:
     found = duplicates.check(batch)
     if found.records and not may(found):
-        raise Refused(
+        raise OperationRefused(
             f"Nothing of {batch} was sent. Take the duplicates out of one of the batches, or clear the other one,"
             f" or send them all the same: manage.py batch upload {batch} --duplicates send"
         )
@@ -201,5 +201,7 @@ def _finish(batch: Batch, claim: Claim, recovered: int, stopped: str) -> Uploade
         return result
     oks, maybe = result.number(UploadOutcome.SUCCESS), result.number(UploadOutcome.UNCERTAIN)
     if not batch.finish_upload(claim.token, oks=oks, errs=result.errors, maybe=maybe):
-        raise Refused(f"The upload of {batch} was taken over by another process at its very end; that one goes on.")
+        raise OperationRefused(
+            f"The upload of {batch} was taken over by another process at its very end; that one goes on."
+        )
     return result

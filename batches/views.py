@@ -16,14 +16,14 @@ from batches.filters import BatchFilters, RecordFilters
 from batches.models import Batch, BatchRecord
 from batches.places import moved
 from batches.tables import BatchTable, RecordTable
-from fnloader_site.lists import ListPage
+from core.lists.views import FilteredListView
 
 DRAWN = 1000
 """Counts from which the picture is drawn."""
 CAUSES = 20
 
 
-class BatchList(ListPage):
+class BatchList(FilteredListView):
     """All batches, newest first."""
 
     queryset = stands.batches()
@@ -44,7 +44,7 @@ class BatchList(ListPage):
         return super().get(request, **path)
 
 
-class BatchPage(ListPage):
+class BatchPage(FilteredListView):
     """One batch: where it stands, why records failed, what happened, and its records as a list."""
 
     filterset_class = RecordFilters

@@ -13,10 +13,10 @@ from django.db.models.functions import Now
 from batches import healing, ticking
 from batches.attending import attend
 from batches.choices import BatchStatus
-from batches.errors import Refused
 from batches.models import LONGEST_MESSAGE, Batch
 from batches.patience import SCHEDULED, Patience
-from fnloader_site.logs import bound
+from core.exceptions import OperationRefused
+from core.logs import log_context
 from objectstores.base import StoreError
 
 HEAL_SPACING = 300.0
@@ -67,10 +67,10 @@ def _next(due: QuerySet[Batch], patience: Patience, stop: Callable[[], bool]) ->
 
 
 def _look(batch: Batch, patience: Patience, asked_by: str = "schedule") -> None:
-    with bound(batch=batch.bid):
+    with log_context(batch=batch.bid):
         try:
             followed = attend(batch, patience, asked_by=asked_by)
-        except (Refused, StoreError) as error:
+        except (OperationRefused, StoreError) as error:
             _note_problem(batch, str(error))
         except IntegrityError:
             # A listing that takes longer than the spacing is overtaken by the next tick: the first to end counts.

@@ -34,7 +34,7 @@ OURS = ("loader.tasks.", "batches.tasks.", "fnloader_site.tasks.")
 """A schedule of these that is not in the list is of an older version, and goes; what people add themselves stays."""
 
 
-def mend(using: str = "default", **_: Any) -> None:  # noqa: ANN401 - what post_migrate sends
+def sync_schedules(using: str = "default", **_: Any) -> None:  # noqa: ANN401 - what post_migrate sends
     """Makes what is missing, mends what differs, and removes what is no more. What is switched off stays off."""
     from django_q.models import Schedule
 
@@ -54,10 +54,3 @@ def mend(using: str = "default", **_: Any) -> None:  # noqa: ANN401 - what post_
     ours = Schedule.objects.using(using).exclude(name__in=[planned.name for planned in SCHEDULES])
     for prefix in OURS:
         ours.filter(func__startswith=prefix).exclude(schedule_type=Schedule.ONCE).delete()
-
-
-def switch(schedules: Any, *, on: bool) -> int:  # noqa: ANN401 - a queryset of django_q's, which has no types
-    """Switches them on or off; off stays off through every `migrate`. Returns how many."""
-    from django.utils import timezone
-
-    return int(schedules.update(repeats=-1 if on else 0, **({"next_run": timezone.now()} if on else {})))

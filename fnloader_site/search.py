@@ -15,8 +15,8 @@ from django.utils.http import urlencode
 from django.views.generic import View
 
 from batches.models import BatchRecord
-from fnloader_site.filtering import begins
-from fnloader_site.lists import Guarded
+from core.lists.filters import begins
+from core.permissions import PermissionView
 from loader import samples
 from loader.feeds import client_for
 from loader.models import Feed
@@ -76,7 +76,7 @@ class Search(View):
         return samples.containing(data["q"], data["feed"], data["since"], data["until"], SHOWN)
 
 
-class SamplePage(Guarded, View):
+class SamplePage(PermissionView, View):
     """`/sample/?id=`: one sentence, then all facts. Servers are asked by the browser, one request each (`Ask`)."""
 
     permission_required = SEES_FILES
@@ -89,7 +89,7 @@ class SamplePage(Guarded, View):
         return render(request, "sample.html", {"sample": sample, "neighbours": near})
 
 
-class Ask(Guarded, View):
+class Ask(PermissionView, View):
     """Asks the server of one feed whether it holds a sample; a small piece of HTML for the sample's page."""
 
     permission_required = SEES_FILES

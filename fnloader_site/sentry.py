@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sentry_sdk
 from sentry_sdk.utils import BadDsn
 
-from fnloader_site.logs import known_of
+from core.logs import known_of
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint

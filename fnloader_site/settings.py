@@ -40,10 +40,11 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [f"https://{_site.netlo
 
 INSTALLED_APPS = [
     "fnloader_site",
+    "core.apps.CoreConfig",
     "batches",
     "loader",
-    "fnloader_site.lateadmin.LateUnfoldConfig",
-    "fnloader_site.lateadmin.LateAdminConfig",
+    "core.apps.LazyUnfoldConfig",
+    "core.apps.LazyAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -53,7 +54,7 @@ INSTALLED_APPS = [
     "axes",
 ]
 MIDDLEWARE = [
-    "fnloader_site.logs.ForRequests",
+    "core.logs.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -64,7 +65,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "fnloader_site.viewer.viewer_zone",
+    "fnloader_site.preferences.timezone_middleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "fnloader_site.urls"
@@ -79,7 +80,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "fnloader_site.navigation.frame",
+                "fnloader_site.context_processors.navigation",
             ],
             # As a library and not as an app: no command pays for it.
             "libraries": {"lucide": "lucide.templatetags.lucide"},
@@ -181,8 +182,8 @@ UNFOLD = {
     "SITE_TITLE": "fnloader",
     "SITE_HEADER": "fnloader",
     "SITE_URL": "/",
-    "SITE_ICON": "fnloader_site.adminsite.icon",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "fnloader_site.adminsite.icon"}],
+    "SITE_ICON": "core.adminsite.icon",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "core.adminsite.icon"}],
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "8px",
     # The accent colour of our own pages (static/site.css).
@@ -278,10 +279,10 @@ LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"known": {"()": "fnloader_site.logs.Known"}},
+    "filters": {"known": {"()": "core.logs.ContextFilter"}},
     "formatters": {
         "text": {"format": "{asctime} {levelname} {name}{known}: {message}", "style": "{"},
-        "json": {"()": "fnloader_site.logs.as_json"},
+        "json": {"()": "core.logs.json_formatter"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["known"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},

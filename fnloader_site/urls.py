@@ -5,11 +5,13 @@ from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 
-from fnloader_site import accounts, search, viewer, views
-from fnloader_site.dressing import dress
+from core.adminsite import apply_theme
+from fnloader_site import accounts, preferences, search
+from fnloader_site.monitoring.views import healthz, metrics, readyz
+from fnloader_site.overview import views
 
 admin.autodiscover()
-dress(admin.site)
+apply_theme(admin.site)
 admin.site.site_header = admin.site.site_title = "fnloader"
 admin.site.index_title = "What is in the database"
 
@@ -21,12 +23,12 @@ urlpatterns = [
     path("search/", search.Search.as_view(), name="search"),
     path("sample/", search.SamplePage.as_view(), name="sample"),
     path("sample/ask/<slug:name>/", search.Ask.as_view(), name="ask"),
-    path("password/", accounts.Password.as_view(), name="password"),
-    path("theme/", viewer.theme, name="theme"),
+    path("password/", accounts.PasswordChangeView.as_view(), name="password"),
+    path("theme/", preferences.theme, name="theme"),
     path("", include("batches.urls")),
     path("", include("loader.urls")),
-    path("healthz", views.healthz, name="healthz"),
-    path("readyz", views.readyz, name="readyz"),
-    path("metrics", views.metrics, name="metrics"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]

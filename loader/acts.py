@@ -8,15 +8,16 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django_q.tasks import async_task
 
-from fnloader_site.acts import Act, Refused
-from fnloader_site.overview import many
+from core.actions import ConfirmedActionView
+from core.exceptions import OperationRefused
+from core.formatting import pluralize
 from loader import feeds, rejections
 from loader.models import TEXT_LENGTH, BucketObject, Feed, State
 
 JOBS = "The background jobs do it: `python manage.py qcluster` must run."
 
 
-class FeedAct(Act):
+class FeedAct(ConfirmedActionView):
     """Something done to one feed."""
 
     permission_required = "loader.change_feed"
@@ -55,7 +56,7 @@ class Pause(FeedAct):
     def do(self, row: Feed, form: forms.Form) -> str:
         """As `feed pause`."""
         if not feeds.pause(self.rows(row), form.cleaned_data["reason"]):
-            raise Refused(f"{row} is paused already.")
+            raise OperationRefused(f"{row} is paused already.")
         return f"{row} is paused: {form.cleaned_data['reason']}"
 
 
@@ -72,7 +73,7 @@ class Resume(FeedAct):
     def do(self, row: Feed, _form: forms.Form) -> str:
         """As `feed resume`."""
         if not feeds.resume(self.rows(row)):
-            raise Refused(f"{row} is not paused.")
+            raise OperationRefused(f"{row} is not paused.")
         return f"{row} is resumed."
 
 
@@ -88,7 +89,7 @@ class LoadNow(FeedAct):
     def do(self, row: Feed, _form: forms.Form) -> str:
         """Queues the job."""
         if row.paused_at:
-            raise Refused(f"{row} is paused: resume it first.")
+            raise OperationRefused(f"{row} is paused: resume it first.")
         async_task("loader.tasks.load_feed", row.pk)
         return f"{row} is to be loaded now: a job is queued."
 
@@ -128,14 +129,14 @@ class Retry(FeedAct):
         """What will happen."""
         done = rejections.retry(row, "default", dry_run=True)
         return (
-            f"{many(done.rejected, 'rejected file')} of {row} will wait to be loaded again, and "
-            f"{many(done.postponed, 'file')} that wait for a later try will be due now. Their attempts stay."
+            f"{pluralize(done.rejected, 'rejected file')} of {row} will wait to be loaded again, and "
+            f"{pluralize(done.postponed, 'file')} that wait for a later try will be due now. Their attempts stay."
         )
 
     def do(self, row: Feed, form: forms.Form) -> str:
         """As `feed retry`."""
         done = rejections.retry(row, "default", reason=form.cleaned_data["reason"])
-        return f"{many(done.rejected, 'rejected file')} of {row} wait again, {done.postponed:,} are due now."
+        return f"{pluralize(done.rejected, 'rejected file')} of {row} wait again, {done.postponed:,} are due now."
 
 
 class Acknowledge(FeedAct):
@@ -147,14 +148,16 @@ class Acknowledge(FeedAct):
     def what(self, row: Feed) -> str:
         """What will happen."""
         number = rejections.acknowledge(row, "default", dry_run=True)
-        return f"{many(number, 'rejected file')} of {row} will be accepted as failed: no alarm names them any more."
+        return (
+            f"{pluralize(number, 'rejected file')} of {row} will be accepted as failed: no alarm names them any more."
+        )
 
     def do(self, row: Feed, _form: forms.Form) -> str:
         """As `feed acknowledge`."""
-        return f"{many(rejections.acknowledge(row, 'default'), 'rejected file')} of {row} accepted as failed."
+        return f"{pluralize(rejections.acknowledge(row, 'default'), 'rejected file')} of {row} accepted as failed."
 
 
-class FileAct(Act):
+class FileAct(ConfirmedActionView):
     """Something done to one file."""
 
     permission_required = "loader.change_bucketobject"
@@ -181,7 +184,7 @@ class TryAgain(FileAct):
     def do(self, row: BucketObject, _form: forms.Form) -> str:
         """As the admin's action."""
         if not rejections.try_again(BucketObject.objects.filter(pk=row.pk)):
-            raise Refused(f"{row} is neither rejected nor waiting for a later try.")
+            raise OperationRefused(f"{row} is neither rejected nor waiting for a later try.")
         return f"{row} waits to be loaded."
 
 
@@ -197,5 +200,5 @@ class Accept(FileAct):
     def do(self, row: BucketObject, _form: forms.Form) -> str:
         """As `feed acknowledge` for one file."""
         if not rejections.accept(BucketObject.objects.filter(pk=row.pk)):
-            raise Refused(f"{row} is not rejected, or accepted already.")
+            raise OperationRefused(f"{row} is not rejected, or accepted already.")
         return f"{row} is accepted as failed."

@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from fnloader_site.acts import note
-from fnloader_site.admin import AnyAdmin, ReadOnlyAdmin
+from core.audit import log_action
+from core.modeladmin import AnyAdmin, ReadOnlyAdmin
 from loader import feeds, rejections
 from loader.findings import Finding
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
@@ -45,13 +45,13 @@ class FeedAdmin(AnyAdmin):
 
     @admin.action(description="Pause selected feeds", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
-        note(request, queryset, "Pause")
+        log_action(request, queryset, "Pause")
         changed = feeds.pause(queryset, f"paused by {request.user.get_username()}")
         messages.success(request, f"{changed} feeds paused; an insert in flight is finished.")
 
     @admin.action(description="Resume selected feeds", permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
-        note(request, queryset, "Resume")
+        log_action(request, queryset, "Resume")
         messages.success(request, f"{feeds.resume(queryset)} feeds resumed.")
 
 
@@ -66,7 +66,7 @@ class BucketObjectAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Accept selected files as failed", permissions=["retry"])
     def accept(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
-        note(request, queryset, "Accept as failed")
+        log_action(request, queryset, "Accept as failed")
         messages.success(
             request, f"{rejections.accept(queryset)} rejected files accepted: no alarm names them any more."
         )
@@ -76,7 +76,7 @@ class BucketObjectAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Try selected files again", permissions=["retry"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
-        note(request, queryset, "Try again")
+        log_action(request, queryset, "Try again")
         changed = rejections.try_again(queryset)
         messages.success(request, f"{changed} files are tried again with the next look at their bucket.")
 

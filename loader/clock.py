@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
-from fnloader_site.processes import monotonic
+from core.processes import monotonic
 from loader.models import Server
 
 

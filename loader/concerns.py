@@ -15,8 +15,9 @@ from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from fnloader_site.overview import Concern, Level, many
-from fnloader_site.processes import is_dead
+from core.concerns import Concern, Level
+from core.formatting import pluralize
+from core.processes import is_dead
 from loader.figures import Counted
 from loader.lists import number_of, of_feed
 from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
@@ -152,7 +153,7 @@ def _taken_over(server: Server) -> Concern:
 def _left_open(server: Server, found: Counted) -> Concern:
     return Concern(
         Level.WARN,
-        f"{many(found.number, 'load attempt')} on {server} left open",
+        f"{pluralize(found.number, 'load attempt')} on {server} left open",
         "Nobody loads this server now, so nobody knows yet how they ended.",
         "Start fnload for this server again: it asks the server before it sends anything.",
         since=found.earliest,
@@ -224,7 +225,7 @@ def _too_old(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
     return Concern(
         Level.WARN,
         f"Files of feed {feed} wait for more than {_span(timedelta(seconds=feed.oldest_limit))}",
-        f"{many(feed.waiting, 'file')} not loaded yet; the server is slow, or they fail again and again.",
+        f"{pluralize(feed.waiting, 'file')} not loaded yet; the server is slow, or they fail again and again.",
         "Their reasons say which. The limit is a setting of the feed.",
         since=feed.waiting_since,
         link="admin:loader_bucketobject_changelist",
@@ -238,7 +239,7 @@ def _too_old(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
 def _rejected(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
     return Concern(
         Level.WARN,
-        f"{many(feed.rejected, 'file')} of feed {feed} can't be loaded",
+        f"{pluralize(feed.rejected, 'file')} of feed {feed} can't be loaded",
         "Each has its reason. A corrected file under the same name is loaded by itself.",
         "When somebody has taken note:",
         command=f"python manage.py feed acknowledge {feed}",
@@ -254,7 +255,7 @@ def _rejected(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
 def _lost(feed: Feed) -> Concern:
     return Concern(
         Level.BAD,
-        f"{many(feed.reconcile_lost, 'loaded sample')} of feed {feed} not in the server",
+        f"{pluralize(feed.reconcile_lost, 'loaded sample')} of feed {feed} not in the server",
         f"So found the last comparison: {feed.reconcile_said}. Was the server restored from a backup?",
         "Which they are, and to load them again if their files are still in the bucket:",
         command=f"python manage.py feed reconcile {feed} --repair",

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.generic import View
 
-from fnloader_site.lists import Guarded
+from core.permissions import PermissionView
 from loader.choices import OUTCOME_COLOURS, STATE_COLOURS
 from loader.models import BucketObject, LoadAttempt, State
 
@@ -75,7 +75,7 @@ def bar(steps: list[Step]) -> list[Part]:
     return parts
 
 
-class AttemptPage(Guarded, View):
+class AttemptPage(PermissionView, View):
     """One attempt as a timeline."""
 
     permission_required = "loader.view_loadattempt"
@@ -90,7 +90,7 @@ class AttemptPage(Guarded, View):
         return render(request, "loader/attempt.html", context)
 
 
-class FilePage(Guarded, View):
+class FilePage(PermissionView, View):
     """One version of one file, why it is not loaded, and what was tried."""
 
     permission_required = "loader.view_bucketobject"

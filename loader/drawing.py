@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Max
 
-from fnloader_site.charts import Chart, Series, Slot, Slots
+from core.charts import Chart, Series
+from core.time_slots import TimeSlot, TimeSlots
 from loader.models import BatchLoad, Feed, LoadAttempt, Outcome
 
 SPANS = {"day": (timedelta(days=1), 3600), "week": (timedelta(days=7), 6 * 3600), "month": (timedelta(days=30), 86400)}
@@ -24,10 +25,10 @@ KINDS = (
 def attempts(feed: Feed, now: datetime, span: str) -> Chart:
     """Its attempts by outcome; one query, by the index on feed and time."""
     length, seconds = SPANS[span]
-    slots = Slots.until(now, length, seconds)
+    slots = TimeSlots.until(now, length, seconds)
     rows = LoadAttempt.objects.filter(feed=feed, bucket_read_start_time__gte=slots.moments[0]).order_by()
     found: dict[str, dict[int, float]] = defaultdict(dict)
-    grouped = rows.annotate(slot=Slot("bucket_read_start_time", seconds)).values_list("slot", "outcome")
+    grouped = rows.annotate(slot=TimeSlot("bucket_read_start_time", seconds)).values_list("slot", "outcome")
     for slot, outcome, number in grouped.annotate(n=Count("*")):
         found[outcome][int(slot)] = number
     series = [
@@ -40,9 +41,9 @@ def attempts(feed: Feed, now: datetime, span: str) -> Chart:
 def fullness(feed: Feed, now: datetime, span: str) -> Chart:
     """Samples in the server; one query, by the index on feed and time."""
     length, seconds = SPANS[span]
-    slots = Slots.until(now, length, seconds)
+    slots = TimeSlots.until(now, length, seconds)
     rows = BatchLoad.objects.filter(feed=feed, check_time__gte=slots.moments[0]).order_by()
-    grouped = rows.annotate(slot=Slot("check_time", seconds)).values_list("slot")
+    grouped = rows.annotate(slot=TimeSlot("check_time", seconds)).values_list("slot")
     held: dict[int, float] = {}
     for slot, most in grouped.annotate(most=Max("number_in_server")):
         if most is not None:

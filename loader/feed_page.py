@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.generic import View
 
-from fnloader_site.lists import Guarded
+from core.permissions import PermissionView
 from loader import lists
 from loader.choices import STANDS_COLOURS
 from loader.drawing import SPANS, attempts, fullness
@@ -23,7 +23,7 @@ TEST_SECONDS = 25
 """A test that takes longer is given up by the page; a proxy would hang up on it, too."""
 
 
-class FeedPage(Guarded, View):
+class FeedPage(PermissionView, View):
     """`/feeds/NAME/?span=day|week|month`."""
 
     permission_required = "loader.view_feed"
@@ -48,7 +48,7 @@ class FeedPage(Guarded, View):
         return render(request, "loader/feed.html", context)
 
 
-class FeedTest(Guarded, View):
+class FeedTest(PermissionView, View):
     """Tries every link of a feed; nothing is loaded, and nothing is kept of what is written."""
 
     permission_required = "loader.change_feed"

@@ -8,7 +8,7 @@ import django_filters as filters
 from django.db import connections
 from django.db.models import Q, QuerySet
 
-from fnloader_site.filtering import Begins, Exact, Filters, Period, Since, Until, begins
+from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, ExactFilter, PrefixFilter, RecentFilter, begins
 from loader.choices import Stands
 from loader.fasta import sample_id
 from loader.findings import KINDS
@@ -27,7 +27,7 @@ def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
     return found
 
 
-class SampleFilters(Filters):
+class SampleFilters(BaseFilterSet):
     """Base of those that look for a sample or a file, in these columns."""
 
     seqid, guid, name = "seqid", "guid", "name"
@@ -53,10 +53,10 @@ class SampleFilters(Filters):
         return [rows.filter(**of_id), rows.filter(**begins(self.guid, text)).exclude(**of_id)]
 
 
-class FeedFilters(Filters):
+class FeedFilters(BaseFilterSet):
     """By name, state and server."""
 
-    q = Begins("name", label="Name begins")
+    q = PrefixFilter("name", label="Name begins")
     stands = filters.ChoiceFilter(label="State", choices=Stands.choices, empty_label="any")
     server = filters.ModelChoiceFilter(label="Server", queryset=Server.objects.order_by("identity"), empty_label="any")
     scheduled = filters.BooleanFilter(label="Scheduled")
@@ -69,7 +69,7 @@ class AttemptFilters(SampleFilters):
     guid, name = "fn4id", "file_name"
     outcome = filters.ChoiceFilter(label="Outcome", choices=Outcome.choices, empty_label="any")
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
-    when = Period("bucket_read_start_time")
+    when = RecentFilter("bucket_read_start_time")
     status = filters.NumberFilter("insert_status_code", label="Status code")
     wrong = filters.ChoiceFilter(
         label="Answer", choices=[("1", "other than 200 and 201")], empty_label="any", method="other"
@@ -80,11 +80,11 @@ class AttemptFilters(SampleFilters):
     completed = filters.ChoiceFilter(
         label="Completed", choices=[("1", "done with for ever"), ("0", "to be tried again")], empty_label="any"
     )
-    server = Exact("findneighbour_server_url", label="Server's URL")
+    server = ExactFilter("findneighbour_server_url", label="Server's URL")
     load = filters.NumberFilter("batch_load", label="Batch load, by number")
-    host = Exact("host_name", label="Host")
-    since = Since("bucket_read_start_time")
-    until = Until("bucket_read_start_time")
+    host = ExactFilter("host_name", label="Host")
+    since = AfterFilter("bucket_read_start_time")
+    until = BeforeFilter("bucket_read_start_time")
     more = ("status", "wrong", "parsed", "completed", "server", "load", "host", "since", "until")
 
     def other(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
@@ -101,16 +101,16 @@ class AttemptFilters(SampleFilters):
         return rows.filter(PARSED[value])
 
 
-class LoadFilters(Filters):
+class LoadFilters(BaseFilterSet):
     """By feed, time, host, and whether anything was due."""
 
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
-    when = Period("check_time")
+    when = RecentFilter("check_time")
     due = filters.ChoiceFilter(label="Due", choices=[("1", "something")], empty_label="any", method="was_due")
-    host = Exact("host_name", label="Host")
-    server = Exact("findneighbour_server_url", label="Server's URL")
-    since = Since("check_time")
-    until = Until("check_time")
+    host = ExactFilter("host_name", label="Host")
+    server = ExactFilter("findneighbour_server_url", label="Server's URL")
+    since = AfterFilter("check_time")
+    until = BeforeFilter("check_time")
     more = ("host", "server", "since", "until")
 
     def was_due(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
@@ -143,9 +143,9 @@ class FileFilters(SampleFilters):
         return rows.filter(state=State.REJECTED, acknowledged_at__isnull=value == "0")
 
 
-class FindingFilters(Filters):
+class FindingFilters(BaseFilterSet):
     """By sample, feed, and what the difference is."""
 
-    q = Begins("guid", label="Sample begins")
+    q = PrefixFilter("guid", label="Sample begins")
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     kind = filters.ChoiceFilter(label="Difference", choices=KINDS, empty_label="any")

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from django.db import models
 
-from fnloader_site.fields import BytewiseCharField
+from core.fields import BytewiseCharField
 
 MOST = 10_000
 """So many findings of a feed are kept; all are counted, and `feed reconcile` lists them all."""

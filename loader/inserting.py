@@ -10,8 +10,8 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
-from fnloader_site.logs import bound
-from fnloader_site.processes import monotonic
+from core.logs import log_context
+from core.processes import monotonic
 from loader import ledger, turns
 from loader.answers import Meaning
 from loader.journal import FRESH, Journal, Opened, failed, loaded, not_sent
@@ -88,7 +88,7 @@ class Stretch:
                 self.turn.next_sample()
                 if self.opened:
                     next_one = self.opened.popleft()
-                    with bound(sample=next_one.attempt.seqid, attempt=next_one.attempt.pk):
+                    with log_context(sample=next_one.attempt.seqid, attempt=next_one.attempt.pk):
                         self._insert(next_one)
                 if self._trouble:
                     raise self._trouble

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import connections
 from django.db.models import F, QuerySet
 
-from fnloader_site.processes import monotonic
+from core.processes import monotonic
 from loader.clock import Clock
 from loader.lease import Lease, LeaseLost
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Result, Server, State

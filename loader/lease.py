@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from fnloader_site.processes import is_dead, monotonic, this_process
+from core.processes import is_dead, monotonic, this_process
 from loader.lastsent import LastSent, forget, last_sent
 from loader.models import LoadAttempt, Server
 

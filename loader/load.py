@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from fnloader_site.processes import monotonic
+from core.processes import monotonic
 from loader import ledger, turns
 from loader.clock import Clock
 from loader.inserting import PassResult, Stretch

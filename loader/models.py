@@ -10,7 +10,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from fnloader_site.fields import BytewiseCharField
+from core.fields import BytewiseCharField
 from loader.findings import Finding
 from loader.tallies import Tally, TallyMark
 

@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from fnloader_site.overview import many
+from core.formatting import pluralize
 from loader.models import BatchLoad, BucketObject, LoadAttempt, Outcome, State
 
 PAGE = 1000
@@ -28,7 +28,7 @@ class Pruned:
     looks: int
 
     def __str__(self) -> str:
-        return f"{many(self.attempts, 'load attempt')} and {many(self.looks, 'look', 'looks')} at a bucket"
+        return f"{pluralize(self.attempts, 'load attempt')} and {pluralize(self.looks, 'look', 'looks')} at a bucket"
 
 
 def prune(

@@ -11,9 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from fnloader_site.processes import monotonic
+from core.exceptions import OperationRefused
+from core.processes import monotonic
 from loader.clock import Clock
-from loader.feeds import Refused
 from loader.lease import Lease
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome
 
@@ -74,7 +74,7 @@ def _acquire(lease: Lease) -> None:
     until = monotonic() + LEASE_WAIT
     while not lease.acquire():
         if monotonic() > until:
-            raise Refused(
+            raise OperationRefused(
                 f"{lease.server} is being fed by {lease.owner()}: pause its feeds, or stop it, and try again."
             )
         time.sleep(0.5)
@@ -87,7 +87,7 @@ def _close_open(feed: Feed, db: str) -> None:
     last = sent.order_by("-insert_start_time").values_list("insert_start_time", flat=True).first()
     left = last + timedelta(seconds=settings.FN4_INSERT_DEADLINE) - Clock(feed.server, db).now() if last else None
     if left and left > timedelta(0):
-        raise Refused(
+        raise OperationRefused(
             f"{feed.server} may still be working on an insert of this feed: try again in {left.total_seconds():.0f} s."
         )
     sent.update(outcome=Outcome.FAILED, completed=0, message=UNKNOWN)

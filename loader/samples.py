@@ -8,8 +8,8 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from fnloader_site.filtering import begins
-from fnloader_site.templatetags.saying import lasting
+from core.lists.filters import begins
+from core.templatetags.formatting import duration
 from loader.choices import STATE_COLOURS
 from loader.fasta import sample_id
 from loader.models import BucketObject, Feed, LoadAttempt, Result, State
@@ -133,7 +133,7 @@ def _is_in(attempt: LoadAttempt) -> bool:
 
 
 def _loaded(file: BucketObject) -> str:
-    since = f"since {lasting(file.done_at)} ago" if file.done_at else "since an unknown time"
+    since = f"since {duration(file.done_at)} ago" if file.done_at else "since an unknown time"
     how = f" ({file.get_result_display()[0].lower()}{file.get_result_display()[1:]})" if file.result else ""
     return f"in {file.feed.server.url} {since}{how}"
 
@@ -150,5 +150,5 @@ def _not_in(file: BucketObject) -> str:
     why = f"feed {file.feed} is paused" if file.feed.paused_at else ""
     if file.feed.server.circuit_open_since:
         why = f"the server of feed {file.feed} is away"
-    waited = f"{file.name} of feed {file.feed} has waited for {lasting(file.created)}"
+    waited = f"{file.name} of feed {file.feed} has waited for {duration(file.created)}"
     return f"{waited}: {why or file.reason or 'it is its turn soon'}."

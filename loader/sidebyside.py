@@ -14,8 +14,8 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import QuerySet
 
-from fnloader_site.logs import bound
-from fnloader_site.processes import monotonic
+from core.logs import log_context
+from core.processes import monotonic
 from loader.feeds import client_for, mark_running, mark_stopped, pause
 from loader.inserting import PassResult
 from loader.load import Loader
@@ -135,7 +135,7 @@ class Lane:
                 if not self.slots and not self._refused:
                     return
                 for slot in [slot for slot in self.slots.values() if slot.ready]:
-                    with bound(feed=slot.loader.feed.name):
+                    with log_context(feed=slot.loader.feed.name):
                         self._turn(slot)
             except (DatabaseError, InterfaceError, ObjectDoesNotExist) as error:
                 self.all.failed(error)

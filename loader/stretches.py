@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from fnloader_site.logs import bound
-from fnloader_site.processes import is_dead, monotonic
+from core.logs import log_context
+from core.processes import is_dead, monotonic
 from loader.feeds import client_for, pause
 from loader.inserting import PassResult
 from loader.load import Loader
@@ -97,7 +97,7 @@ def run_stretch(feed: Feed, stop: Callable[[], bool], db: str = "default") -> St
     It goes on with the batch that the last stretch, or a worker that died, left unfinished. What the database raises is
     raised: whatever was under way is found open by the next stretch.
     """
-    with bound(feed=feed.name):
+    with log_context(feed=feed.name):
         try:
             store = open_store(feed.store_url)
         except StoreError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django_q.tasks import async_task
 
-from fnloader_site.jobs import job, stopping
-from fnloader_site.overview import many
+from core.formatting import pluralize
+from core.jobs.decorator import job, stop_requested
 from loader import nightly, pruning, stretches, tally
 from loader.models import Feed
 
@@ -15,13 +15,13 @@ from loader.models import Feed
 def nudge_feeds() -> str:
     """Queues a job for each server that has something to do and for which none is queued; scheduled every half minute."""
     queued = [server for server in stretches.servers_to_nudge() if _queue(server)]
-    return f"{many(len(queued), 'server')} to load"
+    return f"{pluralize(len(queued), 'server')} to load"
 
 
 @job
 def load_server(server: int) -> str:
     """The next stretch of the scheduled feed of this server whose turn it is; then the next job is queued, if there is more."""
-    with stopping() as stop:
+    with stop_requested() as stop:
         if stop() or not stretches.take(server):
             return "nothing: the jobs are told to stop, or another job was faster"
         feed = stretches.next_feed(server)
@@ -39,7 +39,7 @@ def load_feed(feed: int) -> str:
     found = Feed.objects.select_related("server").filter(pk=feed).first()
     if not found or found.paused_at:
         return f"{found or feed}: it is paused, or no more"
-    with stopping() as stop:
+    with stop_requested() as stop:
         stretched = stretches.run_stretch(found, stop)
         result = stretched.result
         if result.due and not (result.trouble or stop()):
@@ -53,21 +53,21 @@ def reconcile_feeds() -> str:
     feeds = list(Feed.objects.filter(scheduled=True, paused_at=None).values_list("pk", flat=True))
     for feed in feeds:
         async_task("loader.tasks.reconcile_feed", feed)
-    return f"{many(len(feeds), 'feed')} to compare"
+    return f"{pluralize(len(feeds), 'feed')} to compare"
 
 
 @job
 def reconcile_feed(feed: int) -> str:
     """Compares bucket, ledger and server of a feed, and keeps the numbers on it. Changes nothing else."""
     found = Feed.objects.select_related("server").filter(pk=feed).first()
-    with stopping() as stop:
+    with stop_requested() as stop:
         return nightly.reconcile(found, stop) if found else f"{feed}: it is no more"
 
 
 @job
 def count_samples() -> str:
     """Rolls the counters of `/metrics` forward; scheduled every minute."""
-    return f"{many(tally.roll(), 'attempt')} counted"
+    return f"{pluralize(tally.roll(), 'attempt')} counted"
 
 
 @job
@@ -75,7 +75,7 @@ def prune() -> str:
     """Deletes old detail (PRUNE_AFTER_DAYS); scheduled nightly."""
     if not settings.PRUNE_AFTER_DAYS:
         return "PRUNE_AFTER_DAYS is 0: nothing is ever deleted"
-    with stopping() as stop:
+    with stop_requested() as stop:
         return f"deleted: {pruning.prune(settings.PRUNE_AFTER_DAYS, stop=stop)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fnloader_site.processes import monotonic
+from core.processes import monotonic
 from loader.lease import Lease
 from loader.models import Feed
 

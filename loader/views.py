@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fnloader_site.lists import ListPage
+from core.lists.views import FilteredListView
 from loader import lists
 from loader.filters import AttemptFilters, FeedFilters, FileFilters, FindingFilters, LoadFilters
 from loader.findings import Finding
@@ -10,7 +10,7 @@ from loader.models import BatchLoad, BucketObject, LoadAttempt
 from loader.tables import AttemptTable, FeedTable, FileTable, FindingTable, LoadTable
 
 
-class FeedList(ListPage):
+class FeedList(FilteredListView):
     """All feeds."""
 
     queryset = lists.feeds().order_by("name")
@@ -22,7 +22,7 @@ class FeedList(ListPage):
     empty = "No feed yet. Add one: `python manage.py feed add NAME SERVER_URL STORE_URL`"
 
 
-class AttemptList(ListPage):
+class AttemptList(FilteredListView):
     """All load attempts, newest first."""
 
     queryset = LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")
@@ -34,7 +34,7 @@ class AttemptList(ListPage):
     empty = "No attempt yet: one is written before each insert. Load all feeds: `python manage.py fnload --all`"
 
 
-class LoadList(ListPage):
+class LoadList(FilteredListView):
     """All looks into buckets, newest first."""
 
     queryset = BatchLoad.objects.select_related("feed").order_by("-bl_int_id")
@@ -46,7 +46,7 @@ class LoadList(ListPage):
     empty = "No bucket was analysed yet. Load all feeds: `python manage.py fnload --all`"
 
 
-class FileList(ListPage):
+class FileList(FilteredListView):
     """All files ever seen in a bucket, newest first."""
 
     queryset = BucketObject.objects.select_related("feed").order_by("-pk")
@@ -58,7 +58,7 @@ class FileList(ListPage):
     empty = "No file was seen yet: a feed's bucket is listed with its first load, `python manage.py fnload --all`"
 
 
-class FindingList(ListPage):
+class FindingList(FilteredListView):
     """Which samples the last comparison of each feed found."""
 
     queryset = Finding.objects.select_related("feed").order_by("feed", "kind", "pk")

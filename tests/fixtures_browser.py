@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from fnloader_site.accounts import make_groups
+from core.permissions import make_groups
 from sandbox.browser import ARGUMENTS, MISSING, chromium_path
 
 PASSWORD = "kangaroo-9-lamp"

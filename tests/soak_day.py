@@ -35,7 +35,7 @@ from django.db.models import F
 from django.utils import timezone
 from django_q.tasks import async_task
 from batches.models import Batch
-from fnloader_site.models import AlarmChannel
+from core.models import AlarmChannel
 from loader.models import BucketObject, Feed, Server
 # An hour passes; who waited longest still comes first.
 Feed.objects.update(next_look_at=F("next_look_at") - timedelta(hours=1))

@@ -18,11 +18,11 @@ from aiosmtpd.controller import Controller
 from django.core.management import call_command
 from django.utils import timezone
 
-from fnloader_site.alarms import deliver, note
-from fnloader_site.channels import Mail, Ping, Webhook
-from fnloader_site.concerns import all_concerns
-from fnloader_site.models import Alarm, AlarmChannel, AlarmNotice
-from fnloader_site.overview import Concern, Level
+from core.alarms.channels import MailChannel, PingChannel, WebhookChannel
+from core.alarms.notifications import deliver, record_changes
+from core.concerns import Concern, Level
+from core.models import Alarm, AlarmChannel, AlarmNotice
+from fnloader_site.monitoring.concerns import all_concerns
 from fnloader_site.tasks import alarms as alarms_job
 from tests.leftovers import collect
 
@@ -113,11 +113,11 @@ def the_time_for_another_try_has_come() -> None:
 
 
 def test_a_mail_says_what_came_up_and_another_one_that_it_is_over(mail: MailServer) -> None:
-    note([AWAY, PAUSED])
+    record_changes([AWAY, PAUSED])
     assert deliver() == {"mail": "2 sent"}
-    note([AWAY, PAUSED])
+    record_changes([AWAY, PAUSED])
     assert deliver() == {"mail": "0 sent"}, "nothing changed"
-    note([PAUSED])
+    record_changes([PAUSED])
     deliver()
     first, over = mail.mails
     assert mail.recipients[0] == ["one@example.org", "two@example.org"]
@@ -126,16 +126,16 @@ def test_a_mail_says_what_came_up_and_another_one_that_it_is_over(mail: MailServ
     assert "WRONG: Server fn4 is away" in text
     assert "Resume it: feed resume tb" in text
     assert over["Subject"] == "[fnloader] over: Server fn4 is away"
-    note([AWAY, PAUSED])
+    record_changes([AWAY, PAUSED])
     deliver()
     assert mail.mails[2]["Subject"] == "[fnloader] alarm: Server fn4 is away", "it came up again"
 
 
 def test_a_webhook_gets_one_json_document_for_each_change(settings: Any, receiver: Receiver) -> None:  # noqa: ANN401
     settings.ALARM_WEBHOOK_URL, settings.SITE_URL = receiver.url + "/hook", "https://fnloader.example.org"
-    note([AWAY])
+    record_changes([AWAY])
     deliver()
-    note([])
+    record_changes([])
     deliver()
     (method, path, raised), (_, _, over) = receiver.got
     assert (method, path) == ("POST", "/hook")
@@ -159,7 +159,7 @@ def test_a_receiver_that_fails_is_tried_again_and_the_others_are_not_told_twice(
 ) -> None:
     settings.ALARM_WEBHOOK_URL = receiver.url
     receiver.status = 500
-    note([AWAY])
+    record_changes([AWAY])
     assert deliver() == {"mail": "1 sent", "webhook": "failed: it answered 500"}
     assert [concern.kind for concern in all_concerns()] == ["alarm_undelivered"], "fnstatus says so, too"
     assert deliver() == {"mail": "0 sent", "webhook": "not now"}, "it is not hammered"
@@ -173,19 +173,19 @@ def test_a_receiver_that_fails_is_tried_again_and_the_others_are_not_told_twice(
 @pytest.mark.parametrize("refusal", ["451 try later", "550 no such user"])
 def test_a_mail_server_that_refuses_or_is_away_loses_no_alarm(mail: MailServer, refusal: str) -> None:
     mail.refuses = refusal
-    note([AWAY])
+    record_changes([AWAY])
     assert "the mail server did not take it" in deliver()["mail"]
     mail.refuses = ""
-    note([AWAY, PAUSED])
+    record_changes([AWAY, PAUSED])
     the_time_for_another_try_has_come()
     assert deliver() == {"mail": "2 sent"}
 
 
 def test_what_was_never_told_and_is_over_is_not_told(mail: MailServer) -> None:
     mail.refuses = "451 try later"
-    note([AWAY])
+    record_changes([AWAY])
     deliver()
-    note([])
+    record_changes([])
     mail.refuses = ""
     the_time_for_another_try_has_come()
     assert deliver() == {"mail": "0 sent"}
@@ -195,7 +195,7 @@ def test_receivers_that_are_not_there_end_in_a_word_without_their_address(settin
     settings.ALARM_WEBHOOK_URL = settings.ALARM_PING_URL = "http://127.0.0.1:1/secret-token"
     settings.ALARM_MAIL, settings.EMAIL_PORT = ["one@example.org"], 1
     settings.EMAIL_BACKEND, settings.EMAIL_HOST = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1"
-    note([AWAY])
+    record_changes([AWAY])
     said = deliver()
     assert {channel: text.startswith("failed: ") for channel, text in said.items()} == dict.fromkeys(said, True)
     assert set(said) == {"mail", "webhook", "ping"}
@@ -212,7 +212,7 @@ def test_each_look_pings_whether_something_is_up_or_not(settings: Any, receiver:
 
 
 def test_one_of_several_jobs_sends(mail: MailServer) -> None:
-    note([AWAY])
+    record_changes([AWAY])
     AlarmChannel.objects.create(name="mail", busy_until=timezone.now() + timedelta(minutes=1))
     assert deliver() == {"mail": "not now"}
     AlarmChannel.objects.update(busy_until=timezone.now() - timedelta(minutes=1))
@@ -221,10 +221,10 @@ def test_one_of_several_jobs_sends(mail: MailServer) -> None:
 
 def test_an_alarm_is_one_row_however_often_it_comes(mail: MailServer) -> None:
     for _ in range(3):
-        note([AWAY])
-        note([AWAY])
+        record_changes([AWAY])
+        record_changes([AWAY])
         deliver()
-        note([])
+        record_changes([])
         deliver()
     (alarm,) = Alarm.objects.all()
     assert (alarm.times, alarm.is_up, len(mail.mails)) == (3, False, 6)
@@ -233,8 +233,8 @@ def test_an_alarm_is_one_row_however_often_it_comes(mail: MailServer) -> None:
 
 def test_without_settings_nothing_is_sent_and_with_cron_the_command_sends(mail: MailServer, settings: Any) -> None:  # noqa: ANN401
     AlarmChannel.objects.create(name="webhook", failing_since=timezone.now(), error="gone")
-    assert not any(channel.is_set_up() for channel in (Webhook(), Ping()))
-    assert Mail().is_set_up()
+    assert not any(channel.is_set_up() for channel in (WebhookChannel(), PingChannel()))
+    assert MailChannel().is_set_up()
     for _ in range(2):
         with pytest.raises(SystemExit):
             call_command("fnstatus", "--alarm", stdout=StringIO(), stderr=StringIO())
@@ -242,6 +242,6 @@ def test_without_settings_nothing_is_sent_and_with_cron_the_command_sends(mail: 
 
 
 def test_line_ends_in_a_text_can_not_add_headers(mail: MailServer) -> None:
-    note([Concern(Level.BAD, "Feed x\r\nBcc: evil@example.org", kind="k")])
+    record_changes([Concern(Level.BAD, "Feed x\r\nBcc: evil@example.org", kind="k")])
     assert deliver() == {"mail": "1 sent"}
     assert mail.mails[0]["Bcc"] is None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batches.adding import Added, add
-from batches.errors import Refused
 from batches.keys import encode
 from batches.models import Batch, BatchRecord
+from core.exceptions import OperationRefused
 
 if TYPE_CHECKING:
     from tests.fixtures_batches import BatchSite
@@ -79,7 +79,7 @@ def test_each_file_of_a_plain_folder_is_a_record_in_byte_order(tmp_path: Path) -
 def test_two_files_with_one_identifier_are_named_and_refused(tmp_path: Path) -> None:
     for name in ("a.xml", "a.json", "b.xml"):
         (tmp_path / name).write_text("<r/>")
-    with pytest.raises(Refused, match="row 2: the identifier 'a' stands in row 1, too"):
+    with pytest.raises(OperationRefused, match="row 2: the identifier 'a' stands in row 1, too"):
         added("plc", tmp_path)
     assert not Batch.objects.exists()
 
@@ -112,7 +112,7 @@ def test_a_mappers_report_keeps_every_row_with_its_outcome(tmp_path: Path) -> No
 @pytest.mark.django_db
 def test_the_action_is_what_the_keys_say(tmp_path: Path) -> None:
     report(tmp_path, [row("A", "DELETE")])
-    with pytest.raises(Refused, match="its key says DELETE, and --action is create"):
+    with pytest.raises(OperationRefused, match="its key says DELETE, and --action is create"):
         added("plc", tmp_path, action="CREATE")
     assert added("plc", tmp_path)[0].action == "DELETE"
 
@@ -139,7 +139,7 @@ def test_a_folder_that_was_moved_after_mapping_is_found_again(tmp_path: Path) ->
 @pytest.mark.django_db
 def test_a_row_that_is_wrong_is_named_and_nothing_is_added(tmp_path: Path, rows: list[list[str]], said: str) -> None:
     report(tmp_path, rows)
-    with pytest.raises(Refused) as error:
+    with pytest.raises(OperationRefused) as error:
         added("plc", tmp_path)
     assert said in str(error.value)
     assert not Batch.objects.exists()
@@ -165,7 +165,7 @@ def test_a_row_that_is_wrong_is_named_and_nothing_is_added(tmp_path: Path, rows:
 @pytest.mark.django_db
 def test_a_report_that_is_no_clean_utf8_csv_is_refused_clearly(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "mapper_report.csv").write_bytes(content)
-    with pytest.raises(Refused) as error:
+    with pytest.raises(OperationRefused) as error:
         added("plc", tmp_path)
     assert said in str(error.value)
     assert not Batch.objects.exists()
@@ -186,7 +186,7 @@ def test_a_key_or_name_that_is_too_long_is_kept_as_unuploadable(tmp_path: Path) 
 @pytest.mark.parametrize("bid", ["", "toolong", "a-b", "é", "a b"])
 @pytest.mark.django_db
 def test_an_id_is_1_to_6_letters_and_digits(tmp_path: Path, bid: str) -> None:
-    with pytest.raises(Refused, match="1 to 6 letters and digits"):
+    with pytest.raises(OperationRefused, match="1 to 6 letters and digits"):
         added(bid, tmp_path)
 
 
@@ -195,7 +195,7 @@ def test_an_id_is_taken_once_and_its_case_counts(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<r/>")
     added("plc", tmp_path)
     added("PLC", tmp_path)
-    with pytest.raises(Refused, match="There is a batch plc already"):
+    with pytest.raises(OperationRefused, match="There is a batch plc already"):
         added("plc", tmp_path)
 
 

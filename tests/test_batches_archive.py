@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batches.archiving import archive, unarchive
-from batches.errors import Refused
 from batches.ingest import check
 from batches.models import Batch, BatchRecord, BatchStep
 from batches.patience import Patience
 from batches.uploading import upload
+from core.exceptions import OperationRefused
 
 if TYPE_CHECKING:
     from tests.fixtures_steps import Shelf
@@ -56,20 +56,20 @@ def test_an_archived_batch_keeps_all_its_facts_and_can_be_taken_back(shelf: Shel
     assert kept.ingest_duration is not None
     assert kept.ingest_duration >= timedelta(0)
     assert BatchRecord.objects.filter(batch=kept).count() == 1
-    with pytest.raises(Refused, match="archived already"):
+    with pytest.raises(OperationRefused, match="archived already"):
         archive(kept, who="me")
-    with pytest.raises(Refused, match="batch archive plc --undo"):
+    with pytest.raises(OperationRefused, match="batch archive plc --undo"):
         upload(kept)
     assert run("batch", "archive", "plc", "--undo") == (0, "plc taken out of the archive.\n")
     assert listed(run) == ["plc"]
-    with pytest.raises(Refused, match="is not archived"):
+    with pytest.raises(OperationRefused, match="is not archived"):
         unarchive(Batch.objects.get(bid="plc"), who="me")
     assert [step.kind for step in BatchStep.objects.order_by("pk")] == ["archive", "unarchive"]
 
 
 def test_a_batch_in_ingest_is_archived_only_when_told_so(shelf: Shelf, run: Run) -> None:
     batch = shelf.batch("plc", "x")
-    with pytest.raises(Refused, match=r"manage\.py ingstat plc"):
+    with pytest.raises(OperationRefused, match=r"manage\.py ingstat plc"):
         archive(batch, who="me")
     assert run("batch", "archive", "plc", "--even-if-ingesting", "--dry-run") == (
         0,

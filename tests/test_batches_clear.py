@@ -12,12 +12,12 @@ import pytest
 from django.utils import timezone
 
 from batches.clearing import GROUP, clear
-from batches.errors import Refused
 from batches.healing import due, heal
 from batches.ingest import check
 from batches.models import Batch, BatchStep
 from batches.patience import Patience
 from batches.rollback import rollback_ingest
+from core.exceptions import OperationRefused
 from objectstores.base import StoreError
 from objectstores.folder import FolderStore
 
@@ -124,7 +124,7 @@ def test_a_check_that_is_under_way_while_objects_are_deleted_has_no_result(shelf
     def meanwhile(_seconds: float) -> None:
         clear(type(batch).objects.get(bid="plc"), who="me", even_if_ingesting=True)
 
-    with pytest.raises(Refused, match="there is no result"):
+    with pytest.raises(OperationRefused, match="there is no result"):
         check(batch, Patience(sleep=1), asked_by="me", sleep=meanwhile)
     batch.refresh_from_db()
     assert (batch.status, batch.upload_oks, batch.upload_errs) == ("uploaded", 0, 2)
@@ -133,16 +133,18 @@ def test_a_check_that_is_under_way_while_objects_are_deleted_has_no_result(shelf
 
 def test_it_is_refused_while_the_ingest_may_go_on_during_an_upload_and_in_the_archive(shelf: Shelf) -> None:
     batch = shelf.batch("plc", "x")
-    with pytest.raises(Refused, match=r"manage\.py ingstat plc` until it is complete, or say --even-if-ingesting"):
+    with pytest.raises(
+        OperationRefused, match=r"manage\.py ingstat plc` until it is complete, or say --even-if-ingesting"
+    ):
         clear(batch, who="me")
     batch.upload_finished = None
-    with pytest.raises(Refused, match="upload of plc is unfinished"):
+    with pytest.raises(OperationRefused, match="upload of plc is unfinished"):
         clear(batch, who="me")
     batch.upload_owner, batch.upload_pid, batch.upload_host = "token", 7, "elsewhere"
-    with pytest.raises(Refused, match="being uploaded by process 7 on elsewhere"):
+    with pytest.raises(OperationRefused, match="being uploaded by process 7 on elsewhere"):
         clear(batch, who="me", even_if_ingesting=True)
     batch.archived_at = timezone.now()
-    with pytest.raises(Refused, match="batch archive plc --undo"):
+    with pytest.raises(OperationRefused, match="batch archive plc --undo"):
         clear(batch, who="me", even_if_ingesting=True)
     assert shelf.left() == {shelf.key("plc", "x")}
 

@@ -14,11 +14,11 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from batches.archiving import archive
-from batches.errors import Refused
 from batches.importing import Fate, Imported, import_batches
 from batches.keys import encode
 from batches.models import Batch, BatchRecord, BatchStep
 from batches.tracking import NAMES
+from core.exceptions import OperationRefused
 
 pytestmark = pytest.mark.django_db
 Run = Callable[..., tuple[int, str]]
@@ -326,7 +326,7 @@ def test_an_ingest_without_errors_needs_no_report(tmp_path: Path) -> None:
 def test_a_file_that_is_no_batches_csv_is_refused_as_a_whole(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "batches.csv"
     path.write_bytes(content)
-    with pytest.raises(Refused) as error:
+    with pytest.raises(OperationRefused) as error:
         take(path)
     assert said in str(error.value)
 
@@ -466,7 +466,7 @@ def test_whatever_a_file_holds_its_batch_is_taken_whole_or_refused_in_words(tmp_
         Batch.objects.all().delete()
         try:
             fates |= {one.fate for one in take(path)}
-        except Refused:
+        except OperationRefused:
             assert not Batch.objects.exists()
         assert BatchRecord.objects.count() == sum(step.touched or 0 for step in BatchStep.objects.all())
     assert fates == {Fate.NEW, Fate.REFUSED}

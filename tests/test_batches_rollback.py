@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from batches.choices import BatchStatus, IngestOutcome, UploadOutcome, Verdict
 from batches.clearing import clear
-from batches.errors import Refused
 from batches.ingest import check
 from batches.keys import digest, encode
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck
 from batches.patience import Patience
 from batches.rollback import rollback_ingest, rollback_upload
 from batches.uploading import upload
+from core.exceptions import OperationRefused
 
 if TYPE_CHECKING:
     from tests.fixtures_steps import Shelf
@@ -129,25 +129,25 @@ def test_an_upload_is_taken_back_and_sent_again_only_where_nothing_can_be_create
 
 def test_an_upload_whose_objects_are_still_there_is_not_taken_back(shelf: Shelf) -> None:
     batch = shelf.batch("plc", "x")
-    with pytest.raises(Refused, match=r"1 objects of plc are still in the bucket.*batch clear plc"):
+    with pytest.raises(OperationRefused, match=r"1 objects of plc are still in the bucket.*batch clear plc"):
         rollback_upload(batch, who="me")
     assert shelf.outcomes(batch) == ["success"]
     assert not BatchStep.objects.exists()
 
 
 def test_out_of_order_it_is_refused_with_the_way_out(shelf: Shelf, ingested: Batch) -> None:
-    with pytest.raises(Refused, match="batch rollback plc ingest"):
+    with pytest.raises(OperationRefused, match="batch rollback plc ingest"):
         rollback_upload(ingested, who="me")
     ingested.archived_at = timezone.now()
-    with pytest.raises(Refused, match="batch archive plc --undo"):
+    with pytest.raises(OperationRefused, match="batch archive plc --undo"):
         rollback_upload(ingested, who="me")
     batch = shelf.batch("new", "x")
     batch.status, batch.upload_started, batch.uploaded_at = "added", None, None
-    with pytest.raises(Refused, match="has no upload to take back"):
+    with pytest.raises(OperationRefused, match="has no upload to take back"):
         rollback_upload(batch, who="me")
     batch = shelf.batch("runs", "x")
     batch.upload_finished, batch.upload_owner, batch.upload_pid, batch.upload_host = None, "token", 7, "elsewhere"
-    with pytest.raises(Refused, match="process 7 on elsewhere"):
+    with pytest.raises(OperationRefused, match="process 7 on elsewhere"):
         rollback_upload(batch, who="me")
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from fnloader_site.overview import Concern
+from core.concerns import Concern
 from loader import concerns
 from loader.concerns import look
 from loader.feeds import mark_running, mark_stopped
@@ -175,11 +175,11 @@ def test_it_tells_of_a_loader_that_was_killed(feeding: Feeding) -> None:
 
 
 def test_jobs_that_ran_once_and_run_no_more_are_missed(make_feed: MakeFeed) -> None:
-    from fnloader_site.concerns import all_concerns
-    from fnloader_site.models import JobRun
-    from fnloader_site.schedules import mend
+    from core.models import JobRun
+    from fnloader_site.monitoring.concerns import all_concerns
+    from fnloader_site.schedules import sync_schedules
 
-    mend()
+    sync_schedules()
     assert [concern.kind for concern in all_concerns()] == [], (
         "no cluster ever ran: somebody works with the commands only"
     )

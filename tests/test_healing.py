@@ -12,7 +12,6 @@ from batches import healing
 from batches.choices import BatchStatus, CheckKind, UploadOutcome, Verdict
 from batches.clearing import clear
 from batches.concluding import conclude
-from batches.errors import Refused
 from batches.healing import Healed, due, heal, until
 from batches.history import IngestCheck, IngestCount
 from batches.keys import encode
@@ -21,6 +20,7 @@ from batches.patience import Patience
 from batches.report import path_of
 from batches.rollback import rollback_ingest
 from batches.ticking import tick
+from core.exceptions import OperationRefused
 from objectstores.base import StoreError
 
 if TYPE_CHECKING:
@@ -221,11 +221,11 @@ def test_a_result_that_is_taken_back_meanwhile_is_not_healed(ended: FolderBatch)
     stale = ended.fresh()
     rollback_ingest(ended.fresh(), who="me")
     ended.ingest("b")
-    with pytest.raises(Refused, match="taken back"):
+    with pytest.raises(OperationRefused, match="taken back"):
         heal(stale)
     assert ended.fresh().status == BatchStatus.UPLOADED
     assert set(ended.outcomes().values()) == {None}
-    with pytest.raises(Refused, match="has no result yet"):
+    with pytest.raises(OperationRefused, match="has no result yet"):
         heal(ended.fresh())
 
 
@@ -233,7 +233,7 @@ def test_a_result_that_was_not_counted_here_is_not_healed(ended: FolderBatch) ->
     IngestCount.objects.all().delete()
     IngestCheck.objects.all().delete()
     ended.ingest("b")
-    with pytest.raises(Refused, match="not counted here"):
+    with pytest.raises(OperationRefused, match="not counted here"):
         heal(ended.fresh())
 
 
@@ -250,7 +250,7 @@ def test_it_is_watched_for_a_set_time_and_not_when_archived(ended: FolderBatch, 
     assert list(due()) == [ended.batch]
     Batch.objects.update(archived_at=F("ingest_done_at"))
     assert list(due()) == []
-    with pytest.raises(Refused, match="archived"):
+    with pytest.raises(OperationRefused, match="archived"):
         heal(ended.fresh())
 
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from fnloader_site import cluster
-from fnloader_site.cluster import Timer
+from core.jobs import cluster
+from core.jobs.cluster import Timer
 from tests.fixtures_jobs import Jobs, children
 from tests.fixtures_site import Manage
 from tests.test_fnload_faults import until

@@ -15,15 +15,16 @@ from django.utils.module_loading import import_string
 from django_q.models import OrmQ, Schedule
 from django_q.scheduler import scheduler
 
+from core.admin import switch_schedules
+from core.models import JobRun
 from fnloader_site.checks import jobs as check_jobs
-from fnloader_site.models import JobRun
-from fnloader_site.schedules import SCHEDULES, mend, switch
+from fnloader_site.schedules import SCHEDULES, sync_schedules
 
 pytestmark = pytest.mark.django_db
 
 
 def test_each_planned_schedule_is_made_by_migrate_and_names_a_job() -> None:
-    mend()
+    sync_schedules()
     for planned in SCHEDULES:
         row = Schedule.objects.get(name=planned.name)
         assert (row.func, row.cron, row.repeats) == (planned.func, planned.cron, -1)
@@ -33,7 +34,7 @@ def test_each_planned_schedule_is_made_by_migrate_and_names_a_job() -> None:
 
 
 def test_migrate_mends_what_was_changed_and_removes_what_is_no_more() -> None:
-    mend()
+    sync_schedules()
     Schedule.objects.filter(name="prune").update(cron="0 0 1 1 *", func="loader.tasks.nothing")
     Schedule.objects.filter(name="load feeds").delete()
     Schedule.objects.create(name="of an older version", func="loader.tasks.gone", schedule_type=Schedule.DAILY)
@@ -49,7 +50,7 @@ def test_migrate_mends_what_was_changed_and_removes_what_is_no_more() -> None:
 @pytest.mark.django_db(transaction=True)  # the scheduler closes connections
 def test_what_a_person_switched_off_stays_off_and_does_not_run(client: Client) -> None:
     client.force_login(User.objects.create_superuser("boss"))
-    mend()
+    sync_schedules()
     keys = list(Schedule.objects.filter(name="load feeds").values_list("pk", flat=True))
     where = "/admin/django_q/schedule/"
     client.post(where, {"action": "switch_off", "_selected_action": keys})
@@ -70,7 +71,7 @@ def test_what_a_person_switched_off_stays_off_and_does_not_run(client: Client) -
 
 def test_the_admin_shows_schedules_and_how_their_jobs_ran(client: Client) -> None:
     client.force_login(User.objects.create_superuser("boss"))
-    mend()
+    sync_schedules()
     JobRun.objects.create(name="loader.tasks.prune", said="deleted: 7 load attempts", finished_at=timezone.now())
     page = client.get("/admin/django_q/schedule/").content.decode()
     assert "deleted: 7 load attempts" in page
@@ -81,7 +82,7 @@ def test_the_admin_shows_schedules_and_how_their_jobs_ran(client: Client) -> Non
 def test_switching_is_for_those_who_may_change_schedules(client: Client) -> None:
     client.force_login(User.objects.create_user("looker", is_staff=True))
     assert client.get("/admin/django_q/schedule/").status_code == 403
-    assert switch(Schedule.objects.none(), on=True) == 0
+    assert switch_schedules(Schedule.objects.none(), on=True) == 0
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_settings_with_which_jobs_go_wrong_are_checks(cluster: dict[str, object]
 
 
 def test_a_job_that_fails_is_remembered_and_raised() -> None:
-    from fnloader_site.jobs import job
+    from core.jobs.decorator import job
 
     @job
     def broken(number: int) -> str:

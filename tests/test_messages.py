@@ -13,12 +13,12 @@ from batches.attending import attend
 from batches.choices import BatchStatus, IngestOutcome
 from batches.cloudwatch import LogFailed
 from batches.concluding import conclude
-from batches.errors import Refused
 from batches.keys import encode
 from batches.messages import read_messages
 from batches.models import BatchRecord, IngestCheck
 from batches.patience import Patience
 from batches.ticking import tick
+from core.exceptions import OperationRefused
 from sandbox.lambdalog import line, lines_of
 from tests.lambdalogs import build
 
@@ -176,7 +176,7 @@ def test_a_log_group_that_is_not_there_or_not_set_is_said(
     with pytest.raises(LogFailed, match="INGEST_LOG_GROUP names a log group that is not there"):
         read_messages(made.fresh())
     settings.INGEST_LOG_GROUP = ""
-    with pytest.raises(Refused, match="INGEST_LOG_GROUP is not set"):
+    with pytest.raises(OperationRefused, match="INGEST_LOG_GROUP is not set"):
         read_messages(made.fresh())
 
 
@@ -249,7 +249,7 @@ def test_a_result_that_is_taken_back_meanwhile_gets_no_messages(
     logs.put(log_group, said(made, ("a", "Exception: 1")))
     stale = made.fresh()
     stale.ingest_done_at = timezone.now()
-    with pytest.raises(Refused, match="taken back"):
+    with pytest.raises(OperationRefused, match="taken back"):
         read_messages(stale)
     assert made.record("a").ingest_message is None
     assert IngestCheck.objects.count() == 1

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from fnloader_site.logs import Known, as_json, bound
+from core.logs import ContextFilter, json_formatter, log_context
 from loader import tally
 from loader.models import LoadAttempt, Outcome, State, Tally, TallyMark
 from tests.fixtures_feeds import MakeFeed, add_attempt, add_object
@@ -160,14 +160,14 @@ def test_a_site_without_its_database_lives_and_is_not_ready(feeding: Feeding) ->
 
 def test_a_line_carries_what_is_known() -> None:
     record = logging.makeLogRecord({"name": "fnloader.loader", "levelname": "INFO", "msg": "gone"})
-    with bound(feed="tb"), bound(sample="s1", attempt=7):
-        Known().filter(record)
+    with log_context(feed="tb"), log_context(sample="s1", attempt=7):
+        ContextFilter().filter(record)
     assert record.__dict__["known"] == " feed=tb sample=s1 attempt=7"
-    line = json.loads(as_json().format(record))
+    line = json.loads(json_formatter().format(record))
     assert (line["feed"], line["sample"], line["attempt"], line["batch"]) == ("tb", "s1", "7", None)
     assert (line["message"], line["level"], line["logger"]) == ("gone", "INFO", "fnloader.loader")
     other = logging.makeLogRecord({"msg": "x"})
-    Known().filter(other)
+    ContextFilter().filter(other)
     assert other.__dict__["known"] == ""
 
 

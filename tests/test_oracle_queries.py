@@ -19,7 +19,7 @@ from django.db.models.sql import compiler
 from django.test import Client
 
 from batches import tasks, ticking
-from fnloader_site.concerns import all_concerns
+from fnloader_site.monitoring.concerns import all_concerns
 from loader import nightly, pruning, tally
 from loader.load import Loader
 from loader.models import BucketObject, Feed, LoadAttempt

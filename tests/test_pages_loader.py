@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from batches.models import Batch, BatchRecord
-from fnloader_site.charts import Chart, Series
+from core.charts import Chart, Series
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Result, Server, State
 from sandbox.clients import Fn4Sandbox
 

@@ -68,8 +68,8 @@ def test_an_exception_of_a_command_is_sent_without_local_variables(manage: Manag
 
 
 IN_A_JOB = """
-from fnloader_site.jobs import job
-from fnloader_site.logs import bound
+from core.jobs.decorator import job
+from core.logs import bound
 
 @job
 def broken():

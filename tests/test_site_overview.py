@@ -15,9 +15,9 @@ from pytest_django import Settings
 
 from batches.choices import UploadOutcome, Verdict
 from batches.models import Batch, BatchRecord, IngestCheck
-from fnloader_site import lastday
-from fnloader_site.overview import Concern, Level
-from fnloader_site.ways import way
+from core.concerns import Concern, Level
+from fnloader_site.overview import last_day
+from fnloader_site.overview.concern_links import concern_link
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Server, State
 
 pytestmark = pytest.mark.django_db
@@ -253,7 +253,11 @@ def hour(back: int) -> datetime:
 
 def drawn(title: str) -> dict[str, list[float]]:
     """What a picture shows, hour by hour without those that have nothing, the latest last."""
-    (chart,) = [one for one in [*lastday.loading(timezone.now()), lastday.ended(timezone.now())] if one.title == title]
+    (chart,) = [
+        one
+        for one in [*last_day.loading_charts(timezone.now()), last_day.batches_ended_chart(timezone.now())]
+        if one.title == title
+    ]
     return {one.label: [value for value in one.values if value] for one in chart.series}
 
 
@@ -280,14 +284,14 @@ def test_all_but_the_latest_hours_are_counted_once_an_hour(page: Page, settings:
     one, now = feed(server()), hour(0) + timedelta(minutes=30)
     for back in (5, 1, 0):
         attempt(one, hour(back))
-    before = lastday.loading(now)
+    before = last_day.loading_charts(now)
     assert [chart.series[0].values[-6] for chart in before] == [1, 0, 40]
     for back in (5, 1, 0):
         attempt(one, hour(back), insert_end_time=hour(back) + timedelta(milliseconds=80))
-    loaded, _, times = lastday.loading(now)
+    loaded, _, times = last_day.loading_charts(now)
     assert [loaded.series[0].values[place] for place in (-6, -2, -1)] == [1, 2, 2]
     assert [times.series[1].values[place] for place in (-6, -2, -1)] == [40, 80, 80]
-    later, _, _ = lastday.loading(now + timedelta(hours=1))
+    later, _, _ = last_day.loading_charts(now + timedelta(hours=1))
     assert [later.series[0].values[place] for place in (-7, -3, -2)] == [2, 2, 2], (
         "with the next hour all are counted again"
     )
@@ -298,14 +302,14 @@ def test_of_many_insert_times_a_spread_sample_is_read(page: Page, monkeypatch: p
     for number in range(40):
         when = hour(2 if number < 20 else 1)
         attempt(one, when, insert_end_time=when + timedelta(milliseconds=10 + number % 20))
-    monkeypatch.setattr(lastday, "SAMPLE", 20)
+    monkeypatch.setattr(last_day, "SAMPLE", 20)
     assert drawn("Insert time in milliseconds")["median"] == [19, 19], "every second one: 10, 12, … 28"
 
 
 def test_a_percentile_is_the_least_that_so_many_do_not_exceed() -> None:
-    assert lastday.percentile(range(1, 101), 0.95) == 95
-    assert lastday.percentile([7], 0.95) == 7
-    assert lastday.percentile([3, 1, 2], 0.5) == 2
+    assert last_day.percentile(range(1, 101), 0.95) == 95
+    assert last_day.percentile([7], 0.95) == 7
+    assert last_day.percentile([3, 1, 2], 0.5) == 2
 
 
 def test_an_ingest_that_runs_shows_its_progress(page: Page) -> None:
@@ -340,7 +344,7 @@ def test_each_concern_leads_to_where_it_can_be_put_right() -> None:
         "attempts_open": "/attempts/?outcome=open",
         "wrong_statuses": "/attempts/?wrong=1&when=day&server=tb",
     }.items():
-        found = way(Concern(Level.BAD, "x", kind=kind, about="tb"), user)
+        found = concern_link(Concern(Level.BAD, "x", kind=kind, about="tb"), user)
         assert found, kind
         assert found.url == url
-        assert way(Concern(Level.BAD, "x", kind=kind, about="tb"), AnonymousUser()) is None
+        assert concern_link(Concern(Level.BAD, "x", kind=kind, about="tb"), AnonymousUser()) is None

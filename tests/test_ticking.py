@@ -9,12 +9,12 @@ from django.db import DatabaseError
 
 from batches import observing
 from batches.choices import BatchStatus, CheckKind, Verdict
-from batches.errors import Refused
 from batches.history import IngestCheck, IngestCount
 from batches.models import Batch
 from batches.patience import Patience
 from batches.rollback import rollback_ingest
 from batches.ticking import tick
+from core.exceptions import OperationRefused
 from objectstores.base import StoreError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_counts_of_an_earlier_upload_or_of_a_result_taken_back_are_not_fed_again
 def test_what_can_not_be_checked_is_refused_and_nothing_is_counted(folder_batch: Seed) -> None:
     made = folder_batch("plc", ["a"])
     Batch.objects.update(upload_finished=None)
-    with pytest.raises(Refused, match="unfinished"):
+    with pytest.raises(OperationRefused, match="unfinished"):
         ticked(made)
     assert made.fresh().counted_at is None
 

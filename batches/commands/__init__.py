@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from fnloader_site.commands import CommandParser, FnloaderCommand
+from core.commands import CommandParser, FnloaderCommand
 
 
 class Step(NamedTuple):

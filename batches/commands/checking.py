@@ -8,10 +8,10 @@ from typing import Any
 from batches.choices import Verdict
 from batches.counting import Count
 from batches.ingest import CheckResult
-from batches.lines import at, lasting, many
 from batches.models import Batch
 from batches.verdict import Change
-from fnloader_site.commands import FAILED
+from core.commands import FAILED
+from core.formatting import format_duration, format_time, pluralize
 
 STATUS = {Verdict.COMPLETE: 0, Verdict.COMPLETE_WITH_ERRORS: 10, Verdict.IN_PROGRESS: 11}
 """The exit status of a verdict."""
@@ -23,36 +23,36 @@ SUMMED_UP: dict[int, str] = {FAILED: "failed", 11: "still in progress", 10: "com
 
 def counted(bid: str, seen: Count, change: Change) -> Iterator[str]:
     """What one count saw."""
-    yield f"{at(seen.counted_at)}  {bid}: {many(seen.remaining, 'object')} left ({change.value})"
+    yield f"{format_time(seen.counted_at)}  {bid}: {pluralize(seen.remaining, 'object')} left ({change.value})"
     if seen.foreign:
-        yield f"  not counted: {many(seen.foreign, 'object')} of other batches with the same prefix"
+        yield f"  not counted: {pluralize(seen.foreign, 'object')} of other batches with the same prefix"
     if seen.invalid:
         names = ", ".join(map(repr, seen.examples))
-        yield f"  not counted: {many(seen.invalid, 'object')} whose name is no key, such as {names}"
+        yield f"  not counted: {pluralize(seen.invalid, 'object')} whose name is no key, such as {names}"
 
 
 def explained(result: CheckResult) -> Iterator[str]:
     """What a result means."""
     batch, left = result.batch, result.remaining
     if result.verdict == Verdict.IN_PROGRESS:
-        yield f"{batch}: ingest is still in progress, {many(left, 'object')} remaining."
+        yield f"{batch}: ingest is still in progress, {pluralize(left, 'object')} remaining."
         return
     if result.stored:
-        yield f"{batch} was found complete at {at(batch.ingest_done_at)}; nothing was counted now."
+        yield f"{batch} was found complete at {format_time(batch.ingest_done_at)}; nothing was counted now."
         yield f"  To check it again, take that result back: manage.py batch rollback {batch} ingest"
     ended = "complete, but has errors" if left else "complete"
     yield (
         f"{batch}: ingest is {ended}: {batch.ingest_oks} ingested, {left} left; it ended at"
-        f" {at(batch.ingest_complete_time)}{_took(batch)}."
+        f" {format_time(batch.ingest_complete_time)}{_took(batch)}."
     )
     if result.unmatched:
-        yield f"  {many(result.unmatched, 'object')} of those left belong to none of its records."
+        yield f"  {pluralize(result.unmatched, 'object')} of those left belong to none of its records."
     if batch.upload_errs:
-        yield f"  {many(batch.upload_errs, 'record')} had not been uploaded, or not certainly: manage.py batch show {batch}"
+        yield f"  {pluralize(batch.upload_errs, 'record')} had not been uploaded, or not certainly: manage.py batch show {batch}"
 
 
 def _took(batch: Batch) -> str:
-    return f" and took {lasting(batch.ingest_duration)}" if batch.ingest_duration is not None else ""
+    return f" and took {format_duration(batch.ingest_duration)}" if batch.ingest_duration is not None else ""
 
 
 def summary(facts: list[dict[str, Any]]) -> Iterator[str]:
@@ -70,7 +70,7 @@ def facts_of(result: CheckResult) -> dict[str, Any]:
     done = {
         "ingest_done": batch.ingest_done_at and batch.ingest_done_at.isoformat(),
         "ingest_complete_time": batch.ingest_complete_time and batch.ingest_complete_time.isoformat(),
-        "ingest_duration": lasting(batch.ingest_duration) or None,
+        "ingest_duration": format_duration(batch.ingest_duration) or None,
         "ingest_oks": batch.ingest_oks,
         "ingest_errs": batch.ingest_errs,
         "unmatched": result.unmatched,

@@ -11,12 +11,12 @@ from batches.clearing import clear, refuse
 from batches.commands import Step, ask_first, bid
 from batches.ingest import find
 from batches.left import Left, summary
-from batches.lines import lasting, many, shown
 from batches.models import Batch
-from batches.owners import user_name
 from batches.rollback import rollback_ingest, rollback_upload
-from fnloader_site.commands import FAILED, CommandError, CommandParser, FnloaderCommand
-from fnloader_site.progress import Progress
+from core.commands import FAILED, CommandError, CommandParser, FnloaderCommand
+from core.formatting import format_duration, pluralize, printable
+from core.processes import os_user
+from core.progress import Progress
 
 
 def _rollback_arguments(parser: CommandParser) -> None:
@@ -35,10 +35,10 @@ def _rollback(command: FnloaderCommand, options: dict[str, Any]) -> int:
     if not command.confirmed(f"Take back {would}?", yes=options["yes"]):
         return FAILED
     if ingest:
-        rollback_ingest(find(options["bid"]), who=user_name())
+        rollback_ingest(find(options["bid"]), who=os_user())
         command.stdout.write(f"{batch}: taken back. Its checks stay in its history. Next: manage.py ingstat {batch}")
     else:
-        taken = rollback_upload(find(options["bid"]), who=user_name())
+        taken = rollback_upload(find(options["bid"]), who=os_user())
         resend = " --resend-uncertain" if taken.uncertain and not taken.to_send else ""
         command.stdout.write(
             f"{batch}: taken back. Its uploads stay in its history. Next: manage.py batch upload {batch}{resend}"
@@ -47,16 +47,18 @@ def _rollback(command: FnloaderCommand, options: dict[str, Any]) -> int:
 
 
 def _would_ingest(batch: Batch) -> str:
-    number = rollback_ingest(batch, who=user_name(), dry_run=True)
-    return f"the result of {batch} and the ingest outcome of {many(number, 'record')}"
+    number = rollback_ingest(batch, who=os_user(), dry_run=True)
+    return f"the result of {batch} and the ingest outcome of {pluralize(number, 'record')}"
 
 
 def _would_upload(batch: Batch) -> str:
-    taken = rollback_upload(batch, who=user_name(), dry_run=True)
+    taken = rollback_upload(batch, who=os_user(), dry_run=True)
     gone = (
-        f"; {many(taken.uncertain, 'record')} may have been ingested and will be uncertain" if taken.uncertain else ""
+        f"; {pluralize(taken.uncertain, 'record')} may have been ingested and will be uncertain"
+        if taken.uncertain
+        else ""
     )
-    return f"the upload of {batch}: {many(taken.to_send, 'record')} to be sent again{gone}"
+    return f"the upload of {batch}: {pluralize(taken.to_send, 'record')} to be sent again{gone}"
 
 
 def _clear_arguments(parser: CommandParser) -> None:
@@ -81,10 +83,10 @@ def _clear(command: FnloaderCommand, options: dict[str, Any]) -> int:
     with Progress(command.stdout, f"clearing {batch}") as progress:
         try:
             # Read again: somebody may have taken minutes to answer.
-            done = clear(find(options["bid"]), who=user_name(), even_if_ingesting=even, tell=progress.show)
+            done = clear(find(options["bid"]), who=os_user(), even_if_ingesting=even, tell=progress.show)
         except OSError as error:
             raise CommandError(f"Nothing was deleted, for the list of it could not be written: {error}") from error
-    command.stdout.write(f"{batch}: {many(done.objects, 'object')} deleted, {done.records} of its records.")
+    command.stdout.write(f"{batch}: {pluralize(done.objects, 'object')} deleted, {done.records} of its records.")
     if done.path:
         command.stdout.write(f"  What they were: {done.path}")
     return 0
@@ -95,16 +97,18 @@ def _say_left(command: FnloaderCommand, batch: Batch, found: Left) -> None:
         command.stdout.write(f"Nothing of {batch} is left in {found.store}.")
         return
     age = f", put {_ago(found)}" if found.oldest else ""
-    command.stdout.write(f"{many(found.number, 'object')} of {batch} left in {found.store}, {found.size:,} bytes{age}:")
+    command.stdout.write(
+        f"{pluralize(found.number, 'object')} of {batch} left in {found.store}, {found.size:,} bytes{age}:"
+    )
     for one in found.examples:
-        command.stdout.write(f"  {shown(one.identifier)} ({one.action} {shown(one.path)}, {one.size:,} bytes)")
+        command.stdout.write(f"  {printable(one.identifier)} ({one.action} {printable(one.path)}, {one.size:,} bytes)")
     if found.number > len(found.examples):
         command.stdout.write(f"  … and {found.number - len(found.examples):,} more: manage.py batch objects {batch}")
 
 
 def _ago(found: Left) -> str:
     now = timezone.now()
-    oldest, newest = (lasting(now - when) for when in (found.oldest or now, found.newest or now))
+    oldest, newest = (format_duration(now - when) for when in (found.oldest or now, found.newest or now))
     return f"{oldest} ago" if oldest == newest else f"{oldest} to {newest} ago"
 
 
@@ -127,22 +131,22 @@ def _archive(command: FnloaderCommand, options: dict[str, Any]) -> int:
         return _archive_done(command, would, dry_run=dry)
     batch = find(options["bid"])
     if options["undo"]:
-        archiving.unarchive(batch, who=user_name(), dry_run=dry)
+        archiving.unarchive(batch, who=os_user(), dry_run=dry)
         command.stdout.write(f"{batch} {would}taken out of the archive.")
         return 0
-    archiving.archive(batch, who=user_name(), even_if_ingesting=options["even_if_ingesting"], dry_run=dry)
+    archiving.archive(batch, who=os_user(), even_if_ingesting=options["even_if_ingesting"], dry_run=dry)
     command.stdout.write(f"{batch} {would}archived: `manage.py batch list --archived` shows it.")
     return 0
 
 
 def _archive_done(command: FnloaderCommand, would: str, *, dry_run: bool) -> int:
-    result = archiving.archive_done(who=user_name(), dry_run=dry_run)
+    result = archiving.archive_done(who=os_user(), dry_run=dry_run)
     names = f": {' '.join(result.archived)}" if result.archived else ""
     number = len(result.archived)
     command.stdout.write(f"{number} {'batch' if number == 1 else 'batches'} {would}archived{names}.")
     for which, objects in result.with_objects:
         command.stdout.write(
-            f"  {which} stays: {many(objects, 'object')} left. `manage.py batch clear {which}` deletes them,"
+            f"  {which} stays: {pluralize(objects, 'object')} left. `manage.py batch clear {which}` deletes them,"
             f" `manage.py batch archive {which}` archives it as it is."
         )
     return 0

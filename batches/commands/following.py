@@ -16,14 +16,14 @@ from batches.curve import Point, drain, thinned
 from batches.draining import MOST, points, said
 from batches.healing import heal
 from batches.ingest import CheckResult, check, find, stored
-from batches.lines import many
 from batches.messages import refuse_reading
 from batches.models import Batch
-from batches.owners import user_name
 from batches.patience import Patience
 from batches.verdict import Change
-from fnloader_site.commands import FAILED
-from fnloader_site.progress import Progress
+from core.commands import FAILED
+from core.formatting import pluralize
+from core.processes import os_user
+from core.progress import Progress
 from objectstores.base import Unavailable
 
 
@@ -56,7 +56,7 @@ def watch(out: OutputWrapper, err: OutputWrapper, bid: str, patience: Patience) 
             follower = Follower(batch, progress, points(batch))
             while True:
                 try:
-                    result = check(batch, patience, asked_by=user_name(), kind=CheckKind.WATCH, tell=follower.tell)
+                    result = check(batch, patience, asked_by=os_user(), kind=CheckKind.WATCH, tell=follower.tell)
                 except Unavailable as error:
                     err.write(f"{error}; trying again.")
                 else:
@@ -72,16 +72,16 @@ def watch(out: OutputWrapper, err: OutputWrapper, bid: str, patience: Patience) 
 def heal_once(bid: str, say: Callable[[str], None], complain: Callable[[str], None]) -> dict[str, Any]:
     """One count of a batch that ended with errors; tells what healed, and returns its facts."""
     batch = find(bid)
-    found = heal(batch, asked_by=user_name())
+    found = heal(batch, asked_by=os_user())
     changed = bool(found and found.check.verdict)
     done = conclude(batch, again=changed)
     if found is None:
         say(f"{batch} has no errors (any more): there is nothing to heal.")
     else:
-        what = f"{many(found.healed, 'record')} healed" if changed else "nothing changed"
+        what = f"{pluralize(found.healed, 'record')} healed" if changed else "nothing changed"
         say(f"{batch}: {what}: {batch.ingest_oks} ingested, {batch.ingest_errs} left.")
     if found and found.again:
-        say(f"  {many(found.again, 'object')} of records that were ingested are in the bucket again.")
+        say(f"  {pluralize(found.again, 'object')} of records that were ingested are in the bucket again.")
     for problem in filter(None, (done.log_problem, done.report_problem)):
         complain(problem)
     return {

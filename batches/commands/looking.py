@@ -17,9 +17,9 @@ from batches.commands.sending import say_uncertain
 from batches.draining import said
 from batches.ingest import find
 from batches.left import LeftObject, objects_of
-from batches.lines import at, lasting, many, shown, table
 from batches.places import moved
-from fnloader_site.commands import CommandParser, FnloaderCommand
+from core.commands import CommandParser, FnloaderCommand
+from core.formatting import format_duration, format_time, pluralize, printable, text_table
 
 LISTED = 100
 """So many objects are listed as lines; --csv and --json name them all."""
@@ -71,14 +71,14 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
             batch.upload_errs,
             batch.ingest_oks,
             batch.ingest_errs,
-            lasting(batch.ingest_duration),
-            at(batch.added_at),
+            format_duration(batch.ingest_duration),
+            format_time(batch.added_at),
         )
         for batch in batches.iterator()
     ]
     chosen = any(options[name] for name in ("status", "next", "archived"))
     none = "No such batch." if chosen else "No batch. Add one with: manage.py batch add BID FOLDER"
-    for line in table(header, rows) if rows else [none]:
+    for line in text_table(header, rows) if rows else [none]:
         command.stdout.write(line)
     return 0
 
@@ -117,8 +117,8 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
 
 def _text(name: str, value: Any) -> str:  # noqa: ANN401 - a value of a row
     if name == "ingest_duration":
-        return lasting(value)
-    return at(value) if hasattr(value, "tzinfo") else str(value)
+        return format_duration(value)
+    return format_time(value) if hasattr(value, "tzinfo") else str(value)
 
 
 def _objects_arguments(parser: CommandParser) -> None:
@@ -140,10 +140,10 @@ def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
         found = iter(objects_of(batch))
         listed = list(islice(found, LISTED))
         if listed:
-            for line in table(("identifier", "path", "action", "bytes", "put", "age"), map(_cells, listed)):
+            for line in text_table(("identifier", "path", "action", "bytes", "put", "age"), map(_cells, listed)):
                 command.stdout.write(line)
         more = sum(1 for _ in found)
-        command.stdout.write(f"{many(len(listed) + more, 'object')} of {batch} left.")
+        command.stdout.write(f"{pluralize(len(listed) + more, 'object')} of {batch} left.")
         if more:
             command.stdout.write(f"{more} of them are not shown: --csv and --json name them all.")
     return 0
@@ -160,8 +160,8 @@ def _write_objects_as_json(command: FnloaderCommand, which: str) -> None:
 
 
 def _cells(one: LeftObject) -> tuple[object, ...]:
-    age = lasting(timezone.now() - one.created) if one.created else ""
-    return (shown(one.identifier), shown(one.path), one.action, one.size, at(one.created), age)
+    age = format_duration(timezone.now() - one.created) if one.created else ""
+    return (printable(one.identifier), printable(one.path), one.action, one.size, format_time(one.created), age)
 
 
 STEPS = [

@@ -11,9 +11,9 @@ from batches import showing
 from batches.commands import Step
 from batches.exporting import export, export_to
 from batches.importing import Fate, Imported, import_batches, unknown_columns
-from batches.lines import many, shown
-from batches.owners import user_name
-from fnloader_site.commands import FAILED, CommandError, CommandParser, FnloaderCommand
+from core.commands import FAILED, CommandError, CommandParser, FnloaderCommand
+from core.formatting import pluralize, printable
+from core.processes import os_user
 
 
 def _delimiter(text: str) -> str:
@@ -41,26 +41,26 @@ def _import(command: FnloaderCommand, options: dict[str, Any]) -> int:
     if folders and not folders.is_dir():
         command.usage(f"There is no folder {folders}.")
     if strange := unknown_columns(path, delimiter):
-        command.stdout.write(f"Columns that no batches CSV has are left out: {', '.join(map(shown, strange))}")
+        command.stdout.write(f"Columns that no batches CSV has are left out: {', '.join(map(printable, strange))}")
     fates: Counter[Fate] = Counter()
     records = 0
-    rows = import_batches(path, who=user_name(), folders=folders, delimiter=delimiter, dry_run=options["dry_run"])
+    rows = import_batches(path, who=os_user(), folders=folders, delimiter=delimiter, dry_run=options["dry_run"])
     for one in rows:
         fates[one.fate] += 1
         records += one.taken.records
         _say(command, one)
     found = ", ".join(f"{fates[fate]} {fate.value}" for fate in Fate if fates[fate]) or "no rows"
     dry = "Dry run, nothing is kept: " if options["dry_run"] else ""
-    command.stdout.write(f"{dry}{found}; {many(records, 'record')} taken.")
+    command.stdout.write(f"{dry}{found}; {pluralize(records, 'record')} taken.")
     return FAILED if fates[Fate.REFUSED] else 0
 
 
 def _say(command: FnloaderCommand, one: Imported) -> None:
     from_ = f" ({', '.join(one.taken.reports)})" if one.taken.reports else ""
-    taken = f", {many(one.taken.records, 'record')}{from_}" if one.fate in (Fate.NEW, Fate.CHANGED) else ""
-    command.stdout.write(f"line {one.line}: {shown(one.bid)} {one.fate.value}{taken}")
+    taken = f", {pluralize(one.taken.records, 'record')}{from_}" if one.fate in (Fate.NEW, Fate.CHANGED) else ""
+    command.stdout.write(f"line {one.line}: {printable(one.bid)} {one.fate.value}{taken}")
     for note in one.notes:
-        command.stdout.write("\n".join(f"  {shown(line)}" for line in note.split("\n")))
+        command.stdout.write("\n".join(f"  {printable(line)}" for line in note.split("\n")))
     command.stdout.flush()
 
 

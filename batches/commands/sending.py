@@ -16,15 +16,15 @@ from batches.choices import Action, UploadOutcome
 from batches.commands import Step, bid
 from batches.duplicates import Duplicates
 from batches.ingest import find
-from batches.lines import many
 from batches.models import Batch
-from batches.owners import user_name
 from batches.places import moved
 from batches.sending import Sent
 from batches.uploading import Uploaded, plan, upload
-from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand
-from fnloader_site.logs import bound
-from fnloader_site.progress import Progress
+from core.commands import CommandError, CommandParser, FnloaderCommand
+from core.formatting import pluralize
+from core.logs import log_context
+from core.processes import os_user
+from core.progress import Progress
 
 SOME_FAILED = 10
 
@@ -59,12 +59,12 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         rectype=options["rectype"],
         action=action,
         path=options["path"],
-        who=user_name(),
+        who=os_user(),
         dry_run=options["dry_run"],
     )
     done = "would be added" if options["dry_run"] else "added"
     command.stdout.write(
-        f"{batch} {done}: {many(added.records, 'record')} to {batch.get_action_display()}, {added.sendable} to send,"
+        f"{batch} {done}: {pluralize(added.records, 'record')} to {batch.get_action_display()}, {added.sendable} to send,"
         f" {added.unuploadable} unuploadable, {added.map_errs} with a failed mapping."
     )
     if not options["dry_run"]:
@@ -95,17 +95,19 @@ def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
         command.stdout.write(note)
     if options["dry_run"]:
         would = plan(batch, resend_uncertain=resend)
-        command.stdout.write(f"{many(would.to_send, 'record')} of {batch} would be sent to {would.store}.")
+        command.stdout.write(f"{pluralize(would.to_send, 'record')} of {batch} would be sent to {would.store}.")
         if would.unclear:
-            command.stdout.write(f"{many(would.unclear, 'record')} whose upload ended unclearly would be looked for.")
+            command.stdout.write(
+                f"{pluralize(would.unclear, 'record')} whose upload ended unclearly would be looked for."
+            )
         _may_send(command, batch, "send")(duplicates.check(batch))
         return 0
-    with Progress(command.stdout, f"uploading {batch}") as progress, bound(batch=batch.bid):
+    with Progress(command.stdout, f"uploading {batch}") as progress, log_context(batch=batch.bid):
         meter = _Meter(command.stdout, progress)
         result = upload(
             batch,
             resend_uncertain=resend,
-            who=user_name(),
+            who=os_user(),
             may=_may_send(command, batch, options["duplicates"]),
             begin=meter.begin,
             tell=meter.tell,
@@ -131,13 +133,13 @@ def _say_uploaded(command: FnloaderCommand, batch: Batch, result: Uploaded) -> i
     counts = ", ".join(f"{number} {outcome}" for outcome, number in sorted(result.outcomes.items()))
     command.stdout.write(f"{batch}: {counts}.")
     if result.recovered:
-        command.stdout.write(f"  {many(result.recovered, 'record')} of a run that was cut off had arrived.")
+        command.stdout.write(f"  {pluralize(result.recovered, 'record')} of a run that was cut off had arrived.")
     say_uncertain(command, batch, result.outcomes.get("uncertain", 0))
     left = result.number_unfinished
     if left:
         why = f" It stopped: {result.stopped}" if result.stopped else ""
         raise CommandError(
-            f"The upload of {batch} is unfinished, {many(left, 'record')} left to send.{why}\n"
+            f"The upload of {batch} is unfinished, {pluralize(left, 'record')} left to send.{why}\n"
             f"Run `manage.py batch upload {batch}` again."
         )
     if not result.outcomes.get("success") and not result.outcomes.get("uncertain"):
@@ -155,7 +157,7 @@ def say_uncertain(command: FnloaderCommand, batch: Batch, number: int) -> None:
     """Names the records that may have been ingested; nothing where there are none."""
     if not number:
         return
-    command.stdout.write(f"  {many(number, 'record')} may have been ingested, or never sent:")
+    command.stdout.write(f"  {pluralize(number, 'record')} may have been ingested, or never sent:")
     for one in islice(showing.uncertain(batch), showing.NAMED):
         command.stdout.write(f"    row {one['row']}: {one['identifier']} ({one['action']})")
     if number > showing.NAMED:
@@ -168,7 +170,7 @@ def _duplicates(command: FnloaderCommand, options: dict[str, Any]) -> int:
     for one in duplicates.find(batch):
         command.stdout.write(str(one))
         number += 1
-    command.stdout.write(f"{many(number, 'duplicate')} of {batch} in other batches of {batch.rectype}.")
+    command.stdout.write(f"{pluralize(number, 'duplicate')} of {batch} in other batches of {batch.rectype}.")
     return 0
 
 
@@ -181,7 +183,7 @@ class _Meter:
 
     def begin(self, total: int) -> None:
         self._total = total
-        self._out.write(f"{many(total, 'record')} to send")
+        self._out.write(f"{pluralize(total, 'record')} to send")
         self._progress.show(0, total)
 
     def tell(self, sent: Sent) -> None:

@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import fnloader_site.fields
+import core.fields
 from django.db import migrations, models
 
 
@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             name='Batch',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bid', fnloader_site.fields.BytewiseCharField(help_text='Batch id: 1 to 6 letters and digits.', max_length=6, unique=True, verbose_name='id')),
+                ('bid', core.fields.BytewiseCharField(help_text='Batch id: 1 to 6 letters and digits.', max_length=6, unique=True, verbose_name='id')),
                 ('status', models.CharField(choices=[('added', 'added'), ('mapped', 'mapped'), ('uploaded', 'uploaded'), ('ingested', 'ingested')], default='added', help_text='How far the batch has come.', max_length=10)),
                 ('rectype', models.CharField(help_text='Record type of the mapping, e.g. collectionobject.', max_length=100, verbose_name='record type')),
                 ('action', models.CharField(choices=[('CREATE', 'create'), ('UPDATE', 'update'), ('DELETE', 'delete')], help_text='What the ingest does with its records.', max_length=6)),
@@ -104,9 +104,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('row', models.PositiveIntegerField(help_text='Row of the source, from 1: its order.')),
-                ('key', fnloader_site.fields.BytewiseCharField(blank=True, help_text='Name of its object; empty: it has none.', max_length=1024, null=True)),
+                ('key', core.fields.BytewiseCharField(blank=True, help_text='Name of its object; empty: it has none.', max_length=1024, null=True)),
                 ('key_digest', models.CharField(editable=False, help_text="Digest of the key, or of the row's number where there is none.", max_length=32)),
-                ('identifier', fnloader_site.fields.BytewiseCharField(blank=True, help_text='Identifier, as the key says it.', max_length=768, null=True)),
+                ('identifier', core.fields.BytewiseCharField(blank=True, help_text='Identifier, as the key says it.', max_length=768, null=True)),
                 ('action', models.CharField(blank=True, choices=[('CREATE', 'create'), ('UPDATE', 'update'), ('DELETE', 'delete')], help_text='Action, as the key says it.', max_length=6, null=True)),
                 ('path', models.CharField(blank=True, help_text='Services path, as the key says it.', max_length=768, null=True)),
                 ('file', models.CharField(blank=True, help_text='The file that is sent; relative to the batch folder.', max_length=1024, null=True)),

@@ -2,7 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
-import fnloader_site.fields
+import core.fields
 from django.db import migrations, models
 
 from loader.migrations._adopt import bring_back, set_aside
@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.SlugField(help_text='A short name; FN4_AUTH_<NAME> holds its password.', max_length=60, unique=True)),
-                ('store_url', fnloader_site.fields.BytewiseCharField(help_text='Where its files are: oci://bucket@namespace[/prefix].', max_length=1500)),
+                ('store_url', core.fields.BytewiseCharField(help_text='Where its files are: oci://bucket@namespace[/prefix].', max_length=1500)),
                 ('store_digest', models.CharField(editable=False, help_text="Digest of the store's URL.", max_length=32)),
                 ('header_prefix', models.CharField(blank=True, default='GPAS_SP3|', help_text='What stands before the sample id in a FASTA header; may be empty.', max_length=100)),
                 ('strict_ids', models.BooleanField(default=True, help_text="Reject a record whose id is not the file's name. Off: it is loaded under the record's id.")),
@@ -39,8 +39,8 @@ class Migration(migrations.Migration):
             name='Server',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('identity', fnloader_site.fields.BytewiseCharField(help_text='The normalised URL; for a loopback address with the host that means itself by it.', max_length=512, unique=True)),
-                ('url', fnloader_site.fields.BytewiseCharField(help_text='Where its REST API is, without a slash at the end.', max_length=512)),
+                ('identity', core.fields.BytewiseCharField(help_text='The normalised URL; for a loopback address with the host that means itself by it.', max_length=512, unique=True)),
+                ('url', core.fields.BytewiseCharField(help_text='Where its REST API is, without a slash at the end.', max_length=512)),
                 ('fence', models.BigIntegerField(default=0, help_text='Grows with each change of the lease: an older number may not write.')),
                 ('lease_token', models.CharField(blank=True, default='', help_text='Who may insert now; empty: nobody.', max_length=64)),
                 ('lease_host', models.CharField(blank=True, default='', help_text='HOST_NAME of the owner.', max_length=255)),
@@ -58,19 +58,19 @@ class Migration(migrations.Migration):
             name='BucketObject',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', fnloader_site.fields.BytewiseCharField(help_text='Name in the bucket.', max_length=1024)),
+                ('name', core.fields.BytewiseCharField(help_text='Name in the bucket.', max_length=1024)),
                 ('version', models.CharField(editable=False, help_text='Digest of name and etag.', max_length=32)),
                 ('etag', models.CharField(help_text="The store's tag of this version.", max_length=255)),
                 ('size', models.BigIntegerField(help_text='Bytes.')),
                 ('md5', models.CharField(blank=True, default='', help_text='MD5 of the content as listed, hexadecimal.', max_length=32)),
                 ('created', models.DateTimeField(help_text='When this version was written to the bucket (else: first seen).')),
                 ('first_seen', models.DateTimeField(help_text='When a listing first showed it.')),
-                ('seqid', fnloader_site.fields.BytewiseCharField(help_text="Sample id: the file's name up to its first dot.", max_length=255)),
+                ('seqid', core.fields.BytewiseCharField(help_text="Sample id: the file's name up to its first dot.", max_length=255)),
                 ('state', models.CharField(choices=[('waiting', 'Waiting'), ('loading', 'Loading'), ('loaded', 'Loaded'), ('rejected', 'Rejected'), ('gone', 'Gone')], default='waiting', help_text='Where it stands.', max_length=10)),
                 ('tries', models.PositiveIntegerField(default=0, help_text='Tries that failed and count against this object.')),
                 ('not_before', models.DateTimeField(blank=True, help_text='When it is tried again; empty: at once.', null=True)),
                 ('reason', models.CharField(blank=True, default='', help_text='Why it is not loaded (yet).', max_length=1000)),
-                ('guid', fnloader_site.fields.BytewiseCharField(blank=True, default='', help_text='Id under which it was sent.', max_length=64)),
+                ('guid', core.fields.BytewiseCharField(blank=True, default='', help_text='Id under which it was sent.', max_length=64)),
                 ('seq_digest', models.CharField(blank=True, default='', help_text='Digest of the sequence sent.', max_length=32)),
                 ('result', models.CharField(blank=True, choices=[('inserted', 'Inserted by us'), ('found', 'Sent by us, found in the server after an unclear answer'), ('same', 'Already there, same sequence'), ('present', 'Present before, not compared'), ('conflicting', 'The server keeps another sequence')], default='', help_text='How it came in.', max_length=12)),
                 ('done_at', models.DateTimeField(blank=True, help_text='When it was loaded, rejected or found gone.', null=True)),
@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('bl_int_id', models.BigAutoField(help_text='Key.', primary_key=True, serialize=False)),
                 ('host_name', models.CharField(blank=True, help_text='Who looked.', max_length=255, null=True)),
-                ('findneighbour_server_url', fnloader_site.fields.BytewiseCharField(blank=True, help_text='The server fed.', max_length=512, null=True)),
+                ('findneighbour_server_url', core.fields.BytewiseCharField(blank=True, help_text='The server fed.', max_length=512, null=True)),
                 ('check_time', models.DateTimeField(blank=True, help_text='When the bucket was analysed.', null=True)),
                 ('batch_size', models.IntegerField(blank=True, help_text='Samples that were due.', null=True)),
                 ('number_in_server', models.IntegerField(blank=True, help_text='Samples in the server then; empty: not counted.', null=True)),
@@ -101,18 +101,18 @@ class Migration(migrations.Migration):
             fields=[
                 ('gp_int_id', models.BigAutoField(help_text='Key.', primary_key=True, serialize=False)),
                 ('host_name', models.CharField(blank=True, help_text='Who tried.', max_length=255, null=True)),
-                ('findneighbour_server_url', fnloader_site.fields.BytewiseCharField(blank=True, help_text='The server fed.', max_length=512, null=True)),
+                ('findneighbour_server_url', core.fields.BytewiseCharField(blank=True, help_text='The server fed.', max_length=512, null=True)),
                 ('parse_status', models.CharField(blank=True, help_text='Success, or Failed and why.', max_length=1000, null=True)),
                 ('batch_start_time', models.DateTimeField(blank=True, help_text='When the batch was analysed.', null=True)),
                 ('batch_size', models.IntegerField(blank=True, help_text='Samples in the batch.', null=True)),
                 ('batch_sample_number', models.IntegerField(blank=True, help_text='Place in the batch, from 1.', null=True)),
-                ('seqid', fnloader_site.fields.BytewiseCharField(blank=True, help_text="Sample id: the file's name up to its first dot.", max_length=255, null=True)),
-                ('file_name', fnloader_site.fields.BytewiseCharField(blank=True, help_text='Name in the bucket.', max_length=1024, null=True)),
+                ('seqid', core.fields.BytewiseCharField(blank=True, help_text="Sample id: the file's name up to its first dot.", max_length=255, null=True)),
+                ('file_name', core.fields.BytewiseCharField(blank=True, help_text='Name in the bucket.', max_length=1024, null=True)),
                 ('len_seq', models.IntegerField(blank=True, help_text='Letters of the sequence.', null=True)),
                 ('first_128_chars', models.CharField(blank=True, help_text='How the file begins.', max_length=128, null=True)),
                 ('bucket_read_start_time', models.DateTimeField(blank=True, help_text='When the download began.', null=True)),
                 ('bucket_read_end_time', models.DateTimeField(blank=True, help_text='When the download ended.', null=True)),
-                ('fn4id', fnloader_site.fields.BytewiseCharField(blank=True, help_text='Id in the FASTA header, inserted as guid.', max_length=255, null=True)),
+                ('fn4id', core.fields.BytewiseCharField(blank=True, help_text='Id in the FASTA header, inserted as guid.', max_length=255, null=True)),
                 ('insert_start_time', models.DateTimeField(blank=True, help_text='When the request was begun; empty: never sent.', null=True)),
                 ('insert_end_time', models.DateTimeField(blank=True, help_text="When the server's answer came.", null=True)),
                 ('insert_status_code', models.IntegerField(blank=True, help_text='HTTP status of the answer; empty: none came.', null=True)),

@@ -6,8 +6,9 @@ import argparse
 from typing import Any
 
 from batches.commands import ending, looking, moving, sending
-from batches.errors import ClaimLost, Refused
-from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand
+from batches.errors import ClaimLost
+from core.commands import CommandError, CommandParser, FnloaderCommand
+from core.exceptions import OperationRefused
 
 STEPS = {step.name: step for step in (*sending.STEPS, *looking.STEPS, *ending.STEPS, *moving.STEPS)}
 
@@ -34,5 +35,5 @@ class Command(FnloaderCommand):
         """Runs the step that is named."""
         try:
             return STEPS[options["step"]].run(self, options)
-        except (Refused, ClaimLost) as error:
+        except (OperationRefused, ClaimLost) as error:
             raise CommandError(str(error)) from error

@@ -13,16 +13,16 @@ from batches.choices import BatchStatus, Verdict
 from batches.commands.checking import SUMMED_UP, counted, explained, facts_of, summary
 from batches.commands.following import heal_once, result_of, watch
 from batches.concluding import conclude, said_of
-from batches.errors import Refused
 from batches.healing import due
 from batches.ingest import CheckResult, check, find
 from batches.models import Batch
-from batches.owners import user_name
 from batches.patience import WATCHED, Patience
 from batches.places import moved
 from batches.several import Crew
-from fnloader_site.commands import FAILED, CommandParser, FnloaderCommand, at_least_one, seconds
-from fnloader_site.logs import bound
+from core.commands import FAILED, CommandParser, FnloaderCommand, at_least_one, seconds
+from core.exceptions import OperationRefused
+from core.logs import log_context
+from core.processes import os_user
 from objectstores.base import StoreError
 
 WORST_FIRST = tuple(SUMMED_UP)
@@ -120,11 +120,13 @@ class Command(FnloaderCommand):
 
     def _one(self, bid: str, ask: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         try:
-            with bound(batch=bid):
+            with log_context(batch=bid):
                 return ask(bid)
-        except (Refused, StoreError) as error:
+        except (OperationRefused, StoreError) as error:
             said = (
-                str(error) if isinstance(error, Refused) else f"{bid} could not be checked, there is no result: {error}"
+                str(error)
+                if isinstance(error, OperationRefused)
+                else f"{bid} could not be checked, there is no result: {error}"
             )
             self.stderr.write(said)
             return {"id": bid, "verdict": None, "error": said, "exit_status": FAILED}
@@ -136,7 +138,7 @@ class Command(FnloaderCommand):
         result = check(
             batch,
             patience,
-            asked_by=user_name(),
+            asked_by=os_user(),
             tell=lambda *seen: self._say_all(counted(bid, *seen)),
             sleep=self._sleep,
         )

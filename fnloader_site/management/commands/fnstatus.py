@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from fnloader_site.commands import CommandParser, FnloaderCommand
-from loader.options import database
+from core.commands import CommandParser, FnloaderCommand, database
 
 if TYPE_CHECKING:
-    from fnloader_site.overview import Concern
+    from core.concerns import Concern
 
 SOME = 10
 
 
 class Command(FnloaderCommand):
-    """Prints what `fnloader_site.concerns` finds."""
+    """Prints what `fnloader_site.monitoring.concerns` finds."""
 
     help = "Says what should not be: since when, why, and what to do about it."
 
@@ -34,8 +33,8 @@ class Command(FnloaderCommand):
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
         """Looks once."""
-        from fnloader_site.concerns import all_concerns
-        from fnloader_site.overview import worst_first
+        from core.concerns import worst_first
+        from fnloader_site.monitoring.concerns import all_concerns
 
         concerns = worst_first(all_concerns(options["database"]))
         if options["alarm"]:
@@ -51,11 +50,11 @@ class Command(FnloaderCommand):
         return SOME if concerns else 0
 
     def _alarm(self, concerns: list[Concern], db: str) -> None:
-        from fnloader_site.alarms import deliver, note
+        from core.alarms.notifications import deliver, record_changes
 
         if db != "default":
             self.usage("--alarm is for the default database: it remembers what was sent.")
-        note(concerns)
+        record_changes(concerns)
         for channel, what in deliver().items():
             self.stderr.write(f"{channel}: {what}")
 

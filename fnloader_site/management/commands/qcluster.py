@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connections
 
-from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand
+from core.commands import CommandError, CommandParser, FnloaderCommand
 
 
 class Command(FnloaderCommand):
@@ -26,7 +26,7 @@ class Command(FnloaderCommand):
         from django_q.brokers import get_broker
         from django_q.models import Schedule
 
-        from fnloader_site.cluster import Cluster
+        from core.jobs.cluster import Cluster
 
         Schedule.objects.exists()
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand
+from core.commands import CommandError, CommandParser, FnloaderCommand
 
 SPARE = 60.0
 
@@ -32,8 +32,8 @@ class Command(FnloaderCommand):
         """Until told to stop."""
         from django.contrib.auth.models import User
 
-        from fnloader_site.serving import Program, run
-        from fnloader_site.stopping import told_to_stop
+        from core.processes import stop_on_signals
+        from core.supervisor import ManagedProcess, run
 
         host, port = options["bind"]
         first = not User.objects.filter(is_active=True).exists()
@@ -43,14 +43,14 @@ class Command(FnloaderCommand):
         base = Path(settings.BASE_DIR)
         gunicorn = [sys.executable, "-m", "gunicorn", "--chdir", str(base), "-c", str(base / "gunicorn.conf.py")]
         programs = [
-            Program("the web server", gunicorn, environment),
-            Program("the jobs", [sys.executable, str(base / "manage.py"), "qcluster"], environment),
+            ManagedProcess("the web server", gunicorn, environment),
+            ManagedProcess("the jobs", [sys.executable, str(base / "manage.py"), "qcluster"], environment),
         ]
         self.stdout.write(f"The site is at http://{shown}/ until Ctrl-C.")
         if first:
             self.stdout.write("Nobody can log in yet: run manage.py createsuperuser in another terminal.")
         self.stdout.flush()
-        with told_to_stop() as told:
+        with stop_on_signals() as told:
             run(programs, told.stop, self.stderr.write, settings.FN4_INSERT_DEADLINE + SPARE)
         self.stdout.write("Stopped.")
         return 0

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand, at_least_one
-from loader.options import database, moment
+from core.commands import CommandError, CommandParser, FnloaderCommand, at_least_one, database, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +65,8 @@ class Command(FnloaderCommand):
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
         """Runs the step that is named."""
-        from loader.feeds import Refused, WrongUrl, named
+        from core.exceptions import OperationRefused
+        from loader.feeds import WrongUrl, named
         from loader.server import ServerAway, ServerMisconfigured
 
         self.db, self.dry_run = options["database"], options.get("dry_run", False)
@@ -80,7 +80,7 @@ class Command(FnloaderCommand):
             return work(named(options["name"], self.db), options)
         except WrongUrl as error:
             self.usage(str(error))
-        except (Refused, ServerAway, ServerMisconfigured) as error:
+        except (OperationRefused, ServerAway, ServerMisconfigured) as error:
             raise CommandError(str(error)) from error
 
     def _parser(self, steps: Any, name: str) -> CommandParser:  # noqa: ANN401 - argparse keeps the type private
@@ -178,7 +178,7 @@ class Command(FnloaderCommand):
         return 0
 
     def _remove(self, feed: Feed, options: dict[str, Any]) -> int:
-        from fnloader_site.progress import Progress
+        from core.progress import Progress
         from loader.removing import remove, what_goes
 
         going = what_goes(feed, self.db)

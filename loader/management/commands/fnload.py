@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from fnloader_site.commands import CommandError, CommandParser, FnloaderCommand, seconds
-from fnloader_site.logs import bound
-from fnloader_site.progress import Progress
-from fnloader_site.stopping import told_to_stop
+from core.commands import CommandError, CommandParser, FnloaderCommand, seconds
+from core.logs import log_context
+from core.processes import stop_on_signals
+from core.progress import Progress
 
 if TYPE_CHECKING:
     from loader.inserting import PassResult
@@ -70,7 +70,7 @@ class Command(FnloaderCommand):
         if options["all"]:
             return self._all(options)
         store_url, db = self._where(options)
-        with told_to_stop() as told:
+        with stop_on_signals() as told:
             store = open_store(store_url)
             try:
                 feed = feed_for(options["server_url"], store_url, db)
@@ -82,7 +82,7 @@ class Command(FnloaderCommand):
                     f"Resume it (manage.py feed resume {feed.name}), or add --even-if-paused."
                 )
             interval = feed.interval if options["interval"] is None else options["interval"]
-            with Progress(self.stderr, f"loading {feed.name}") as self.progress, bound(feed=feed.name):
+            with Progress(self.stderr, f"loading {feed.name}") as self.progress, log_context(feed=feed.name):
                 loader = Loader(feed, store, client_for(feed), db, told.stop, self._line, self.progress.show)
                 status = self._once(loader) if self.once else self._for_ever(loader, interval)
             store.close()
@@ -94,7 +94,7 @@ class Command(FnloaderCommand):
         if options["server_url"] or self.even_if_paused:
             self.usage("--all feeds all feeds that are not paused: it takes no SERVER_URL and no --even-if-paused.")
         db = self._known(options["database"] or "default")
-        with told_to_stop() as told, Progress(self.stderr, "loading") as self.progress:
+        with stop_on_signals() as told, Progress(self.stderr, "loading") as self.progress:
             status = SideBySide(db, self.once, options["interval"], told.stop, self._line, self._report).run()
         return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
 

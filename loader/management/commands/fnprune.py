@@ -6,8 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from fnloader_site.commands import CommandParser, FnloaderCommand, at_least_one
-from loader.options import database
+from core.commands import CommandParser, FnloaderCommand, at_least_one, database
 
 
 class Command(FnloaderCommand):

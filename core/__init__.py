@@ -1,0 +1,1 @@
+"""What both apps share. Knows neither of them (docs/architecture.md)."""

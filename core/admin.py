@@ -1,0 +1,98 @@
+"""What the admins of both apps share, and the background jobs: their schedules, and how each ran."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django_q import admin as _django_q_admin  # noqa: F401 - see below
+from django_q.models import Schedule
+from django_q.tasks import async_task
+
+from core.audit import log_action
+from core.modeladmin import AnyAdmin, ReadOnlyAdmin
+from core.models import Alarm, AlarmChannel, JobRun
+
+
+@admin.register(LogEntry)
+class TrailAdmin(ReadOnlyAdmin):
+    """Who did what: what was changed in the admin, and what was done by the buttons of our pages."""
+
+    list_display = ("action_time", "user", "content_type", "object_repr", "change_message")
+    list_select_related = ("user", "content_type")
+    list_filter = ("action_time", "user")
+    search_fields = ("object_repr__exact",)
+    search_help_text = "The whole name of a feed, a file or a batch."
+
+
+# django-q2 registers its own pages when its module is loaded: first that, then ours in place of one of them.
+if admin.site.is_registered(Schedule):
+    admin.site.unregister(Schedule)
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(AnyAdmin):
+    list_display = ("name", "on", "func", "cron", "next_run", "ran")
+    list_display_links = None
+    actions = ("switch_on", "switch_off", "run_now")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401 - a row
+        return False
+
+    @admin.display(boolean=True)
+    def on(self, schedule: Any) -> bool:  # noqa: ANN401 - a row
+        return bool(schedule.repeats)
+
+    @admin.display(description="how it ran")
+    def ran(self, schedule: Any) -> str:  # noqa: ANN401 - a row
+        run = JobRun.objects.filter(name=schedule.func).first()
+        if not run:
+            return "never yet"
+        if run.failed_at and (not run.finished_at or run.failed_at > run.finished_at):
+            return f"failed: {run.error}"
+        return run.said or "running"
+
+    @admin.action(description="Switch selected schedules on", permissions=["change"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        log_action(request, queryset, "Switch on")
+        messages.success(request, f"{switch_schedules(queryset, on=True)} schedules are on.")
+
+    @admin.action(description="Switch selected schedules off, also for later updates", permissions=["change"])
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        log_action(request, queryset, "Switch off")
+        messages.success(request, f"{switch_schedules(queryset, on=False)} schedules are off.")
+
+    @admin.action(description="Run selected schedules now", permissions=["change"])
+    def run_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        log_action(request, queryset, "Run now")
+        names = [str(async_task(schedule.func)) for schedule in queryset]
+        messages.success(request, f"{len(names)} jobs are queued.")
+
+
+@admin.register(JobRun)
+class JobRunAdmin(ReadOnlyAdmin):
+    list_display = ("name", "begun_at", "finished_at", "said", "failed_at", "error", "host", "runs", "failures")
+
+
+@admin.register(Alarm)
+class AlarmAdmin(ReadOnlyAdmin):
+    list_display = ("what", "kind", "about", "level", "since", "raised_at", "recovered_at", "times")
+    list_filter = (("recovered_at", admin.EmptyFieldListFilter), "kind", "level")
+
+
+@admin.register(AlarmChannel)
+class AlarmChannelAdmin(ReadOnlyAdmin):
+    list_display = ("name", "sent_at", "failing_since", "error", "tries", "next_try_at")
+
+
+def switch_schedules(schedules: Any, *, on: bool) -> int:  # noqa: ANN401 - a queryset of django_q's, which has no types
+    """Switches them on or off; off stays off through every `migrate`. Returns how many."""
+    from django.utils import timezone
+
+    return int(schedules.update(repeats=-1 if on else 0, **({"next_run": timezone.now()} if on else {})))

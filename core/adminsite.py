@@ -1,0 +1,60 @@
+"""The admin in its theme (django-unfold): our login, and a policy that lets the theme's scripts run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from csp.decorators import csp_replace
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from unfold.sites import UnfoldAdminSite
+
+
+class ThemedAdminSite(UnfoldAdminSite):
+    """Django's admin site in the theme."""
+
+    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:  # noqa: FBT001, FBT002
+        """With the admin's own Content-Security-Policy."""
+        inner: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
+        policy: dict[str, Any] = settings.ADMIN_CONTENT_SECURITY_POLICY
+        return csp_replace(policy)(inner)  # type: ignore[return-value]
+
+    @method_decorator(login_not_required)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
+        """There is one login, ours, which counts wrong passwords."""
+        back = request.GET.get("next") or request.get_full_path()
+        return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': back})}")
+
+
+def icon(_request: HttpRequest) -> str:
+    """Our picture."""
+    return static("icon.svg")
+
+
+def apply_theme(site: admin.AdminSite) -> None:
+    """Registers what others registered once more, with the theme's class before theirs."""
+    # These register models themselves, with the very site that this module defines.
+    from django.contrib.auth.admin import UserAdmin
+    from unfold.admin import ModelAdmin
+    from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+    for model, registered in list(site._registry.items()):  # noqa: SLF001 - there is no other list of them
+        if isinstance(registered, ModelAdmin):
+            continue
+        theirs = type(registered)
+        more: dict[str, Any] = {"__module__": __name__}
+        if issubclass(theirs, UserAdmin):
+            more |= {
+                "form": UserChangeForm,
+                "add_form": UserCreationForm,
+                "change_password_form": AdminPasswordChangeForm,
+            }
+        site.unregister(model)
+        site.register(model, type(theirs.__name__, (theirs, ModelAdmin), more))

@@ -1,0 +1,1 @@
+"""Alarms: which concerns are new or over, and the channels that carry the news."""

@@ -1,0 +1,44 @@
+"""The app of what both apps share, and Django's admin, whose pages are put together only when they are first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.core import checks
+
+
+class CoreConfig(AppConfig):
+    """Jobs and alarms. Its label is the one that its tables, permissions and stored migrations were made with."""
+
+    name = "core"
+    label = "fnloader_site"
+    verbose_name = "Jobs and alarms"
+
+
+class LazyUnfoldConfig(AppConfig):
+    """The theme's templates and files; its own configuration would load the whole admin."""
+
+    default = False
+    name = "unfold"
+
+
+class LazyAdminConfig(SimpleAdminConfig):
+    """Leaves each app's admin.py to `fnloader_site.urls`: that saves a command a tenth of its start."""
+
+    default = False
+    default_site = "core.adminsite.ThemedAdminSite"
+
+    def ready(self) -> None:
+        """Registers the admin's own checks so that they find what they are to check."""
+        checks.register(_check, checks.Tags.admin)
+
+
+def _check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:  # noqa: ANN401 - Django's signature
+    from django.contrib.admin import autodiscover
+    from django.contrib.admin.checks import check_admin_app, check_dependencies
+
+    autodiscover()
+    return [*check_dependencies(**kwargs), *check_admin_app(app_configs, **kwargs)]

@@ -1,0 +1,48 @@
+"""How commands and pages spell times, durations, counts and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+
+def format_time(when: datetime | None) -> str:
+    """A time in TIME_ZONE, to the second; empty for none."""
+    return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S}" if when else ""
+
+
+def format_duration(duration: timedelta | None) -> str:
+    """`HH:MM:SS`, hours may exceed 24; empty for none."""
+    if duration is None:
+        return ""
+    seconds = round(duration.total_seconds())
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def printable(text: str | None) -> str:
+    """A text from outside as one line that can do nothing to a terminal."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text or "")
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Lines with aligned columns; numbers to the right."""
+    cells = [[str("" if value is None else value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    right = [
+        bool(cells) and all(row[index].isdigit() or not row[index] for row in cells) for index in range(len(header))
+    ]
+    return [
+        "  ".join(
+            text.rjust(width) if number else text.ljust(width)
+            for text, width, number in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in [list(header), *cells]
+    ]
+
+
+def pluralize(number: int, noun: str, nouns: str = "") -> str:
+    """`1 file`, `1,200 files`."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"

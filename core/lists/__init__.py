@@ -1,0 +1,1 @@
+"""List pages: view, filters, table, paginator, CSV export."""

@@ -1,0 +1,21 @@
+"""Two groups: viewers look, operators act."""
+
+from django.db import migrations
+
+from core.permissions import make_groups
+
+
+def make(apps, schema_editor):
+    """Groups that exist keep what they have."""
+    make_groups(apps, schema_editor.connection.alias)
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("fnloader_site", "0002_alarms"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("contenttypes", "0002_remove_content_type_name"),
+        ("batches", "0004_failing_checks"),
+        ("loader", "0007_findings"),
+    ]
+    operations = [migrations.RunPython(make, migrations.RunPython.noop)]

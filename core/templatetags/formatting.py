@@ -1,0 +1,77 @@
+"""How pages say times, numbers and rows (`{% load saying %}`)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django import template
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.timesince import timesince
+
+register = template.Library()
+
+NONE = "–"  # noqa: RUF001 - a dash is what it is
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """`12,345`; a dash for unknown."""
+    return NONE if value is None else f"{value:,}"
+
+
+@register.filter
+def compact(value: float) -> str:
+    """A number for the scale of a chart: `1.5 k`, `20 M`, `0.5`."""
+    for size, letter in ((1e6, " M"), (1e4, " k")):
+        if value >= size:
+            return f"{value / (size if size > 1e4 else 1e3):g}{letter}"
+    return f"{value:,g}"
+
+
+FORMS = {"full": "%Y-%m-%d %H:%M:%S", "minute": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "clock": "%H:%M"}
+"""How much of a time is shown; static/site.js knows the same."""
+
+
+@register.filter
+def local_time(when: datetime | None, form: str = "full") -> str:
+    """A time in the viewer's zone (the page says which it is), the exact one on hover and for machines; a dash for none."""
+    if when is None:
+        return NONE
+    return format_html(
+        '<time datetime="{}" title="{}" data-form="{}">{}</time>',
+        when.isoformat(timespec="seconds"),
+        f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC",
+        form,
+        timezone.localtime(when).strftime(FORMS[form]),
+    )
+
+
+@register.filter
+def code_spans(text: str) -> str:
+    """A sentence whose commands stand in backquotes, with these as code."""
+    parts = [("<code>{}</code>" if odd % 2 else "{}", part) for odd, part in enumerate(text.split("`"))]
+    return format_html("".join(form for form, _ in parts), *(part for _, part in parts))
+
+
+@register.filter
+def without_param(query: QueryDict, name: str) -> QueryDict:
+    """The parameters of a URL without one of them, and from the first page on."""
+    rest = query.copy()
+    for gone in (name, "page"):
+        rest.pop(gone, None)
+    return rest
+
+
+@register.filter
+def duration(value: datetime | timedelta | None) -> str:
+    """How long something took (`01:05:09`, hours may exceed 24), or how long ago it was (`5 minutes`)."""
+    if value is None:
+        return NONE
+    if isinstance(value, timedelta):
+        seconds = max(0, round(value.total_seconds()))
+        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    # A clock that is ahead of ours would make it negative, which timesince says as 0 minutes.
+    text = timesince(value, depth=1)
+    return "less than a minute" if text.startswith("0") else text

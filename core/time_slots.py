@@ -1,0 +1,63 @@
+"""Equal slots of time, for charts and counts over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Func, IntegerField
+
+
+class TimeSlot(Func):
+    """Which slot of so many seconds since 1970 a moment is in: reckoned in SQL, and grouped by."""
+
+    output_field = IntegerField()
+    template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s) / %(seconds)s)"
+
+    def __init__(self, moment: str, seconds: int) -> None:
+        super().__init__(moment, seconds=seconds)
+
+    def as_sqlite(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:  # noqa: ANN401 - Django's
+        """By strftime."""
+        template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER) / %(seconds)s"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+    def as_mysql(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:  # noqa: ANN401
+        """By TIMESTAMPDIFF, since connections are in UTC."""
+        template = "FLOOR(TIMESTAMPDIFF(SECOND, '1970-01-01', %(expressions)s) / %(seconds)s)"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+    def as_oracle(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:  # noqa: ANN401
+        """By days since 1970."""
+        template = "FLOOR((CAST(%(expressions)s AS DATE) - DATE '1970-01-01') * 86400 / %(seconds)s)"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
+@dataclass(frozen=True)
+class TimeSlots:
+    """The slots of a span that ends now."""
+
+    seconds: int
+    first: int
+    number: int
+
+    @classmethod
+    def until(cls, now: datetime, span: timedelta, seconds: int) -> TimeSlots:
+        """So many seconds each; the last is not over yet."""
+        number = max(1, round(span.total_seconds() / seconds))
+        return cls(seconds, int(now.timestamp()) // seconds - number + 1, number)
+
+    @property
+    def moments(self) -> list[datetime]:
+        """When each begins."""
+        return [datetime.fromtimestamp((self.first + place) * self.seconds, tz=UTC) for place in range(self.number)]
+
+    def last(self, number: int) -> TimeSlots:
+        """The latest of them."""
+        return TimeSlots(self.seconds, self.first + self.number - number, number)
+
+    def filled(self, found: dict[int, float], default: float | None = 0) -> list[float | None]:
+        """Values by slot as a row without holes."""
+        return [found.get(self.first + place, default) for place in range(self.number)]

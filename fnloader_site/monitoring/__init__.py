@@ -1,0 +1,1 @@
+"""For monitors: concerns of all apps, health, metrics."""

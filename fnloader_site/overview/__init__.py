@@ -1,0 +1,1 @@
+"""The overview page: its sections, and what each shows."""

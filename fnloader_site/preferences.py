@@ -1,0 +1,56 @@
+"""How a viewer wants to see pages, kept in cookies: the time zone that their browser told, and light or dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from fnloader_site.context_processors import THEME_COOKIE, THEMES
+
+ZONE_COOKIE = "zone"
+YEAR = 365 * 24 * 3600
+
+
+def timezone_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: times are shown, and times in filters are read, in the zone of the viewer; without one, in TIME_ZONE."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        name = unquote(request.COOKIES.get(ZONE_COOKIE, ""))
+        if name not in _zones():
+            return get_response(request)
+        with timezone.override(ZoneInfo(name)):
+            return get_response(request)
+
+    return middleware
+
+
+@login_not_required
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Sets or forgets the theme, and goes back."""
+    wanted, back = request.POST.get("theme", ""), request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
+        back = reverse("overview")
+    response = HttpResponseRedirect(back)
+    if wanted in THEMES:
+        response.set_cookie(
+            THEME_COOKIE, wanted, max_age=YEAR, samesite="Lax", secure=bool(settings.SESSION_COOKIE_SECURE)
+        )
+    else:
+        response.delete_cookie(THEME_COOKIE)
+    return response
+
+
+@cache
+def _zones() -> set[str]:
+    return available_timezones()
