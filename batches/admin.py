@@ -9,10 +9,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.tasks import async_task
 
-from batches import archiving
 from batches.choices import COLOURS
+from batches.lifecycle import archive
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
-from batches.report import PERHAPS
+from batches.reports.ingest_report import PERHAPS_NOTE
 from core.audit import log_action
 from core.exceptions import OperationRefused
 from core.formatting import format_duration
@@ -66,7 +66,7 @@ class BatchAdmin(ReadOnlyAdmin):
     def archive(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
         for batch in queryset:
             try:
-                archiving.archive(batch, who=request.user.get_username())
+                archive.archive(batch, who=request.user.get_username())
             except OperationRefused as error:
                 messages.error(request, str(error))
             else:
@@ -103,7 +103,7 @@ class BatchRecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description="why")
     def message(self, record: BatchRecord) -> str:
-        perhaps = f"{PERHAPS}{record.ingest_candidate}" if record.ingest_candidate else ""
+        perhaps = f"{PERHAPS_NOTE}{record.ingest_candidate}" if record.ingest_candidate else ""
         return record.ingest_message or perhaps or record.upload_message or ""
 
 

@@ -118,3 +118,26 @@ COLOURS: dict[str, str] = {
     Verdict.IN_PROGRESS: "blue",
 }
 """By value, for pages and the admin; `success`, `failure` and `skip` mean the same everywhere."""
+
+
+class BatchState(TextChoices):
+    """Where a batch stands: its status, and what of it matters more."""
+
+    ADDED = "added", "added"
+    MAPPED = "mapped", "mapped"
+    UPLOADING = "uploading", "uploading"
+    CUT_OFF = "upload cut off", "upload cut off"
+    IN_INGEST = "in ingest", "in ingest"
+    COMPLETE = "ingested", "ingested"
+    WITH_ERRORS = "ingested, with errors", "ingested, with errors"
+
+
+STATE_COLOURS: dict[str, str] = {
+    BatchState.ADDED: "grey",
+    BatchState.MAPPED: "grey",
+    BatchState.UPLOADING: "blue",
+    BatchState.CUT_OFF: "red",
+    BatchState.IN_INGEST: "blue",
+    BatchState.COMPLETE: "green",
+    BatchState.WITH_ERRORS: "orange",
+}

@@ -12,8 +12,8 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from batches.choices import BatchStatus, UploadOutcome
-from batches.history import IngestCount
-from batches.models import CLAIM_SECONDS, Batch, BatchRecord
+from batches.models import Batch, BatchRecord, IngestCount
+from batches.models.batch import CLAIM_SECONDS
 from core.concerns import Concern, Level
 from core.formatting import pluralize
 from core.processes import is_dead
@@ -25,12 +25,12 @@ RECENT = timedelta(days=7)
 """For so long a batch that ended with errors is told of; archiving it ends that at once."""
 
 
-def look() -> list[Concern]:
+def batch_concerns() -> list[Concern]:
     """Six queries."""
     return [*_cut_off(), *_uncertain(), *_failing(), *_stuck(), *_with_errors(), *_unread()]
 
 
-def current() -> QuerySet[Batch]:
+def _current() -> QuerySet[Batch]:
     """Batches that are not archived, annotated with `alive`: an upload of it runs."""
     # Whether an upload is alive is the database's clock to say, as it is for who wants to take it over.
     alive = Q(upload_owner__isnull=False, upload_heartbeat__gt=Now() - timedelta(seconds=CLAIM_SECONDS))
@@ -39,7 +39,7 @@ def current() -> QuerySet[Batch]:
 
 def unfinished_uploads() -> list[Batch]:
     """Batches whose upload has begun and not ended, alive or not."""
-    begun = current().filter(upload_started__isnull=False, upload_finished=None)
+    begun = _current().filter(upload_started__isnull=False, upload_finished=None)
     return list(begun.order_by("upload_started")[:MOST])
 
 

@@ -7,21 +7,21 @@ from typing import Any
 import django_filters as filters
 from django.db.models import Q, QuerySet
 
-from batches import showing
 from batches.choices import Action, BatchStatus, IngestOutcome, UploadOutcome
 from batches.keys import InvalidKey, decode, digest
 from batches.models import Batch
+from batches.querysets import NEXT_STEP
 from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, begins
 
-STEPS = [("upload", "to be uploaded"), ("ingstat", "to be checked"), ("none", "nothing: ingested")]
+NEXT_STEPS = [("upload", "to be uploaded"), ("ingstat", "to be checked"), ("none", "nothing: ingested")]
 ARCHIVED = {"only": Q(archived_at__isnull=False), "too": Q()}
 
 
-class BatchFilters(BaseFilterSet):
+class BatchFilterSet(BaseFilterSet):
     """By what specialists ask; archived batches are left out unless asked for."""
 
     q = filters.CharFilter(label="Id or record type begins", method="search")
-    step = filters.ChoiceFilter(label="Next step", choices=STEPS, empty_label="any", method="next")
+    step = filters.ChoiceFilter(label="Next step", choices=NEXT_STEPS, empty_label="any", method="next")
     errors = filters.ChoiceFilter(
         label="Errors", choices=[("1", "some records failed")], empty_label="with or without", method="failing"
     )
@@ -56,7 +56,7 @@ class BatchFilters(BaseFilterSet):
 
     def next(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """As `batch list --next`."""
-        return rows.filter(showing.NEXT[value])
+        return rows.filter(NEXT_STEP[value])
 
     def failing(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
         """In any step."""
@@ -67,7 +67,7 @@ class BatchFilters(BaseFilterSet):
         return rows.filter(ARCHIVED[value])
 
 
-class RecordFilters(BaseFilterSet):
+class RecordFilterSet(BaseFilterSet):
     """Records of one batch: each filter is a part of an index that begins with the batch."""
 
     q = filters.CharFilter(label="Record begins, or key", method="search")

@@ -17,7 +17,7 @@ ACTIONS = ("CREATE", "UPDATE", "DELETE")
 LONGEST_KEY = 1024
 """Bytes that the name of an object may have."""
 
-Owner = Literal["own", "foreign", "invalid"]
+KeyOwner = Literal["own", "foreign", "invalid"]
 
 _BATCH_ID = re.compile(r"[A-Za-z0-9]{1,6}", re.ASCII)
 # Strict decoding knows the standard alphabet; its own two letters (+ and /) are not of the URL-safe one.
@@ -95,14 +95,14 @@ def digest(key: str) -> str:
     return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
 
 
-class Membership:
+class KeyMatcher:
     """Says whose a key is; about half a microsecond a key."""
 
     def __init__(self, batch: str) -> None:
         self.batch = batch
         self._head = f"{batch}{DELIMITER}".encode()
 
-    def owner(self, key: str) -> Owner:
+    def classify(self, key: str) -> KeyOwner:
         """`own`: a key of this batch; `foreign`: of another one; `invalid`: `decode` would raise InvalidKey."""
         try:
             raw = binascii.a2b_base64(key.encode("ascii").translate(_TO_STANDARD), strict_mode=True)

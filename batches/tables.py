@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from django_tables2 import A
 
-from batches.choices import COLOURS
+from batches.choices import COLOURS, STATE_COLOURS
 from batches.models import BatchRecord
-from batches.stands import STANDS_COLOURS
 from core.lists.tables import (
     BaseTable,
     ChoiceColumn,
@@ -24,7 +23,7 @@ class BatchTable(BaseTable):
     """Batches: where each stands. There are thousands at the most, so that all columns sort."""
 
     bid = TextColumn("Batch", linkify=("batches:batch", [A("bid")]), orderable=True)
-    stands = ChoiceColumn("State", STANDS_COLOURS, orderable=True)
+    stands = ChoiceColumn("State", STATE_COLOURS, orderable=True)
     rectype = TextColumn("Record type", orderable=True, wide=True)
     action = CodeColumn("Action", orderable=True, wide=True)
     record_count = NumberColumn("Records", orderable=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from django.conf import settings
 from django_q.tasks import async_task
 
-from batches import watching
+from batches.ingest import scheduled
 from batches.models import Batch
 from core.formatting import pluralize
 from core.jobs.decorator import job, stop_requested
@@ -20,7 +20,7 @@ AT_ONCE = 4
 @job
 def nudge_batches() -> str:
     """Queues as many jobs as can share the batches that are due to be counted; scheduled every half minute."""
-    due = watching.to_check().count() + watching.to_heal().count()
+    due = scheduled.to_check().count() + scheduled.to_heal().count()
     for _ in range(min(due, AT_ONCE)):
         async_task("batches.tasks.count_batches")
     return f"{pluralize(due, 'batch', 'batches')} to count"
@@ -35,7 +35,7 @@ def count_batches() -> str:
         def stop() -> bool:
             return told() or monotonic() > ends
 
-        numbers = [_all(one, stop) for one in (watching.check_next, watching.heal_next)]
+        numbers = [_all(one, stop) for one in (scheduled.check_next, scheduled.heal_next)]
     return f"{pluralize(numbers[0], 'batch', 'batches')} counted, {numbers[1]} watched for healing"
 
 
@@ -45,7 +45,7 @@ def check_batch(batch: int, asked_by: str) -> str:
     found = Batch.objects.filter(pk=batch, archived_at=None).first()
     if not found:
         return f"{batch}: it is archived, or no more"
-    watching.check_now(found, asked_by)
+    scheduled.check_now(found, asked_by)
     return f"{found}: {found.check_problem or 'counted'}"
 
 

@@ -33,9 +33,10 @@ NOTHING = "nothing-begins-so"
 ROWS = """
 import django, sys
 django.setup()
-from batches.counting import CUTS
+from batches.ingest.count import CUTS
 from batches.keys import digest
-from batches.models import Batch, BatchRecord
+from batches.models.batch import Batch
+from batches.models import BatchRecord
 from bench.pages import BATCH, key
 number = int(sys.argv[1])
 batch = Batch.objects.create(bid=BATCH, action="CREATE")

@@ -31,7 +31,7 @@ def counted(bid: str) -> Callable[[], Facts]:
     """What is left of it, as a check counts it: membership and validity of each key, and the digest of the names."""
     from django.conf import settings
 
-    from batches.counting import count
+    from batches.ingest.count import count
     from batches.models import Batch
     from objectstores import open_store
 
@@ -48,10 +48,10 @@ def counted(bid: str) -> Callable[[], Facts]:
 def uploaded(bid: str) -> Callable[[], Facts]:
     """`batch upload`, without what it prints: each record's state is in the database before and after its object is put."""
     from batches.models import Batch
-    from batches.uploading import upload
+    from batches.upload.run import upload_batch
 
     batch = Batch.objects.get(bid=bid)
-    return lambda: {"number": upload(batch).outcomes.get("success", 0)}
+    return lambda: {"number": upload_batch(batch).outcomes.get("success", 0)}
 
 
 def peak() -> float:

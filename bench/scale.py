@@ -32,7 +32,8 @@ import os
 from pathlib import Path
 from django.utils import timezone
 from batches.keys import digest, encode
-from batches.models import Batch, BatchRecord
+from batches.models.batch import Batch
+from batches.models import BatchRecord
 from loader.feeds import add
 for number, url in enumerate(os.environ["BENCH_SERVERS"].split()):
     add(f"f{number}", url, os.environ["BENCH_QUEUE"], "default", scheduled=True)

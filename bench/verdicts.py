@@ -2,7 +2,7 @@
 
 Wrong is "complete with errors" while objects would still have been ingested. Each setting is asked again until it says that
 the ingest is over: a command after one to ten minutes, the scheduled check at its next tick. The counts go into the
-real rule (`batches.verdict`).
+real rule (`batches.ingest.rule`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from random import Random
 from typing import NamedTuple
 
 from batches.choices import Verdict
-from batches.patience import SCHEDULED, WATCHED, Patience
-from batches.verdict import IngestRule, Observation
+from batches.ingest.options import SCHEDULED, WATCHED, CheckOptions
+from batches.ingest.rule import IngestRule, Observation
 from bench.drains import Drain, Ingest
 
 COUNT_SECONDS = 0.3
@@ -36,18 +36,18 @@ class Setting(NamedTuple):
     """Options of a check, and how they are called."""
 
     name: str
-    patience: Patience
+    patience: CheckOptions
     pause: tuple[float, float] = (60.0, 600.0)
     """Seconds until it is asked again after "in progress"."""
 
 
 SETTINGS = (
-    Setting("the defaults", Patience()),
-    Setting("--sleep 5", Patience(5)),
-    Setting("--checks 999", Patience(checks=999)),
-    Setting("--sleep 1 --checks 999 --rechecks 3", Patience(1, 999, 3)),
-    Setting("--sleep 30 --checks 999 --rechecks 5", Patience(30, 999, 5)),
-    Setting("--sleep 60 --checks 999 --rechecks 9", Patience(60, 999, 9)),
+    Setting("the defaults", CheckOptions()),
+    Setting("--sleep 5", CheckOptions(5)),
+    Setting("--checks 999", CheckOptions(checks=999)),
+    Setting("--sleep 1 --checks 999 --rechecks 3", CheckOptions(1, 999, 3)),
+    Setting("--sleep 30 --checks 999 --rechecks 5", CheckOptions(30, 999, 5)),
+    Setting("--sleep 60 --checks 999 --rechecks 9", CheckOptions(60, 999, 9)),
     Setting("--watch", WATCHED, (WATCHED.sleep, WATCHED.sleep)),
     Setting("the scheduled check", SCHEDULED, (SCHEDULED.sleep, SCHEDULED.sleep)),
 )
@@ -121,7 +121,7 @@ def watch(drain: Drain, setting: Setting, begin: float, chance: Random) -> End:
         now += chance.uniform(*setting.pause)
 
 
-def check(drain: Drain, patience: Patience, now: float) -> tuple[Verdict, float]:
+def check(drain: Drain, patience: CheckOptions, now: float) -> tuple[Verdict, float]:
     """One check, and when it ended."""
     rule = IngestRule(patience.checks, patience.rechecks)
     while True:

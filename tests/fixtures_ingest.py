@@ -16,8 +16,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from batches import cloudwatch
 from batches.choices import BatchStatus, IngestOutcome, UploadOutcome
+from batches.ingest_log import cloudwatch
 from batches.keys import digest, encode
 from batches.models import Batch, BatchRecord
 from sandbox.logs import LogsSandbox

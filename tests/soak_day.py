@@ -34,7 +34,7 @@ from datetime import timedelta
 from django.db.models import F
 from django.utils import timezone
 from django_q.tasks import async_task
-from batches.models import Batch
+from batches.models.batch import Batch
 from core.models import AlarmChannel
 from loader.models import BucketObject, Feed, Server
 # An hour passes; who waited longest still comes first.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batches.adding import Added, add
+from batches.creation.add import AddSummary, add_batch
 from batches.keys import encode
 from batches.models import Batch, BatchRecord
 from core.exceptions import OperationRefused
@@ -30,8 +30,8 @@ HEADER = [
 ]
 
 
-def added(bid: str, folder: Path, action: str | None = None) -> tuple[Batch, Added]:
-    return add(bid, folder, rectype="collectionobject", action=action, path="/collectionobjects", who="me")
+def added(bid: str, folder: Path, action: str | None = None) -> tuple[Batch, AddSummary]:
+    return add_batch(bid, folder, rectype="collectionobject", action=action, path="/collectionobjects", who="me")
 
 
 def key(identifier: str, action: str = "CREATE", bid: str = "plc") -> str:

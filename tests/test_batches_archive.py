@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batches.archiving import archive, unarchive
-from batches.ingest import check
+from batches.ingest.check import check
+from batches.ingest.options import CheckOptions
+from batches.lifecycle.archive import archive, unarchive
 from batches.models import Batch, BatchRecord, BatchStep
-from batches.patience import Patience
-from batches.uploading import upload
+from batches.upload.run import upload_batch
 from core.exceptions import OperationRefused
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def test_done_batches_are_archived_and_those_with_objects_left_are_named(shelf: 
     done, errs = Batch.objects.get(bid="done"), Batch.objects.get(bid="errs")
     shelf.ingest(done, "x")
     for batch in (done, errs):
-        check(batch, Patience(sleep=0), asked_by="me")
+        check(batch, CheckOptions(sleep=0), asked_by="me")
     assert run("batch", "archive", "--done", "--dry-run")[1].startswith("1 batch would be archived: done.")
     assert listed(run) == ["going", "errs", "done"]
     status, said = run("batch", "archive", "--done")
@@ -50,7 +50,7 @@ def test_done_batches_are_archived_and_those_with_objects_left_are_named(shelf: 
 def test_an_archived_batch_keeps_all_its_facts_and_can_be_taken_back(shelf: Shelf, run: Run) -> None:
     batch = shelf.batch("plc", "x")
     shelf.ingest(batch, "x")
-    check(batch, Patience(sleep=0), asked_by="me")
+    check(batch, CheckOptions(sleep=0), asked_by="me")
     assert run("batch", "archive", "plc")[0] == 0
     kept = Batch.objects.get(bid="plc")
     assert kept.ingest_duration is not None
@@ -59,7 +59,7 @@ def test_an_archived_batch_keeps_all_its_facts_and_can_be_taken_back(shelf: Shel
     with pytest.raises(OperationRefused, match="archived already"):
         archive(kept, who="me")
     with pytest.raises(OperationRefused, match="batch archive plc --undo"):
-        upload(kept)
+        upload_batch(kept)
     assert run("batch", "archive", "plc", "--undo") == (0, "plc taken out of the archive.\n")
     assert listed(run) == ["plc"]
     with pytest.raises(OperationRefused, match="is not archived"):

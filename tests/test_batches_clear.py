@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
-from batches.clearing import GROUP, clear
-from batches.healing import due, heal
-from batches.ingest import check
+from batches.ingest.check import check
+from batches.ingest.healing import batches_to_heal, heal
+from batches.ingest.options import CheckOptions
+from batches.lifecycle.clear import GROUP, clear
+from batches.lifecycle.rollback import rollback_ingest
 from batches.models import Batch, BatchStep
-from batches.patience import Patience
-from batches.rollback import rollback_ingest
 from core.exceptions import OperationRefused
 from objectstores.base import StoreError
 from objectstores.folder import FolderStore
@@ -60,7 +60,7 @@ def test_clear_deletes_this_batch_alone_and_keeps_a_csv_of_it(shelf: Shelf, run:
     for name in (stranger, "YTF8____"):
         (shelf.bucket / name).write_text("<xml/>")
     shelf.ingest(batch, "x")
-    assert check(batch, Patience(sleep=0), asked_by="me").remaining == 3
+    assert check(batch, CheckOptions(sleep=0), asked_by="me").remaining == 3
     status, said = run("batch", "clear", "a1", "--yes")
     assert status == 0, said
     assert "3 objects of a1 left in file:" in said
@@ -88,16 +88,16 @@ def test_it_shows_first_and_deletes_nothing_for_show_or_unasked(shelf: Shelf, ru
 def test_a_deleted_object_is_never_taken_for_an_ingested_one(shelf: Shelf) -> None:
     batch = shelf.batch("plc", "x", "y")
     shelf.ingest(batch, "x")
-    check(batch, Patience(sleep=0), asked_by="me")
+    check(batch, CheckOptions(sleep=0), asked_by="me")
     clear(batch, who="me")
     assert (batch.upload_oks, batch.upload_errs, batch.ingest_errs) == (2, 0, 1), "the result stands"
     rollback_ingest(batch, who="me")
     assert (batch.upload_oks, batch.upload_errs) == (1, 1)
-    result = check(batch, Patience(sleep=0), asked_by="me")
+    result = check(batch, CheckOptions(sleep=0), asked_by="me")
     assert (result.verdict, batch.ingest_oks, batch.ingest_errs) == ("complete", 1, 0)
     rollback_ingest(batch, who="me")
     assert (batch.upload_oks, batch.upload_errs) == (1, 1), "what was deleted is lost once"
-    check(batch, Patience(sleep=0), asked_by="me")
+    check(batch, CheckOptions(sleep=0), asked_by="me")
     found = dict(batch.records.values_list("identifier", "ingest_outcome"))
     assert found == {"x": "success", "y": "failure"}
     assert "deleted from the bucket" in (batch.records.get(identifier="y").ingest_message or "")
@@ -107,10 +107,10 @@ def test_what_was_deleted_does_not_heal(shelf: Shelf) -> None:
     batch = shelf.batch("plc", "x", "y")
     stranger = shelf.key("plc", "nobody's record")
     (shelf.bucket / stranger).write_text("<xml/>")
-    check(batch, Patience(sleep=0), asked_by="me")
-    assert [one.bid for one in due()] == ["plc"]
+    check(batch, CheckOptions(sleep=0), asked_by="me")
+    assert [one.bid for one in batches_to_heal()] == ["plc"]
     clear(batch, who="me")
-    assert list(due()) == []
+    assert list(batches_to_heal()) == []
     found = heal(batch)
     assert found
     assert found.healed == 0
@@ -125,7 +125,7 @@ def test_a_check_that_is_under_way_while_objects_are_deleted_has_no_result(shelf
         clear(type(batch).objects.get(bid="plc"), who="me", even_if_ingesting=True)
 
     with pytest.raises(OperationRefused, match="there is no result"):
-        check(batch, Patience(sleep=1), asked_by="me", sleep=meanwhile)
+        check(batch, CheckOptions(sleep=1), asked_by="me", sleep=meanwhile)
     batch.refresh_from_db()
     assert (batch.status, batch.upload_oks, batch.upload_errs) == ("uploaded", 0, 2)
     assert shelf.outcomes(batch) == ["uncertain", "uncertain"]

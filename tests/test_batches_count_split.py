@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batches.counting import CUTS, SMALL, count
+from batches.ingest.count import CUTS, SMALL, count
 from batches.keys import digest, encode
 from batches.models import Batch, BatchRecord
 from objectstores.folder import FolderStore

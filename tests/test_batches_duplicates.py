@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batches.clearing import clear
-from batches.duplicates import PAGE, check, find
+from batches.lifecycle.clear import clear
 from batches.models import Batch
-from batches.uploading import upload
+from batches.upload.duplicates import PAGE, check_duplicates, find_duplicates
+from batches.upload.run import upload_batch
 
 if TYPE_CHECKING:
     from tests.fixtures_steps import Shelf
@@ -89,26 +89,26 @@ def test_other_types_other_actions_and_what_was_cleared_are_no_duplicates(shelf:
     Batch.objects.filter(pk=cleared.pk).update(status="ingested")
     cleared.refresh_from_db()
     batch = waiting(shelf, "plc", "a", "b")
-    assert [(one.row, one.other) for one in find(batch)] == [(1, "old")]
+    assert [(one.row, one.other) for one in find_duplicates(batch)] == [(1, "old")]
     clear(cleared, who="me")
-    assert list(find(batch)) == []
-    assert upload(batch).outcomes == {"success": 2}
+    assert list(find_duplicates(batch)) == []
+    assert upload_batch(batch).outcomes == {"success": 2}
     batch.refresh_from_db()
     assert batch.duplicates == 0
 
 
 def test_updates_may_be_in_as_many_batches_as_one_likes(shelf: Shelf) -> None:
     shelf.batch("one", "a", action="UPDATE")
-    assert upload(waiting(shelf, "two", "a", action="UPDATE")).outcomes == {"success": 1}
+    assert upload_batch(waiting(shelf, "two", "a", action="UPDATE")).outcomes == {"success": 1}
 
 
 def test_what_is_sent_already_is_not_held_up_by_a_later_batch(shelf: Shelf) -> None:
     batch = waiting(shelf, "plc", "a", "b")
     batch.records.filter(identifier="a").update(upload_outcome="success")
     waiting(shelf, "later", "a")
-    assert check(batch).records == 0
-    assert [one.identifier for one in find(batch)] == ["a"]
-    assert upload(batch).outcomes == {"success": 2}
+    assert check_duplicates(batch).records == 0
+    assert [one.identifier for one in find_duplicates(batch)] == ["a"]
+    assert upload_batch(batch).outcomes == {"success": 2}
 
 
 def test_all_pages_are_looked_at(shelf: Shelf) -> None:
@@ -116,4 +116,4 @@ def test_all_pages_are_looked_at(shelf: Shelf) -> None:
     for row in (1, PAGE, PAGE + 1, 3 * PAGE):
         batch.records.create(row=row, key=f"k{row}", key_digest=f"{row}", identifier=f"r{row}", action="CREATE")
     shelf.batch("old", "r1", f"r{PAGE + 1}", f"r{3 * PAGE}")
-    assert [one.row for one in find(batch)] == [1, PAGE + 1, 3 * PAGE]
+    assert [one.row for one in find_duplicates(batch)] == [1, PAGE + 1, 3 * PAGE]

@@ -13,11 +13,11 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from batches.archiving import archive
-from batches.importing import Fate, Imported, import_batches
 from batches.keys import encode
+from batches.lifecycle.archive import archive
 from batches.models import Batch, BatchRecord, BatchStep
-from batches.tracking import NAMES
+from batches.tracking_csv.columns import NAMES
+from batches.tracking_csv.importer import ImportSummary, RowOutcome, import_batches
 from core.exceptions import OperationRefused
 
 pytestmark = pytest.mark.django_db
@@ -99,7 +99,7 @@ def folder(base: Path, name: str = "plc_1", bid: str = "plc") -> Path:
     return made
 
 
-def take(path: Path, **options: str) -> list[Imported]:
+def take(path: Path, **options: str) -> list[ImportSummary]:
     folders = {name: Path(value) for name, value in options.items() if name == "folders"}
     others = {name: value for name, value in options.items() if name != "folders"}
     return list(import_batches(path, who="me", **folders, **others))  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ def test_every_column_is_taken_in_whatever_spelling(tmp_path: Path, settings: Se
     settings.TIME_ZONE = "America/New_York"
     folder(tmp_path)
     (one,) = take(tracking(tmp_path / "batches.csv", WILD))
-    assert (one.fate, one.notes, one.taken.records) == (Fate.NEW, [], 4)
+    assert (one.fate, one.notes, one.taken.records) == (RowOutcome.NEW, [], 4)
     batch = Batch.objects.get()
     assert (batch.bid, batch.status, batch.action, batch.rectype, batch.mode) == (
         "plc",
@@ -148,7 +148,7 @@ def test_files_of_other_programs_are_read(tmp_path: Path, head: str, end: str, d
     shuffled = [*reversed(NAMES[:-4])]  # older files lack newer columns
     path = tracking(tmp_path / "b.csv", WILD, names=shuffled, delimiter=delimiter, head=head, end=end)
     (one,) = take(path, delimiter=delimiter)
-    assert (one.fate, one.notes) == (Fate.NEW, [])
+    assert (one.fate, one.notes) == (RowOutcome.NEW, [])
     assert Batch.objects.get().ingest_oks is None
 
 
@@ -202,14 +202,14 @@ def test_a_batch_that_was_only_imported_follows_its_file_and_its_reports(tmp_pat
     made = folder(tmp_path)
     take(tracking(tmp_path / "batches.csv", WILD))
     path = tracking(tmp_path / "batches.csv", WILD | {"missing_terms": "8"})
-    assert [one.fate for one in take(path)] == [Fate.CHANGED]
+    assert [one.fate for one in take(path)] == [RowOutcome.CHANGED]
     assert Batch.objects.get().missing_terms == 8
     report = made / "ingest_report.csv"
     report.write_text(report.read_text().replace("409 Client Error", "500 Server Error"))
-    assert [one.fate for one in take(path)] == [Fate.CHANGED]
+    assert [one.fate for one in take(path)] == [RowOutcome.CHANGED]
     assert BatchRecord.objects.get(row=2).ingest_message == "500 Server Error"
     assert BatchRecord.objects.count() == 4
-    assert [one.fate for one in take(path)] == [Fate.SAME]
+    assert [one.fate for one in take(path)] == [RowOutcome.SAME]
 
 
 def test_a_batch_with_a_life_of_its_own_stays_as_it_is(tmp_path: Path) -> None:
@@ -217,9 +217,9 @@ def test_a_batch_with_a_life_of_its_own_stays_as_it_is(tmp_path: Path) -> None:
     path = tracking(tmp_path / "batches.csv", WILD)
     take(path)
     archive(Batch.objects.get(), who="me")
-    assert [one.fate for one in take(path)] == [Fate.SAME]
+    assert [one.fate for one in take(path)] == [RowOutcome.SAME]
     (one,) = take(tracking(path, WILD | {"rec_ct": "5"}))
-    assert one.fate is Fate.REFUSED
+    assert one.fate is RowOutcome.REFUSED
     assert "rec_ct: '5' there, '4' here" in one.notes[0]
     assert Batch.objects.get().record_count == 4
 
@@ -262,9 +262,9 @@ def test_folders_are_found_where_the_file_says_or_where_they_are_said_to_be(tmp_
     (one,) = take(path)
     assert "there is no folder '/old/place/plc_1': no records taken (--batch-dir" in one.notes[0]
     (one,) = take(path, folders=str(elsewhere))
-    assert (one.fate, one.taken.records) == (Fate.CHANGED, 4)
+    assert (one.fate, one.taken.records) == (RowOutcome.CHANGED, 4)
     assert Batch.objects.get().folder == str(elsewhere / "plc_1")
-    assert [one.fate for one in take(path, folders=str(elsewhere))] == [Fate.SAME]
+    assert [one.fate for one in take(path, folders=str(elsewhere))] == [RowOutcome.SAME]
 
 
 def test_records_stay_when_their_folder_is_not_to_be_found_any_more(tmp_path: Path) -> None:
@@ -274,18 +274,18 @@ def test_records_stay_when_their_folder_is_not_to_be_found_any_more(tmp_path: Pa
     (made / "mapper_report.csv").rename(tmp_path / "kept.csv")
     for report in made.iterdir():
         report.unlink()
-    assert [one.fate for one in take(path)] == [Fate.SAME]
+    assert [one.fate for one in take(path)] == [RowOutcome.SAME]
     made.rmdir()
-    assert [one.fate for one in take(path)] == [Fate.SAME]
+    assert [one.fate for one in take(path)] == [RowOutcome.SAME]
     (one,) = take(tracking(path, WILD | {"missing_terms": "9"}))
     assert (one.fate, one.notes) == (
-        Fate.CHANGED,
+        RowOutcome.CHANGED,
         ["no reports in its folder ('plc_1'): its records stay as they are"],
     )
     batch = Batch.objects.get()
     assert (batch.missing_terms, batch.records.count(), batch.folder) == (9, 4, str(made))
     folder(tmp_path)
-    assert [one.fate for one in take(path)] == [Fate.SAME], "it is what was taken from it"
+    assert [one.fate for one in take(path)] == [RowOutcome.SAME], "it is what was taken from it"
 
 
 def test_without_an_upload_report_nothing_is_made_up_that_could_be_sent_twice(tmp_path: Path) -> None:
@@ -456,7 +456,7 @@ def damaged(chance: random.Random, content: bytes) -> bytes:
 
 def test_whatever_a_file_holds_its_batch_is_taken_whole_or_refused_in_words(tmp_path: Path) -> None:
     chance = random.Random(7)
-    fates: set[Fate] = set()
+    fates: set[RowOutcome] = set()
     for number in range(60):
         base = tmp_path / str(number)
         base.mkdir()
@@ -469,4 +469,4 @@ def test_whatever_a_file_holds_its_batch_is_taken_whole_or_refused_in_words(tmp_
         except OperationRefused:
             assert not Batch.objects.exists()
         assert BatchRecord.objects.count() == sum(step.touched or 0 for step in BatchStep.objects.all())
-    assert fates == {Fate.NEW, Fate.REFUSED}
+    assert fates == {RowOutcome.NEW, RowOutcome.REFUSED}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batches.models import Batch
-from batches.sending import Parcel, Sender
-from batches.uploading import upload
+from batches.upload.put import UploadItem
+from batches.upload.run import upload_batch
+from batches.upload.sender import Sender
 
 if TYPE_CHECKING:
     from tests.fixtures_steps import Shelf
@@ -23,14 +24,14 @@ class Interrupting:
     def __init__(self, queue: object) -> None:
         self._queue, self._handed = queue, 0
 
-    def put(self, parcel: Parcel | None) -> None:
+    def put(self, parcel: UploadItem | None) -> None:
         self._handed += 1
         if self._handed == 3:
             raise KeyboardInterrupt
         self._queue.put(parcel)  # type: ignore[attr-defined]
 
-    def get(self) -> Parcel | None:
-        found: Parcel | None = self._queue.get()  # type: ignore[attr-defined]
+    def get(self) -> UploadItem | None:
+        found: UploadItem | None = self._queue.get()  # type: ignore[attr-defined]
         return found
 
 
@@ -51,9 +52,9 @@ def test_nothing_stays_marked_that_no_thread_ever_had(shelf: Shelf, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(Sender, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            upload(batch, resend_uncertain=True)
+            upload_batch(batch, resend_uncertain=True)
     found = shelf.outcomes(batch)
     assert set(found) <= {"success", "pending", "uncertain"}
     assert found.count("success") == len(shelf.left()) <= 2
     assert found[5] == "uncertain"
-    assert upload(batch, resend_uncertain=True).outcomes == {"success": 6}
+    assert upload_batch(batch, resend_uncertain=True).outcomes == {"success": 6}

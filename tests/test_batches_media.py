@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from pytest_django.fixtures import Settings
 
-from batches.media import MediaPause
 from batches.models import Batch, BatchRecord
-from batches.sending import Sender, Sent
-from batches.uploading import upload
+from batches.upload.media_pause import MediaThrottle
+from batches.upload.put import PutResult
+from batches.upload.run import upload_batch
+from batches.upload.sender import Sender
 
 if TYPE_CHECKING:
     from tests.fixtures_steps import Shelf
@@ -37,11 +38,11 @@ def media_batch(shelf: Shelf, number: int, media: int) -> Batch:
 
 def test_only_a_record_with_a_mediafileuri_brings_media(shelf: Shelf) -> None:
     batch = media_batch(shelf, 2, media=1)
-    pause = MediaPause(batch)
+    pause = MediaThrottle(batch)
     sources = BatchRecord.objects.order_by("row").values_list("source", flat=True)
     assert [pause.concerns(source) for source in sources] == [True, False]
     batch.source_columns = '["identifier"]'
-    assert not MediaPause(batch).possible
+    assert not MediaThrottle(batch).possible
 
 
 def test_as_many_at_a_time_as_the_setting_says_and_none_is_lost(
@@ -51,7 +52,7 @@ def test_as_many_at_a_time_as_the_setting_says_and_none_is_lost(
     batch = media_batch(shelf, 30, media=20)
     lock, at_once, most, send = threading.Lock(), [0], [0], Sender._send
 
-    def counted(self: Sender, parcel: object, name: str) -> Sent:
+    def counted(self: Sender, parcel: object, name: str) -> PutResult:
         with lock:
             at_once[0] += parcel.media  # type: ignore[attr-defined]
             most[0] = max(most[0], at_once[0])
@@ -62,7 +63,7 @@ def test_as_many_at_a_time_as_the_setting_says_and_none_is_lost(
                 at_once[0] -= parcel.media  # type: ignore[attr-defined]
 
     monkeypatch.setattr(Sender, "_send", counted)
-    assert upload(batch).outcomes == {"success": 30}
+    assert upload_batch(batch).outcomes == {"success": 30}
     assert 1 <= most[0] <= 2
     assert len(shelf.left()) == 30
 
@@ -71,7 +72,7 @@ def test_the_pause_comes_before_the_record_and_ends_at_once_when_the_upload_stop
     shelf: Shelf, settings: Settings
 ) -> None:
     settings.MEDIA_UPLOAD_PAUSE = 3600
-    pause = MediaPause(media_batch(shelf, 1, media=1))
+    pause = MediaThrottle(media_batch(shelf, 1, media=1))
     stopped, entered = threading.Event(), threading.Event()
 
     def send() -> None:

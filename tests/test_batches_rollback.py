@@ -11,13 +11,13 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from batches.choices import BatchStatus, IngestOutcome, UploadOutcome, Verdict
-from batches.clearing import clear
-from batches.ingest import check
+from batches.ingest.check import check
+from batches.ingest.options import CheckOptions
 from batches.keys import digest, encode
+from batches.lifecycle.clear import clear
+from batches.lifecycle.rollback import rollback_ingest, rollback_upload
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck
-from batches.patience import Patience
-from batches.rollback import rollback_ingest, rollback_upload
-from batches.uploading import upload
+from batches.upload.run import upload_batch
 from core.exceptions import OperationRefused
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def test_an_upload_is_taken_back_and_sent_again_only_where_nothing_can_be_create
     batch = shelf.batch("plc", "ingested", "failed", "refused")
     batch.records.filter(identifier="refused").update(upload_outcome="failure", upload_message="403")
     shelf.ingest(batch, "ingested", "refused")
-    check(batch, Patience(sleep=0), asked_by="me")
+    check(batch, CheckOptions(sleep=0), asked_by="me")
     clear(batch, who="me")
     rollback_ingest(batch, who="me")
     taken = rollback_upload(batch, who="me")
@@ -113,7 +113,7 @@ def test_an_upload_is_taken_back_and_sent_again_only_where_nothing_can_be_create
     batch.refresh_from_db()
     assert (batch.status, batch.upload_oks, batch.upload_errs, batch.uploaded_at) == ("added", None, None, None)
     assert (batch.ingest_start_time, batch.upload_started, batch.upload_finished) == (None, None, None)
-    again = upload(batch, who="me")
+    again = upload_batch(batch, who="me")
     assert again.outcomes == {"success": 2, "uncertain": 1}
     assert shelf.left() == {shelf.key("plc", "failed"), shelf.key("plc", "refused")}
     assert [step.kind for step in batch.steps.order_by("pk")] == [

@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from batches.sending import LARGEST_GROUP
+from batches.upload.sender import LARGEST_GROUP
 from sandbox.ingest import Ingest, ingested
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
 
-from batches.sending import may_have_arrived
+from batches.upload.put import may_have_arrived
 from objectstores.base import Denied, Misconfigured, NotFound, StoreError, Unavailable
 
 

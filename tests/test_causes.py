@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batches.causes import Cause, causes, normalised
 from batches.choices import UploadOutcome
 from batches.models import BatchRecord
+from batches.reports.failure_causes import FailureCause, failure_causes, message_pattern
 
 if TYPE_CHECKING:
     from tests.fixtures_ingest import Seed
@@ -32,7 +32,7 @@ CONFLICT = "409 Client Error:  for url: https://core.example.org/cspace-services
     ],
 )
 def test_what_differs_from_record_to_record_is_left_out(message: str | None, cause: str) -> None:
-    assert normalised(message) == cause
+    assert message_pattern(message) == cause
 
 
 @pytest.mark.django_db
@@ -47,8 +47,8 @@ def test_failures_are_grouped_by_what_they_say(folder_batch: Seed) -> None:
     records.filter(identifier="g").update(
         upload_outcome=UploadOutcome.UNUPLOADABLE, upload_message="there is no file 'g.xml'", ingest_outcome="failure"
     )
-    with_many, *others = causes(made.batch)
-    assert with_many == Cause(
+    with_many, *others = failure_causes(made.batch)
+    assert with_many == FailureCause(
         "ingest", "failure", "409 Client Error: for url: <url>", 3, False, 1, "a", CONFLICT.format("a")
     )
     assert [(one.step, one.outcome, one.message, one.records, one.candidate, one.identifier) for one in others] == [
@@ -63,11 +63,11 @@ def test_failures_are_grouped_by_what_they_say(folder_batch: Seed) -> None:
 def test_messages_that_have_nothing_in_common_become_one_cause(
     folder_batch: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batches.causes.MOST", 3)
+    monkeypatch.setattr("batches.reports.failure_causes.MOST", 3)
     made = folder_batch("plc", list("abcdef"))
     for one in "abcdef":
         BatchRecord.objects.filter(identifier=one).update(ingest_outcome="failure", ingest_message=f"only {one}")
-    found = causes(made.batch)
+    found = failure_causes(made.batch)
     assert [(one.message, one.records) for one in found] == [
         ("… other messages", 3),
         ("only a", 1),

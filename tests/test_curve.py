@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from batches.curve import Drain, Point, drain, thinned
-from batches.draining import said
+from batches.ingest.forecast import Forecast, Point, downsample, forecast, forecast_text
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -14,8 +13,8 @@ def points(*counts: int, every: float = 10) -> list[Point]:
     return [Point(START + timedelta(seconds=every * number), one) for number, one in enumerate(counts)]
 
 
-def of(*counts: int, every: float = 10) -> Drain:
-    found = drain(points(*counts, every=every))
+def of(*counts: int, every: float = 10) -> Forecast:
+    found = forecast(points(*counts, every=every))
     assert found
     return found
 
@@ -40,15 +39,15 @@ def test_without_progress_for_long_there_is_no_forecast_but_the_time_it_lasts() 
     assert found.stalled
     assert (found.rate, found.earliest, found.latest) == (None, None, None)
     assert found.idle == timedelta(seconds=30)
-    assert said(found) == "50 objects left, no progress for 00:00:30"
+    assert forecast_text(found) == "50 objects left, no progress for 00:00:30"
     assert not of(100, 50, 50, 50, 50, every=1).stalled
 
 
 def test_one_count_says_what_is_left_and_nothing_more() -> None:
-    assert drain([]) is None
+    assert forecast([]) is None
     found = of(7)
     assert (found.remaining, found.rate, found.earliest, found.stalled) == (7, None, None, False)
-    assert said(found) == "7 objects left"
+    assert forecast_text(found) == "7 objects left"
 
 
 def test_an_empty_bucket_needs_no_forecast() -> None:
@@ -67,15 +66,15 @@ def test_the_same_moment_twice_is_no_division_by_zero() -> None:
 
 
 def test_it_says_rate_and_range_in_words() -> None:
-    assert said(of(100, 90, 80)) == "80 objects left, 1 a second, empty 00:01:40 to 00:01:40"
-    assert said(of(10**6, 10**6 - 10)) == (
+    assert forecast_text(of(100, 90, 80)) == "80 objects left, 1 a second, empty 00:01:40 to 00:01:40"
+    assert forecast_text(of(10**6, 10**6 - 10)) == (
         "999990 objects left, 1 a second, empty 2026-01-12 13:46:40 to 2026-01-12 13:46:40"
     )
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:
     many = points(*range(10_000, 0, -1))
-    few = thinned(many, 500)
+    few = downsample(many, 500)
     assert len(few) == 500
     assert (few[0], few[-1]) == (many[0], many[-1])
-    assert thinned(few, 500) == few
+    assert downsample(few, 500) == few

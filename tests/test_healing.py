@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db.models import F
 
-from batches import healing
 from batches.choices import BatchStatus, CheckKind, UploadOutcome, Verdict
-from batches.clearing import clear
-from batches.concluding import conclude
-from batches.healing import Healed, due, heal, until
-from batches.history import IngestCheck, IngestCount
+from batches.ingest import healing
+from batches.ingest.finalize import finalize
+from batches.ingest.healing import HealResult, batches_to_heal, heal, healing_ends_at
+from batches.ingest.options import CheckOptions
+from batches.ingest.scheduled import count_once
 from batches.keys import encode
-from batches.models import Batch, BatchRecord
-from batches.patience import Patience
-from batches.report import path_of
-from batches.rollback import rollback_ingest
-from batches.ticking import tick
+from batches.lifecycle.clear import clear
+from batches.lifecycle.rollback import rollback_ingest
+from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
+from batches.reports.ingest_report import report_path
 from core.exceptions import OperationRefused
 from objectstores.base import StoreError
 
@@ -41,14 +40,14 @@ def ended(folder_batch: Seed) -> FolderBatch:
 
 def with_result(made: FolderBatch) -> FolderBatch:
     for _ in range(3):
-        tick(made.fresh(), Patience(0, 1, 1))
-    conclude(made.fresh())
+        count_once(made.fresh(), CheckOptions(0, 1, 1))
+    finalize(made.fresh())
     made.batch = made.fresh()
     assert made.batch.status == BatchStatus.INGESTED
     return made
 
 
-def healed(made: FolderBatch) -> Healed:
+def healed(made: FolderBatch) -> HealResult:
     found = heal(made.fresh())
     assert found
     return found
@@ -74,7 +73,7 @@ def test_objects_that_vanish_later_turn_their_records_to_success_and_all_follows
     assert (batch.ingest_complete_time, batch.ingest_done_at) == (seen, ended.batch.ingest_done_at)
     assert batch.ingest_start_time
     assert batch.ingest_duration == seen - batch.ingest_start_time
-    report = conclude(batch).report
+    report = finalize(batch).report
     assert report
     assert [line.split(",")[3:] for line in report.read_text().splitlines()[1:]] == [
         ["success", ""],
@@ -110,11 +109,11 @@ def test_while_nothing_changes_each_count_is_kept_and_no_record_is_touched(ended
 
 
 def test_when_nothing_is_left_the_last_report_is_kept_under_its_time(ended: FolderBatch) -> None:
-    report = path_of(ended.batch)
+    report = report_path(ended.batch)
     last = report.read_bytes()
     ended.ingest("b", "c", "d")
     assert healed(ended).check.verdict == Verdict.COMPLETE
-    assert conclude(ended.fresh()).report is None
+    assert finalize(ended.fresh()).report is None
     assert not report.exists()
     done = ended.batch.result_changed_at
     assert done
@@ -169,8 +168,8 @@ def test_what_was_cleared_is_gone_and_no_success(ended: FolderBatch) -> None:
     assert found.healed == 0
     assert ended.outcomes() == {"a": "success", "b": "failure", "c": "failure", "d": "failure"}
     assert ended.record("b").upload_outcome == UploadOutcome.CLEARED
-    assert list(due()) == []
-    report = conclude(ended.fresh()).report
+    assert list(batches_to_heal()) == []
+    report = finalize(ended.fresh()).report
     assert report
     assert report.read_text().count(",cleared,") == 3, "the report follows, too"
 
@@ -196,7 +195,7 @@ def test_a_healing_that_dies_while_it_writes_leaves_nothing_half_done_and_the_ne
     batch = ended.fresh()
     with monkeypatch.context() as patch:
         if dies == "_results":  # not the first call of it, which only asks
-            patch.setattr(healing, "_refuse", lambda _batch: None)
+            patch.setattr(healing, "_ensure_healable", lambda _batch: None)
         patch.setattr(healing, dies, None)
         with pytest.raises((TypeError, AttributeError)):
             heal(batch)
@@ -209,12 +208,12 @@ def test_a_report_that_was_not_written_any_more_follows_the_next_time(ended: Fol
     ended.ingest("b")
     healed(ended)
     # It dies here: the result is written, the report is not.
-    old = path_of(ended.batch).read_bytes()
-    assert conclude(ended.fresh()).report
-    new = path_of(ended.batch).read_bytes()
+    old = report_path(ended.batch).read_bytes()
+    assert finalize(ended.fresh()).report
+    new = report_path(ended.batch).read_bytes()
     assert new != old
-    conclude(ended.fresh())
-    assert path_of(ended.batch).read_bytes() == new
+    finalize(ended.fresh())
+    assert report_path(ended.batch).read_bytes() == new
 
 
 def test_a_result_that_is_taken_back_meanwhile_is_not_healed(ended: FolderBatch) -> None:
@@ -238,18 +237,18 @@ def test_a_result_that_was_not_counted_here_is_not_healed(ended: FolderBatch) ->
 
 
 def test_it_is_watched_for_a_set_time_and_not_when_archived(ended: FolderBatch, settings: Settings) -> None:
-    assert list(due()) == [ended.batch]
+    assert list(batches_to_heal()) == [ended.batch]
     settings.HEAL_HOURS = 1
-    end = until(ended.fresh())
+    end = healing_ends_at(ended.fresh())
     assert end
     assert ended.batch.ingest_done_at
     assert end - ended.batch.ingest_done_at == timedelta(hours=1)
     Batch.objects.update(ingest_done_at=F("ingest_done_at") - timedelta(hours=2))
-    assert list(due()) == []
+    assert list(batches_to_heal()) == []
     settings.HEAL_HOURS = 24
-    assert list(due()) == [ended.batch]
+    assert list(batches_to_heal()) == [ended.batch]
     Batch.objects.update(archived_at=F("ingest_done_at"))
-    assert list(due()) == []
+    assert list(batches_to_heal()) == []
     with pytest.raises(OperationRefused, match="archived"):
         heal(ended.fresh())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batches.several import Crew, Stopped
+from batches.ingest.parallel import Crew, Stopped
 
 if TYPE_CHECKING:
     from tests.fixtures_batches import BatchSite

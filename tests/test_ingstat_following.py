@@ -15,9 +15,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from batches.choices import CheckKind
-from batches.history import IngestCheck
-from batches.models import Batch
-from batches.report import path_of
+from batches.models import Batch, IngestCheck
+from batches.reports.ingest_report import report_path
 from sandbox.lambdalog import line, lines_of
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def test_heal_counts_once_and_says_what_came_of_it(ended: FolderBatch) -> None:
         "plc: 1 record healed: 2 ingested, 1 left.",
         "  1 object of records that were ingested are in the bucket again.",
     ]
-    assert "b,success,,success," in path_of(ended.batch).read_text()
+    assert "b,success,,success," in report_path(ended.batch).read_text()
     shown = io.StringIO()
     call_command("batch", "show", "plc", stdout=shown)
     first, second = shown.getvalue().splitlines()[-2:]
@@ -135,7 +134,7 @@ def test_heal_counts_once_and_says_what_came_of_it(ended: FolderBatch) -> None:
     assert facts == [{"id": "plc", "healed": 1, "again": 1, "ingest_oks": 3, "ingest_errs": 0, "exit_status": 0}]
     assert ingstat("plc", "--heal") == (0, "plc has no errors (any more): there is nothing to heal.\n", "")
     assert "plc: ingest is complete: 3 ingested, 0 left" in ingstat("plc")[1]
-    assert not path_of(ended.batch).exists()
+    assert not report_path(ended.batch).exists()
 
 
 @here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batches.choices import Verdict
-from batches.verdict import Change, IngestRule, Observation
+from batches.ingest.rule import Change, IngestRule, Observation
 
 COMPLETE, ERRORS, PROGRESS = Verdict.COMPLETE, Verdict.COMPLETE_WITH_ERRORS, Verdict.IN_PROGRESS
 

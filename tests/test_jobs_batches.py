@@ -11,12 +11,13 @@ from django.db.models import F
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from batches import counting, patience, tasks, watching
+from batches import tasks
 from batches.choices import BatchStatus, UploadOutcome
-from batches.concerns import look
-from batches.history import IngestCheck, IngestCount
-from batches.models import Batch, BatchRecord
-from batches.report import path_of
+from batches.concerns import batch_concerns
+from batches.ingest import count as counting
+from batches.ingest import options, scheduled
+from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
+from batches.reports.ingest_report import report_path
 from sandbox.lambdalog import line, lines_of
 from tests.fixtures_steps import Shelf
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
-SPACING = timedelta(seconds=patience.SCHEDULED.sleep)
-ENOUGH = patience.SCHEDULED.rechecks + 2
+SPACING = timedelta(seconds=options.SCHEDULED.sleep)
+ENOUGH = options.SCHEDULED.rechecks + 2
 """Counts until a batch that does not change has its verdict."""
 
 
@@ -40,7 +41,7 @@ def the_spacing_passes(times: float = 1) -> None:
 
 
 def kinds() -> list[str]:
-    return [concern.kind for concern in look()]
+    return [concern.kind for concern in batch_concerns()]
 
 
 def test_every_batch_gets_its_verdict_one_count_a_tick(shelf: Shelf) -> None:
@@ -85,13 +86,13 @@ def test_a_listing_that_takes_longer_than_the_spacing_is_overtaken(
     listing = counting.count
 
     def slow(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes
-        monkeypatch.setattr("batches.observing.count", listing)
+        monkeypatch.setattr("batches.ingest.check_run.count", listing)
         the_spacing_passes()
         tasks.count_batches()
         return listing(*arguments, **named)
 
     the_spacing_passes()
-    monkeypatch.setattr("batches.observing.count", slow)
+    monkeypatch.setattr("batches.ingest.check_run.count", slow)
     tasks.count_batches()
     assert [count.number for count in IngestCount.objects.order_by("number")] == [1, 2]
     assert kinds() == []
@@ -114,12 +115,12 @@ def test_batches_that_are_not_to_be_checked_are_left_alone(shelf: Shelf) -> None
     Batch.objects.update(archived_at=timezone.now())
     shelf.batch("going", "a")
     Batch.objects.filter(bid="going").update(upload_owner="t", upload_finished=None)
-    assert watching.to_check().count() == 0
+    assert scheduled.to_check().count() == 0
 
 
 def test_a_job_that_is_told_to_stop_counts_no_more(shelf: Shelf) -> None:
     shelf.batch("plc", "a")
-    assert watching.check_next(lambda: True) is None
+    assert scheduled.check_next(lambda: True) is None
     assert IngestCount.objects.count() == 0
 
 
@@ -129,7 +130,7 @@ def test_a_store_that_is_away_is_told_and_keeps_no_other_batch_from_being_checke
     Batch.objects.filter(pk=broken.pk).update(store_url="file:///nowhere/at/all")
     tasks.count_batches()
     assert IngestCount.objects.count() == 1
-    (concern,) = look()
+    (concern,) = batch_concerns()
     assert (concern.kind, concern.about, bool(concern.since)) == ("check_failing", "broken", True)
     assert "/nowhere/at/all" in concern.why
     Batch.objects.filter(pk=broken.pk).update(store_url=shelf.bucket.as_uri())
@@ -156,7 +157,7 @@ def test_no_progress_is_told_after_an_hour_of_counts(shelf: Shelf) -> None:
             foreign=0,
             invalid=0,
         )
-    (concern,) = look()
+    (concern,) = batch_concerns()
     assert (concern.kind, concern.about) == ("no_progress", batch.bid)
     assert "2 objects left" in concern.what
     assert concern.since
@@ -202,7 +203,7 @@ def test_what_follows_a_result_is_done_by_the_jobs_too(
         tasks.count_batches()
         the_spacing_passes()
     assert sorted(kinds()) == ["batch_errors", "log_unread"]
-    report = path_of(batch)
+    report = report_path(batch)
     assert report.read_text().count(",failure,\n") == 2
     logs.clear_faults()
     Batch.objects.update(counted_at=timezone.now() - HOUR)
@@ -229,4 +230,4 @@ def test_a_report_that_can_not_be_written_is_told_until_it_is(shelf: Shelf, sett
     Batch.objects.update(counted_at=timezone.now() - HOUR)
     tasks.count_batches()
     assert kinds() == ["batch_errors"]
-    assert path_of(batch).exists()
+    assert report_path(batch).exists()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from batches import lambdalog
-from batches.keys import Membership, encode
-from batches.lambdalog import LogReader, Try
+from batches.ingest_log import lambda_log
+from batches.ingest_log.lambda_log import IngestTry, LambdaLogParser
+from batches.keys import KeyMatcher, encode
 from sandbox.lambdalog import line, lines_of
 
 A, B, C = (encode("plc", "/p", one, "CREATE") for one in "abc")
@@ -14,14 +14,14 @@ FOREIGN = encode("plcx", "/p", "a", "CREATE")
 R1, R2 = "c3579727-5004-597f-9921-ca8003e72416", "00000000-5004-597f-9921-ca8003e72416"
 
 
-def read(events: Iterable[tuple[str, str]]) -> tuple[LogReader, dict[str, list[Try]]]:
+def read(events: Iterable[tuple[str, str]]) -> tuple[LambdaLogParser, dict[str, list[IngestTry]]]:
     """Events of streams, each a moment after the other; tries by key."""
-    membership = Membership("plc")
-    reader = LogReader("plc", lambda key: membership.owner(key) == "own")
+    membership = KeyMatcher("plc")
+    reader = LambdaLogParser("plc", lambda key: membership.classify(key) == "own")
     for at, (stream, message) in enumerate(events):
         reader.read(stream, at, message)
     reader.end()
-    found: dict[str, list[Try]] = {}
+    found: dict[str, list[IngestTry]] = {}
     for one in reader.take():
         found.setdefault(one.key, []).append(one)
     return reader, found
@@ -35,7 +35,7 @@ def error(text: str, request: str = R1, stream: str = "s1") -> list[tuple[str, s
     return [(stream, line("ERROR", 0, request, text))]
 
 
-def messages(found: dict[str, list[Try]]) -> dict[str, list[str | None]]:
+def messages(found: dict[str, list[IngestTry]]) -> dict[str, list[str | None]]:
     return {key: [one.message for one in tries] for key, tries in found.items()}
 
 
@@ -105,11 +105,11 @@ def test_a_message_is_one_line_of_bounded_length_without_control_characters() ->
     _, found = read(named(A) + error("Exception: a\x1b[31mb\u202e\nTraceback\n" + "y" * 5000))
     assert messages(found) == {A: ["a [31mb"]}
     _, found = read(named(A) + error("z" * 5000))
-    assert messages(found) == {A: ["z" * lambdalog.LONGEST]}
+    assert messages(found) == {A: ["z" * lambda_log.LONGEST]}
 
 
 def test_requests_that_are_forgotten_get_no_message_that_is_not_theirs() -> None:
-    many = [event for number in range(lambdalog.MOST_OPEN) for event in named(B, f"{number:036}", "s2")]
+    many = [event for number in range(lambda_log.MOST_OPEN) for event in named(B, f"{number:036}", "s2")]
     reader, found = read(named(A) + many + error("late"))
     assert messages(found)[A] == [None]
     assert reader.unplaced == 1

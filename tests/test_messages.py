@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
-from batches import messages
-from batches.attending import attend
 from batches.choices import BatchStatus, IngestOutcome
-from batches.cloudwatch import LogFailed
-from batches.concluding import conclude
+from batches.ingest.finalize import finalize
+from batches.ingest.options import CheckOptions
+from batches.ingest.scheduled import check_or_heal, count_once
+from batches.ingest_log import messages
+from batches.ingest_log.cloudwatch import LogReadError
+from batches.ingest_log.messages import read_messages
 from batches.keys import encode
-from batches.messages import read_messages
 from batches.models import BatchRecord, IngestCheck
-from batches.patience import Patience
-from batches.ticking import tick
 from core.exceptions import OperationRefused
 from sandbox.lambdalog import line, lines_of
 from tests.lambdalogs import build
@@ -41,7 +40,7 @@ def ended(made: FolderBatch, *failed: str) -> FolderBatch:
     sent = [one for one in made.outcomes() if one]
     made.ingest(*(one for one in sent if one not in failed))
     for _ in range(3):
-        tick(made.fresh(), Patience(0, 1, 1))
+        count_once(made.fresh(), CheckOptions(0, 1, 1))
     assert made.fresh().status == BatchStatus.INGESTED
     made.batch = made.fresh()
     return made
@@ -99,7 +98,7 @@ def test_messages_tries_and_the_end_of_the_ingest_come_from_the_log(
     logs.put(log_group, said(made, ("a", ""), ("b", "Exception: 409 first"), ("c", "400 once")))
     again = said(made, ("b", "Exception: 409 second"), ("c", "Exception: NoSuchKey"), ago=30, stream="s2")
     logs.put(log_group, again)
-    done = conclude(made.fresh())
+    done = finalize(made.fresh())
     assert done.read
     assert (done.read.placed, done.log_problem) == (2, "")
     assert (made.record("b").ingest_message, made.record("b").tries) == ("409 second", 2)
@@ -124,7 +123,7 @@ def test_what_can_not_be_told_apart_is_a_candidate_and_no_fact(
     logs.put(log_group, said(made, ("", "Exception: at the start"), ("a", "")))
     logs.put(log_group, said(made, ("b", "Exception: 409"), ago=60, stream="s2"))
     logs.put(log_group, said(made, ("b", ""), ago=30, stream="s2"))
-    done = conclude(made.fresh())
+    done = finalize(made.fresh())
     assert done.read
     assert (done.read.placed, done.read.candidates, done.read.unplaced) == (0, 2, 1)
     assert (made.record("a").ingest_message, made.record("a").ingest_candidate) == (None, "at the start")
@@ -154,7 +153,7 @@ def test_a_log_call_that_fails_leaves_the_result_says_so_and_can_be_repeated_alo
     logs.set(largest_page=1)
     before = made.fresh()
     logs.faults(fault)
-    done = conclude(before)
+    done = finalize(before)
     assert said_of_it in done.log_problem
     assert "manage.py ingstat plc --messages" in done.log_problem
     after = made.fresh()
@@ -173,7 +172,7 @@ def test_a_log_group_that_is_not_there_or_not_set_is_said(
 ) -> None:
     made = ended(folder_batch("plc", ["a"]), "a")
     settings.INGEST_LOG_GROUP = "/aws/lambda/none"
-    with pytest.raises(LogFailed, match="INGEST_LOG_GROUP names a log group that is not there"):
+    with pytest.raises(LogReadError, match="INGEST_LOG_GROUP names a log group that is not there"):
         read_messages(made.fresh())
     settings.INGEST_LOG_GROUP = ""
     with pytest.raises(OperationRefused, match="INGEST_LOG_GROUP is not set"):
@@ -214,7 +213,7 @@ def test_a_reading_that_dies_while_it_writes_leaves_nothing_half_done(
             read_messages(made.fresh())
     assert (made.record("a").tries, made.fresh().messages_read_at) == (None, None)
     assert made.fresh().ingest_complete_time == made.batch.ingest_complete_time
-    assert conclude(made.fresh()).read, "the next run reads it, for it was never read"
+    assert finalize(made.fresh()).read, "the next run reads it, for it was never read"
     assert made.record("a").ingest_message == "1"
 
 
@@ -224,20 +223,20 @@ def test_a_log_that_is_too_long_for_a_job_is_left_to_the_command(
     made = ended(folder_batch("plc", ["a", "b"]), "a", "b")
     logs.put(log_group, said(made, ("a", "Exception: 1"), ("b", "Exception: 2")))
     settings.JOB_TIMEOUT = 0
-    followed = attend(made.fresh(), Patience(0))
+    followed = check_or_heal(made.fresh(), CheckOptions(0))
     assert followed
     assert "is longer than a background job may read" in followed.log_problem
     assert "manage.py ingstat plc --messages" in followed.log_problem
     assert followed.report, "the result stands"
     assert (made.fresh().messages_read_at, made.record("a").ingest_message) == (None, None)
     settings.JOB_TIMEOUT = 1800
-    followed = attend(made.fresh(), Patience(0))
+    followed = check_or_heal(made.fresh(), CheckOptions(0))
     assert followed
     assert followed.read is None, "no job begins it again"
-    assert conclude(made.fresh()).read
+    assert finalize(made.fresh()).read
     assert (made.record("a").ingest_message, made.fresh().messages_problem) == ("1", None)
     made.ingest("a")
-    followed = attend(made.fresh(), Patience(0))
+    followed = check_or_heal(made.fresh(), CheckOptions(0))
     assert followed
     assert followed.read, "a job reads it again when something healed"
 

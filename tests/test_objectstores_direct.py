@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batches.sending import may_have_arrived
+from batches.upload.put import may_have_arrived
 from objectstores import Misconfigured, Unavailable
 from objectstores.http import Connections
 from sandbox.s3 import S3Sandbox

@@ -18,7 +18,8 @@ from django.db import connections
 from django.db.models.sql import compiler
 from django.test import Client
 
-from batches import tasks, ticking
+from batches import tasks
+from batches.ingest import scheduled
 from fnloader_site.monitoring.concerns import all_concerns
 from loader import nightly, pruning, tally
 from loader.load import Loader
@@ -92,7 +93,7 @@ def load(feed: Feed) -> None:
 def test_what_pages_commands_and_jobs_ask_can_be_said_to_oracle(built: set[str], feed: Feed, shelf: Shelf) -> None:
     load(feed)
     batch = shelf.batch("plc", "1", "2")
-    ticking.tick(batch)
+    scheduled.count_once(batch)
     tasks.count_batches()
     tally.roll()
     pruning.prune(0)

@@ -17,17 +17,18 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django.fixtures import Settings
 
-from batches import acts, report, tasks
+from batches import tasks
 from batches.choices import BatchStatus, CheckKind, StepKind, UploadOutcome, Verdict
-from batches.history import IngestCheck, IngestCount
-from batches.ingest import check
-from batches.models import Batch, BatchRecord, BatchStep
-from batches.patience import Patience
+from batches.ingest.check import check
+from batches.ingest.options import CheckOptions
+from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
+from batches.reports import ingest_report
+from batches.views import actions
 from tests.fixtures_steps import Shelf
 
 pytestmark = pytest.mark.django_db
 VIEW, CHANGE, DELETE = "batches.view_batch", "batches.change_batch", "batches.delete_batch"
-QUICK = Patience(0, 1, 1)
+QUICK = CheckOptions(0, 1, 1)
 MOST_QUERIES = 16
 """Session, user and permissions; the batch, its counts, three for causes, its history; count and rows of its records."""
 
@@ -275,7 +276,7 @@ def test_a_clear_says_what_it_deletes_deletes_only_that_and_keeps_its_names(oper
 def test_more_than_a_page_can_wait_for_is_left_to_the_command(
     operator: Client, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acts, "CLEARED_HERE", 1)
+    monkeypatch.setattr(actions, "LARGEST_CLEAR_BY_PAGE", 1)
     ended(shelf.batch("plc", "apple", "plum"))
     assert "manage.py batch clear plc" in words(operator, "/batches/plc/clear/")
     operator.post("/batches/plc/clear/")
@@ -345,5 +346,5 @@ def test_the_report_is_the_file_that_ingstat_writes(operator: Client, shelf: She
     batch.source_columns = '["identifier"]'
     batch.save(update_fields=["source_columns"])
     ended(batch)
-    path = report.write(batch)
+    path = ingest_report.write(batch)
     assert download(operator, "/batches/plc/report/") == Path(path).read_text()

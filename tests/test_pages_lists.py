@@ -13,7 +13,7 @@ from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from core.lists import csv_export, views
+from core.lists import csv_export, paginator, views
 from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
 
 pytestmark = pytest.mark.django_db
@@ -150,7 +150,7 @@ def test_a_row_is_counted_once_whichever_of_its_names_is_found(boss: Client, row
 
 
 def test_counting_ends_with_the_part_that_is_enough(boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "COUNTED", 3)
+    monkeypatch.setattr(paginator, "LARGEST_COUNT", 3)
     with CaptureQueriesContext(connection) as queries:
         assert "of more than 3" in words(boss, "/attempts/?q=s")
     assert len([query for query in queries if "COUNT(*)" in query["sql"]]) == 1
@@ -188,7 +188,7 @@ def test_the_export_of_attempts_is_exactly_this_file(boss: Client, rows: Feed) -
 def test_the_export_follows_filters_and_order_over_all_pages(
     boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "ROWS", 2)
+    monkeypatch.setattr(views, "ROWS_PER_PAGE", 2)
     assert "1 to 2 of 4" in words(boss, "/attempts/")
     lines = exported(boss, "/attempts/?export=csv&sort=seqid&page=2")
     assert [line.split(",")[0] for line in lines] == ["seqid", "s0", "s1", "s2", "s3", ""]
@@ -240,8 +240,8 @@ def test_a_row_that_fails_later_breaks_the_download_and_one_that_fails_first_is_
 def test_a_long_list_pages_without_a_total_and_says_where_it_ends(
     boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "COUNTED", 3)
-    monkeypatch.setattr(views, "ROWS", 2)
+    monkeypatch.setattr(paginator, "LARGEST_COUNT", 3)
+    monkeypatch.setattr(views, "ROWS_PER_PAGE", 2)
     assert "1 to 2 of more than 3" in words(boss, "/attempts/")
     assert "3 to 3 of more than 3 The list ends here" in words(boss, "/attempts/?page=2")
     assert "1 to 2 of 3" in words(boss, "/attempts/?outcome=inserted")

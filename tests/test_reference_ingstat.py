@@ -14,8 +14,8 @@ import pytest
 from django.core.management import call_command
 
 from batches.choices import BatchStatus, Verdict
-from batches.history import IngestCheck
-from batches.report import path_of
+from batches.models import IngestCheck
+from batches.reports.ingest_report import report_path
 
 if TYPE_CHECKING:
     from tests.fixtures_batches import BatchSite
@@ -264,7 +264,7 @@ def test_with_none_left_the_columns_are_populated(batch: FolderBatch, ingstat: I
     assert (row["batch_status"], row["ingest_errs"], row["ingest_oks"]) == ("ingested", "0", "9")
     assert row["ingest_done?"] == row["ingest_complete_time"] != ""
     assert re.fullmatch(r"\d\d:\d\d:\d\d", row["ingest_duration"])
-    assert not path_of(batch.batch).exists()
+    assert not report_path(batch.batch).exists()
 
 
 @proves(
@@ -277,7 +277,7 @@ def test_with_some_left_the_columns_are_populated_and_the_report_names_them(
     assert ingstat(batch, [2]).reports_errors
     row = columns()
     assert (row["batch_status"], row["ingest_errs"], row["ingest_oks"]) == ("ingested", "2", "7")
-    with path_of(batch.batch).open(newline="") as file:
+    with report_path(batch.batch).open(newline="") as file:
         report = {row["identifier"]: row["CMT_ingest_status"] for row in csv.DictReader(file)}
     assert report == {f"id{n}": "failure" if n < 2 else "success" for n in range(9)}
 
@@ -304,7 +304,7 @@ def test_without_options_no_change_twice_is_complete_with_errors(batch: FolderBa
     call = ingstat(batch, [5])
     assert (call.counts, call.slept) == ([5, 5, 5], [1.5, 1.5])
     assert call.reports_errors
-    assert path_of(batch.batch).exists()
+    assert report_path(batch.batch).exists()
     assert columns()["ingest_errs"] == "5"
 
 
@@ -337,7 +337,7 @@ def test_with_checks_999_and_no_change_in_one_of_them(batch: FolderBatch, ingsta
     call = ingstat(batch, [9, 8, 7, 6, 6, 6], "--checks", "999")
     assert (call.counts, call.slept) == ([9, 8, 7, 6, 6, 6], [1.5] * 5)
     assert call.reports_errors
-    assert path_of(batch.batch).exists()
+    assert report_path(batch.batch).exists()
 
 
 @proves(

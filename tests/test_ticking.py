@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db import DatabaseError
 
-from batches import observing
 from batches.choices import BatchStatus, CheckKind, Verdict
-from batches.history import IngestCheck, IngestCount
-from batches.models import Batch
-from batches.patience import Patience
-from batches.rollback import rollback_ingest
-from batches.ticking import tick
+from batches.ingest import check_run
+from batches.ingest.options import CheckOptions
+from batches.ingest.scheduled import count_once
+from batches.lifecycle.rollback import rollback_ingest
+from batches.models import Batch, IngestCheck, IngestCount
 from core.exceptions import OperationRefused
 from objectstores.base import StoreError
 
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def ticked(made: FolderBatch, *, checks: int = 9, rechecks: int = 2) -> IngestCheck | None:
     """A tick of a new process, when it is time for one."""
-    return tick(made.fresh(), Patience(0, checks, rechecks))
+    return count_once(made.fresh(), CheckOptions(0, checks, rechecks))
 
 
 def test_each_tick_is_one_count_and_the_last_one_brings_the_result(folder_batch: Seed) -> None:
@@ -69,8 +68,8 @@ def test_after_a_verdict_that_it_goes_on_the_next_tick_begins_another_check(fold
 
 def test_a_tick_that_comes_twice_or_too_early_counts_nothing(folder_batch: Seed) -> None:
     made = folder_batch("plc", ["a"])
-    assert tick(made.fresh(), Patience(60, 9, 2))
-    assert tick(made.fresh(), Patience(60, 9, 2)) is None
+    assert count_once(made.fresh(), CheckOptions(60, 9, 2))
+    assert count_once(made.fresh(), CheckOptions(60, 9, 2)) is None
     assert IngestCount.objects.count() == 1
 
 
@@ -123,9 +122,9 @@ def test_a_tick_that_dies_while_it_writes_the_result_leaves_none_and_the_next_on
     made = folder_batch("plc", ["a", "b"])
     for _ in range(3):
         ticked(made)
-    for dies in ("settle", "IngestCount"):
+    for dies in ("write_outcomes", "IngestCount"):
         with monkeypatch.context() as patch:
-            patch.setattr(observing, dies, None)
+            patch.setattr(check_run, dies, None)
             with pytest.raises((TypeError, AttributeError, DatabaseError)):
                 ticked(made)
         assert made.fresh().status == BatchStatus.UPLOADED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from random import Random
 
-from batches.patience import SCHEDULED, Patience
+from batches.ingest.options import SCHEDULED, CheckOptions
 from bench.drains import Drain, Ingest
 from bench.verdicts import SETTINGS, Found, Setting, check, ends_of, picture, watch
 
@@ -31,12 +31,12 @@ def test_a_verdict_with_errors_is_wrong_while_objects_would_leave_later() -> Non
 
 def test_a_bucket_that_is_emptied_is_never_a_wrong_verdict() -> None:
     emptied = Drain(2, [1.0, 900.0])
-    end = watch(emptied, Setting("patient", Patience(60, 999, 20)), 0.0, Random(1))
+    end = watch(emptied, Setting("patient", CheckOptions(60, 999, 20)), 0.0, Random(1))
     assert (end.wrong, end.late > 0) == (False, True)
 
 
 def test_counts_see_what_is_left_at_their_time() -> None:
-    verdict, at = check(Drain(3, [10.0]), Patience(30, 1, 1), 0.0)
+    verdict, at = check(Drain(3, [10.0]), CheckOptions(30, 1, 1), 0.0)
     assert (verdict, round(at)) == ("in_progress", 31)
 
 

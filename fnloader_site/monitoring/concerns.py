@@ -21,7 +21,7 @@ def all_concerns(db: str = "default") -> list[Concern]:
     """What `fnstatus` says. Batches, jobs and alarms are in the default database only."""
     found = of_loader.look(db).concerns
     if db == "default":
-        found = [*job_concerns(), *alarm_concerns(), *found, *of_batches.look()]
+        found = [*job_concerns(), *alarm_concerns(), *found, *of_batches.batch_concerns()]
     return found
 
 

@@ -16,8 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from batches.choices import BatchStatus
-from batches.history import IngestCheck
-from batches.models import Batch
+from batches.models import Batch, IngestCheck
 from core.models import Alarm, JobRun
 from loader import tally
 from loader.lists import number_of, of_feed

@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from batches import concerns
-from batches.choices import BatchStatus, UploadOutcome
-from batches.draining import standing
+from batches.choices import STATE_COLOURS, BatchStatus, UploadOutcome
+from batches.ingest.forecast import current_forecast
 from batches.models import Batch, BatchRecord
-from batches.stands import STANDS_COLOURS, batches
+from batches.querysets import batches_with_state
 from core.charts import Chart
 from core.concerns import Concern
 from fnloader_site.overview.entries import SHOWN, Running
@@ -32,7 +32,7 @@ class BatchesSection:
     concerns: list[Concern]
     running: list[Running]
     batches: list[Batch]
-    """With what `batches.stands.batches` reckons for each, and `colour`."""
+    """With what `batches.querysets.batches_with_state` reckons for each, and `colour`."""
     charts: list[Chart]
     in_ingest: int
     """Batches that are uploaded, and whose ingest was not yet found complete."""
@@ -43,11 +43,11 @@ def batches_section(now: datetime) -> BatchesSection:
     """Ten queries, whatever the tables hold, and one for each batch in ingest that is followed. Archived ones are left out."""
     by_status = dict(Batch.objects.filter(archived_at=None).order_by().values_list("status").annotate(n=Count("pk")))
     going = [batch for batch in concerns.unfinished_uploads() if batch.alive]  # type: ignore[attr-defined]
-    newest = list(batches().filter(archived_at=None)[:SHOWN])
+    newest = list(batches_with_state().filter(archived_at=None)[:SHOWN])
     for batch in newest:
-        batch.colour = STANDS_COLOURS[batch.stands]  # type: ignore[attr-defined]
+        batch.colour = STATE_COLOURS[batch.stands]  # type: ignore[attr-defined]
     return BatchesSection(
-        concerns=concerns.look(),
+        concerns=concerns.batch_concerns(),
         running=[*_running(going), *_ingests()],
         batches=newest,
         charts=[batches_ended_chart(now)],
@@ -68,9 +68,11 @@ def _running(batches: list[Batch]) -> Iterator[Running]:
 
 
 def _ingests() -> Iterator[Running]:
-    waiting: Any = batches().filter(status=BatchStatus.UPLOADED, archived_at=None, upload_finished__isnull=False)
+    waiting: Any = batches_with_state().filter(
+        status=BatchStatus.UPLOADED, archived_at=None, upload_finished__isnull=False
+    )
     for batch in waiting.exclude(left=None)[:FOLLOWED]:
-        drain = standing(batch)
+        drain = current_forecast(batch)
         if drain is None:
             continue
         until = f"no progress since {_clock(drain.at - drain.idle)}" if drain.stalled else ""

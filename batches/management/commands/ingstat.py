@@ -10,22 +10,23 @@ from dataclasses import replace
 from typing import Any
 
 from batches.choices import BatchStatus, Verdict
-from batches.commands.checking import SUMMED_UP, counted, explained, facts_of, summary
-from batches.commands.following import heal_once, result_of, watch
-from batches.concluding import conclude, said_of
-from batches.healing import due
-from batches.ingest import CheckResult, check, find
+from batches.cli.ingstat_output import EXIT_STATUS_LABELS, count_lines, result_json, result_lines, summary
+from batches.cli.ingstat_watch import heal_once, result_of, watch
+from batches.ingest.check import CheckResult, check
+from batches.ingest.finalize import finalize, finalize_lines
+from batches.ingest.healing import batches_to_heal
+from batches.ingest.options import WATCHED, CheckOptions
+from batches.ingest.parallel import Crew
 from batches.models import Batch
-from batches.patience import WATCHED, Patience
-from batches.places import moved
-from batches.several import Crew
+from batches.querysets import get_batch
+from batches.store import store_changed_note
 from core.commands import FAILED, CommandParser, FnloaderCommand, at_least_one, seconds
 from core.exceptions import OperationRefused
 from core.logs import log_context
 from core.processes import os_user
 from objectstores.base import StoreError
 
-WORST_FIRST = tuple(SUMMED_UP)
+WORST_FIRST = tuple(EXIT_STATUS_LABELS)
 EPILOG = """\
 Counts the objects of each batch that are left in its bucket: an object that is ingested leaves it, one that fails stays.
 None left is complete. Otherwise it counts again after --sleep seconds: up to --checks times while the count changes, and
@@ -37,7 +38,7 @@ exit status: 0 complete; 10 complete with errors; 11 still in progress; 1 could 
 
 
 class Command(FnloaderCommand):
-    """Checks batches one after the other, with --all several at a time; the core is `batches.ingest`."""
+    """Checks batches one after the other, with --all several at a time; the core is `batches.ingest.check`."""
 
     help = "Says whether the ingest of batches is complete, with which errors, and records the result."
 
@@ -107,11 +108,13 @@ class Command(FnloaderCommand):
 
     def _how(self, options: dict[str, Any]) -> tuple[Callable[[str], dict[str, Any]], list[str]]:
         """What is to be done with each batch, and with which ones if all are meant."""
-        usual = WATCHED if options["watch"] else Patience()
+        usual = WATCHED if options["watch"] else CheckOptions()
         chosen = {name: options[name] for name in ("sleep", "checks", "rechecks") if options[name] is not None}
         patience = replace(usual, **chosen)
         if options["heal"]:
-            return lambda bid: heal_once(bid, self._say, self.stderr.write), list(due().values_list("bid", flat=True))
+            return lambda bid: heal_once(bid, self._say, self.stderr.write), list(
+                batches_to_heal().values_list("bid", flat=True)
+            )
         if options["messages"]:
             return lambda bid: self._end(result_of(bid), again=True), _unread()
         if options["watch"]:
@@ -131,34 +134,34 @@ class Command(FnloaderCommand):
             self.stderr.write(said)
             return {"id": bid, "verdict": None, "error": said, "exit_status": FAILED}
 
-    def _check(self, bid: str, patience: Patience) -> dict[str, Any]:
-        batch = find(bid)
-        if note := moved(batch):
+    def _check(self, bid: str, patience: CheckOptions) -> dict[str, Any]:
+        batch = get_batch(bid)
+        if note := store_changed_note(batch):
             self._say(note)
         result = check(
             batch,
             patience,
             asked_by=os_user(),
-            tell=lambda *seen: self._say_all(counted(bid, *seen)),
+            tell=lambda *seen: self._say_all(count_lines(bid, *seen)),
             sleep=self._sleep,
         )
         return self._end(result)
 
-    def _watch(self, bid: str, patience: Patience) -> dict[str, Any]:
+    def _watch(self, bid: str, patience: CheckOptions) -> dict[str, Any]:
         result = watch(self.stdout, self.stderr, bid, patience)
         return self._end(result) if result else {"id": bid, "exit_status": 0}
 
     def _end(self, result: CheckResult, *, again: bool = False) -> dict[str, Any]:
         """What follows a result, then the result: its end comes from the log, where there is one."""
         if result.verdict == Verdict.IN_PROGRESS:
-            self._say_all(explained(result))
-            return facts_of(result)
-        done = conclude(result.batch, again=again)
-        self._say_all(explained(result))
+            self._say_all(result_lines(result))
+            return result_json(result)
+        done = finalize(result.batch, again=again)
+        self._say_all(result_lines(result))
         for problem in filter(None, (done.log_problem, done.report_problem)):
             self.stderr.write(problem)
-        self._say_all(said_of(done))
-        facts = facts_of(result) | ({"report": str(done.report)} if done.report else {})
+        self._say_all(finalize_lines(done))
+        facts = result_json(result) | ({"report": str(done.report)} if done.report else {})
         facts |= {"messages_problem": done.log_problem} if done.log_problem else {}
         if done.report_problem or (again and done.log_problem):
             facts |= {"error": done.report_problem or done.log_problem, "exit_status": FAILED}

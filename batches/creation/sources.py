@@ -1,0 +1,188 @@
+"""What a batch is made of: a folder of files, or a batch folder with its `mapper_report.csv` (domain.md 1)."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batches.choices import MapOutcome, UploadOutcome
+from batches.creation import csv_reader
+from batches.creation.csv_reader import RowError
+from batches.keys import LONGEST_KEY, InvalidKey, Key, decode, encode
+
+MAPPER_REPORT = "mapper_report.csv"
+UPLOAD_REPORT = "upload_report.csv"
+INGEST_REPORT = "ingest_report.csv"
+STEP_REPORTS = frozenset({MAPPER_REPORT, UPLOAD_REPORT, INGEST_REPORT})
+CMT_COLUMNS = ("cmt_rec_status", "cmt_outcome", "cmt_output_file", "cmt_s3_key", "cmt_warnings", "cmt_errors")
+REQUIRED = ("cmt_outcome", "cmt_output_file", "cmt_s3_key")
+LONGEST_FILE = 1024
+LONGEST_MESSAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One record to be, with what is known of it before it is sent."""
+
+    row: int
+    key: str | None
+    parts: Key | None
+    file: str | None
+    size: int | None
+    map_outcome: MapOutcome
+    warned: bool
+    upload_outcome: UploadOutcome
+    message: str | None
+    source: str
+    """The row's values as a JSON list."""
+
+
+@dataclass(frozen=True)
+class KeyTemplate:
+    """How keys are made for files that come without one."""
+
+    bid: str
+    path: str
+    action: str
+
+
+def has_report(folder: Path) -> bool:
+    """Whether it is a batch folder."""
+    return (folder / MAPPER_REPORT).is_file()
+
+
+def file_columns() -> list[str]:
+    """The columns that the report of a plain folder has: as a mapper would have written them."""
+    return ["identifier", *CMT_COLUMNS]
+
+
+def file_rows(folder: Path, recipe: KeyTemplate) -> Iterator[SourceRow]:
+    """A row for each file, in byte order of their names; hidden files, subfolders and step reports are none."""
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(".") and entry.name not in STEP_REPORTS and entry.is_file()
+        ]
+    names.sort(key=os.fsencode)
+    for row, name in enumerate(names, 1):
+        yield _file_row(row, folder, name, recipe)
+
+
+def report_columns(folder: Path, name: str = MAPPER_REPORT) -> list[str]:
+    """The header of the mapper's report, or of one that holds all its columns. Raises Refused when it is no such report."""
+    return csv_reader.read_header(folder / name, csv_reader.read_rows(folder / name), REQUIRED, "mapper's report")
+
+
+def report_rows(folder: Path, bid: str, name: str = MAPPER_REPORT) -> Iterator[SourceRow | RowError]:
+    """A row for each of the mapper's report, in its order; an error for each that can't be taken."""
+    rows = csv_reader.read_rows(folder / name)
+    header = csv_reader.read_header(folder / name, rows, REQUIRED, "mapper's report")
+    columns = tuple(header.index(name) for name in REQUIRED)
+    warnings = header.index("cmt_warnings") if "cmt_warnings" in header else None
+    for row, (line, values) in enumerate(rows, 1):
+        try:
+            csv_reader.validate_row(values, header)
+            yield _report_row(row, folder, bid, values, columns, warned=warnings is not None and bool(values[warnings]))
+        except RowError as error:
+            yield RowError(f"row {row} (line {line}): {error}")
+
+
+def _file_row(row: int, folder: Path, name: str, recipe: KeyTemplate) -> SourceRow:
+    identifier = Path(name).stem
+    status = "new" if recipe.action == "CREATE" else "existing"
+    key: str | None
+    try:
+        key, message = encode(recipe.bid, recipe.path, identifier, recipe.action), None
+        outcome = UploadOutcome.PENDING
+    except InvalidKey as error:
+        key, message, outcome = None, str(error), UploadOutcome.UNUPLOADABLE
+    name = name.encode(errors="replace").decode()
+    values = [identifier.encode(errors="replace").decode(), status, "success", name, key or "", "", ""]
+    parts = Key(recipe.bid, recipe.path, identifier, recipe.action) if key else None
+    size = (folder / name).stat().st_size if key else None
+    return SourceRow(
+        row=row,
+        key=key,
+        parts=parts,
+        file=name,
+        size=size,
+        map_outcome=MapOutcome.SUCCESS,
+        warned=False,
+        upload_outcome=outcome,
+        message=message,
+        source=json.dumps(values, ensure_ascii=False),
+    )
+
+
+def _report_row(
+    row: int, folder: Path, bid: str, values: Sequence[str], columns: tuple[int, ...], *, warned: bool
+) -> SourceRow:
+    outcome, file, key = (values[index].strip() for index in columns)
+    if outcome not in MapOutcome.values:
+        raise RowError(f"cmt_outcome is {outcome!r}, and must be one of {', '.join(MapOutcome.values)}")
+    parts = _parts(key, bid)
+    known, size = _existing_file(folder, file)
+    if known and len(known) > LONGEST_FILE:
+        raise RowError(f"cmt_output_file has {len(known)} characters, and {LONGEST_FILE} are allowed")
+    upload, message = _initial_outcome(outcome, key, file, known=size is not None)
+    return SourceRow(
+        row=row,
+        key=key if parts else None,
+        parts=parts,
+        file=known,
+        size=size,
+        map_outcome=MapOutcome(outcome),
+        warned=warned,
+        upload_outcome=upload,
+        message=message and message[:LONGEST_MESSAGE],
+        source=json.dumps(values, ensure_ascii=False),
+    )
+
+
+def _initial_outcome(outcome: str, key: str, file: str, *, known: bool) -> tuple[UploadOutcome, str | None]:
+    """Whether a row of the mapper's report can be sent, and why not."""
+    if outcome == MapOutcome.FAILURE:
+        return UploadOutcome.SKIP, "its mapping failed"
+    if not key:
+        return UploadOutcome.UNUPLOADABLE, "the mapper gave it no key"
+    if len(key) > LONGEST_KEY:
+        return UploadOutcome.UNUPLOADABLE, f"its key has {len(key)} bytes, and {LONGEST_KEY} are allowed"
+    if not known:
+        return UploadOutcome.UNUPLOADABLE, f"there is no file {file!r}" if file else "the mapper gave it no file"
+    return UploadOutcome.PENDING, None
+
+
+def _parts(key: str, bid: str) -> Key | None:
+    if not key or len(key) > LONGEST_KEY:
+        return None
+    try:
+        parts = decode(key)
+    except InvalidKey as error:
+        raise RowError(f"cmt_s3_key {error}") from error
+    if parts.batch != bid:
+        raise RowError(f"its key is of batch {parts.batch!r}, and this batch is {bid!r}")
+    if "\0" in parts.identifier or "\0" in parts.path:
+        raise RowError("its key holds a NUL character")
+    return parts
+
+
+def _existing_file(folder: Path, file: str) -> tuple[str | None, int | None]:
+    """The file's name relative to the folder where it is below, and its size; None for what is not there."""
+    if not file:
+        return None, None
+    # The folder may have been moved since it was mapped, and then the report still names the old place.
+    for name in (file, file.rpartition("/")[2]):
+        candidate = folder / name
+        try:
+            status = candidate.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            inside = name.startswith("/") and candidate.is_relative_to(folder)
+            return str(candidate.relative_to(folder)) if inside else name, status.st_size
+    return file, None

@@ -1,0 +1,1 @@
+"""Rollback, clear and archive."""

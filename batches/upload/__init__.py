@@ -1,0 +1,1 @@
+"""Sends the objects of a batch to its bucket."""

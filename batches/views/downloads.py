@@ -1,0 +1,73 @@
+"""What of a batch can be downloaded as it stands on the disk of its commands: its report, the batches CSV, the CSV of a clear."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Generator, Iterable, Sequence
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import FileResponse, Http404, HttpRequest, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.generic import View
+
+from batches.models import Batch
+from batches.reports import ingest_report
+from batches.tracking_csv.columns import NAMES, cells
+from core.lists.csv_export import file_response
+from core.permissions import PermissionView
+
+PAGE = 500
+
+
+class IngestReportView(PermissionView, View):
+    """`ingest_report.csv`, byte for byte as `ingstat` writes it, of every batch: cells are not made safe for spreadsheets."""
+
+    permission_required = "batches.view_batch"
+
+    def get(self, _request: HttpRequest, bid: str) -> StreamingHttpResponse:
+        """Streamed, a page of records in memory at a time."""
+        batch = get_object_or_404(Batch, bid=bid)
+        return file_response(_csv_pages(ingest_report.report_rows(batch)), f"{bid}-{ingest_report.REPORT_NAME}")
+
+
+class ClearedCsvView(PermissionView, View):
+    """The CSV that names what a clear deleted, where it is on this machine."""
+
+    permission_required = "batches.view_batch"
+
+    def get(self, _request: HttpRequest, bid: str, name: str) -> FileResponse:
+        """As it is."""
+        batch = get_object_or_404(Batch, bid=bid)
+        if name not in cleared_files(batch):
+            raise Http404("There is no such file on the machine of this site.")
+        return FileResponse((reports_folder(batch) / name).open("rb"), as_attachment=True, filename=f"{bid}-{name}")
+
+
+def tracking_csv_response(batches: QuerySet[Batch]) -> StreamingHttpResponse:
+    """The batches CSV, as `batch export` writes it."""
+    rows = ([found[name] for name in NAMES] for found in map(cells, batches.iterator(PAGE)))
+    return file_response(_csv_pages([list(NAMES)], rows), f"batches-{timezone.localdate():%Y-%m-%d}.csv")
+
+
+def reports_folder(batch: Batch) -> Path:
+    """Where the files of a batch are."""
+    return Path(settings.REPORTS_DIR) / batch.bid
+
+
+def cleared_files(batch: Batch) -> list[str]:
+    """Names of the files of its clears, latest first."""
+    return sorted((path.name for path in reports_folder(batch).glob("cleared_*.csv")), reverse=True)
+
+
+def _csv_pages(*parts: Iterable[Sequence[str]]) -> Generator[bytes]:
+    for part in parts:
+        rows = iter(part)
+        while page := list(islice(rows, PAGE)):
+            text = StringIO()
+            csv.writer(text, lineterminator="\n").writerows(page)
+            yield text.getvalue().encode()
