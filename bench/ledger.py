@@ -25,16 +25,16 @@ import json, os, resource, sys, time
 import django
 django.setup()
 from loader import ledger
-from loader.feeds import client_for, feed_for
-from loader.load import Loader
+from loader.feeds.manage import client_for, feed_for
+from loader.pipeline.feed_pass import Loader
 from loader.models import BucketObject
 from objectstores import open_store
 feed = feed_for(sys.argv[1], sys.argv[2], "default")
 store = open_store(sys.argv[2])
 loader = Loader(feed, store, client_for(feed))
-assert loader.lease.acquire()
+assert loader.coordination.lease.acquire()
 start = time.monotonic()
-ledger.analyse(feed, store, "default", loader.clock, loader.beat)
+ledger.analyse(feed, store, "default", loader.coordination.database_clock, loader.beat)
 first = time.monotonic() - start
 BucketObject.objects.update(state="loaded")
 start, cpu = time.monotonic(), time.process_time()
@@ -42,7 +42,7 @@ for _ in store.list():
     pass
 listing = time.monotonic() - start
 start, cpu = time.monotonic(), time.process_time()
-analysis = ledger.analyse(feed, store, "default", loader.clock, loader.beat)
+analysis = ledger.analyse(feed, store, "default", loader.coordination.database_clock, loader.beat)
 print(json.dumps({"listed": analysis.listed, "new": analysis.found, "first": first, "listing": listing,
     "pass": time.monotonic() - start, "cpu": time.process_time() - cpu,
     "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))

@@ -132,7 +132,8 @@ def _attempts(feeds: list[Feed], number: int, now: datetime, days: int, chance: 
 def _attempt(
     feed: Feed, when: datetime, count: int, of: int, chance: random.Random
 ) -> tuple[BucketObject, LoadAttempt]:
-    from loader.models import BucketObject, LoadAttempt, Outcome, Result, State
+    from loader.choices import AttemptOutcome, LoadResult, ObjectState
+    from loader.models import BucketObject, LoadAttempt
 
     sample = f"{feed.name.split('-')[-1][:3].upper()}-{when:%y%j}-{count:07}"
     luck, read, insert = chance.random(), chance.uniform(0.02, 0.2), chance.lognormvariate(-2.8, 0.5)
@@ -157,7 +158,7 @@ def _attempt(
         completed=1,
         feed=feed,
         server=feed.server,
-        outcome=Outcome.INSERTED,
+        outcome=AttemptOutcome.INSERTED,
         lock_waits=0,
     )
     one = BucketObject(
@@ -169,9 +170,9 @@ def _attempt(
         created=when - timedelta(minutes=chance.uniform(1, 12)),
         first_seen=when - timedelta(seconds=30),
         seqid=sample,
-        state=State.LOADED,
+        state=ObjectState.LOADED,
         guid=sample,
-        result=Result.INSERTED,
+        result=LoadResult.INSERTED,
         done_at=attempt.insert_end_time,
         tries=0,
     )
@@ -179,22 +180,23 @@ def _attempt(
         reason = REASONS[count % len(REASONS)]
         attempt.parse_status, attempt.outcome, attempt.message = (
             reason,
-            Outcome.REJECTED,
+            AttemptOutcome.REJECTED,
             reason.removeprefix("Failed, "),
         )
         attempt.insert_start_time = attempt.insert_end_time = attempt.insert_status_code = attempt.fn4id = None
-        one.state, one.result, one.guid, one.reason = State.REJECTED, "", "", attempt.message
+        one.state, one.result, one.guid, one.reason = ObjectState.REJECTED, "", "", attempt.message
         one.acknowledged_at = None if count > of * 0.8 else when + timedelta(hours=3)
     elif luck > 0.985:
-        attempt.outcome, attempt.insert_status_code, attempt.completed = Outcome.FAILED, 500, 0
+        attempt.outcome, attempt.insert_status_code, attempt.completed = AttemptOutcome.FAILED, 500, 0
         attempt.message = "500: the server's database is away"
     elif luck > 0.97:
-        attempt.outcome, attempt.insert_status_code, one.result = Outcome.PRESENT, 201, Result.SAME
+        attempt.outcome, attempt.insert_status_code, one.result = AttemptOutcome.PRESENT, 201, LoadResult.SAME
     return one, attempt
 
 
 def _waiting(feeds: list[Feed], now: datetime, chance: random.Random) -> None:
-    from loader.models import BucketObject, State
+    from loader.choices import ObjectState
+    from loader.models import BucketObject
 
     def rows() -> Iterator[BucketObject]:
         for place, feed in enumerate(feeds):
@@ -211,7 +213,7 @@ def _waiting(feeds: list[Feed], now: datetime, chance: random.Random) -> None:
                     created=created,
                     first_seen=created + timedelta(seconds=40),
                     seqid=sample,
-                    state=State.WAITING,
+                    state=ObjectState.WAITING,
                 )
 
     _write(rows())

@@ -17,10 +17,10 @@ from django.views.generic import View
 from batches.models import BatchRecord
 from core.lists.filters import begins
 from core.permissions import PermissionView
-from loader import samples
-from loader.feeds import client_for
+from loader import sample_lookup
+from loader.feeds.manage import client_for
+from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.models import Feed
-from loader.server import ServerAway, ServerMisconfigured
 
 SHOWN = 50
 LONGEST = 300
@@ -56,13 +56,13 @@ class Search(View):
             ids = self._contains(request.user, inside)
             records: list[BatchRecord] = []
         else:
-            ids = samples.beginning(query, SHOWN) if query and request.user.has_perm(SEES_FILES) else []
+            ids = sample_lookup.ids_with_prefix(query, SHOWN) if query and request.user.has_perm(SEES_FILES) else []
             records = _records(query) if query and request.user.has_perm(SEES_RECORDS) else []
         if len(ids) == 1 and not records and not inside.is_bound:
             return HttpResponseRedirect(f"{reverse('sample')}?{urlencode({'id': ids[0]})}")
         context = {
             "query": query,
-            "hits": samples.hits(ids[:SHOWN]),
+            "hits": sample_lookup.sample_hits(ids[:SHOWN]),
             "records": records[:SHOWN],
             "more": len(ids) > SHOWN or len(records) > SHOWN,
             "inside": inside if request.user.has_perm(SEES_FILES) else None,
@@ -73,7 +73,7 @@ class Search(View):
         if not (inside.is_valid() and user.has_perm(SEES_FILES)):
             return []
         data = inside.cleaned_data
-        return samples.containing(data["q"], data["feed"], data["since"], data["until"], SHOWN)
+        return sample_lookup.ids_containing(data["q"], data["feed"], data["since"], data["until"], SHOWN)
 
 
 class SamplePage(PermissionView, View):
@@ -84,8 +84,8 @@ class SamplePage(PermissionView, View):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Six queries, by index."""
         name = request.GET.get("id", "").replace("\0", "").strip()[:LONGEST]
-        sample = samples.look_up(name)
-        near = samples.neighbours(sample.attempts[0]) if sample.attempts else []
+        sample = sample_lookup.look_up(name)
+        near = sample_lookup.neighbours(sample.attempts[0]) if sample.attempts else []
         return render(request, "sample.html", {"sample": sample, "neighbours": near})
 
 
@@ -102,7 +102,7 @@ class Ask(PermissionView, View):
         try:
             holds = client.exists(sample, seconds=ASK_SECONDS)
             answer, colour, why = ("holds it", "green", "") if holds else ("does not hold it", "grey", "")
-        except (ServerAway, ServerMisconfigured) as error:
+        except (ServerUnavailable, ServerMisconfigured) as error:
             answer, colour, why = "no answer", "orange", str(error)
         finally:
             client.close()

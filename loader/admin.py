@@ -8,9 +8,8 @@ from django.http import HttpRequest
 
 from core.audit import log_action
 from core.modeladmin import AnyAdmin, ReadOnlyAdmin
-from loader import feeds, rejections
-from loader.findings import Finding
-from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
+from loader.feeds import manage, rejections
+from loader.models import BatchLoad, BucketObject, Feed, Finding, LoadAttempt, Server
 
 
 @admin.register(Server)
@@ -46,13 +45,13 @@ class FeedAdmin(AnyAdmin):
     @admin.action(description="Pause selected feeds", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
         log_action(request, queryset, "Pause")
-        changed = feeds.pause(queryset, f"paused by {request.user.get_username()}")
+        changed = manage.pause_feeds(queryset, f"paused by {request.user.get_username()}")
         messages.success(request, f"{changed} feeds paused; an insert in flight is finished.")
 
     @admin.action(description="Resume selected feeds", permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
         log_action(request, queryset, "Resume")
-        messages.success(request, f"{feeds.resume(queryset)} feeds resumed.")
+        messages.success(request, f"{manage.resume_feeds(queryset)} feeds resumed.")
 
 
 @admin.register(BucketObject)

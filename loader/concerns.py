@@ -18,9 +18,9 @@ from django.utils import timezone
 from core.concerns import Concern, Level
 from core.formatting import pluralize
 from core.processes import is_dead
-from loader.figures import Counted
-from loader.lists import number_of, of_feed
-from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
+from loader.choices import AttemptOutcome, ObjectState
+from loader.models import BucketObject, Feed, LoadAttempt, Server
+from loader.querysets import StateCount, number_of, of_feed
 
 DAY = timedelta(days=1)
 GRACE = timedelta(seconds=60)
@@ -29,7 +29,7 @@ CLOCKS_APART = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
-class Look:
+class LoaderReport:
     """What one look at the tables showed."""
 
     servers: list[Server]
@@ -38,7 +38,7 @@ class Look:
     concerns: list[Concern]
 
 
-def look(db: str = "default") -> Look:
+def loader_concerns(db: str = "default") -> LoaderReport:
     """Five queries, whatever the tables hold."""
     servers = list(_servers(db))
     feeds = list(_feeds(db))
@@ -49,7 +49,7 @@ def look(db: str = "default") -> Look:
         *_feed_concerns(feeds, now),
         *_wrong_statuses(db, now),
     ]
-    return Look(servers, feeds, concerns)
+    return LoaderReport(servers, feeds, concerns)
 
 
 def _servers(db: str) -> Iterator[Server]:
@@ -65,8 +65,8 @@ def _feeds(db: str) -> QuerySet[Feed]:
     """
     tries = LoadAttempt.objects.filter(feed=OuterRef("pk"), bucket_read_start_time__isnull=False)
     sent = tries.filter(insert_start_time__isnull=False).order_by("-bucket_read_start_time")
-    waiting = BucketObject.objects.filter(state=State.WAITING)
-    rejected = BucketObject.objects.filter(state=State.REJECTED, acknowledged_at=None)
+    waiting = BucketObject.objects.filter(state=ObjectState.WAITING)
+    rejected = BucketObject.objects.filter(state=ObjectState.REJECTED, acknowledged_at=None)
     rows = Feed.objects.using(db).select_related("server").order_by("name")
     return rows.annotate(
         sent=Subquery(sent.values("insert_start_time")[:1]),
@@ -77,10 +77,10 @@ def _feeds(db: str) -> QuerySet[Feed]:
     )
 
 
-def _open_attempts(db: str) -> dict[int | None, Counted]:
-    still = LoadAttempt.objects.using(db).filter(server__isnull=False, outcome=Outcome.OPEN).order_by()
+def _open_attempts(db: str) -> dict[int | None, StateCount]:
+    still = LoadAttempt.objects.using(db).filter(server__isnull=False, outcome=AttemptOutcome.OPEN).order_by()
     groups = still.values_list("server").annotate(n=Count("*"), first=Min("insert_start_time"))
-    return {server: Counted(number, earliest) for server, number, earliest in groups}
+    return {server: StateCount(number, earliest) for server, number, earliest in groups}
 
 
 def _clocks(servers: list[Server], feeds: list[Feed], now: datetime) -> Iterator[Concern]:
@@ -89,7 +89,7 @@ def _clocks(servers: list[Server], feeds: list[Feed], now: datetime) -> Iterator
         ahead = "ahead of" if apart > timedelta(0) else "behind"
         yield Concern(
             Level.BAD,
-            f"This host's clock is {_span(apart)} {ahead} the database's",
+            f"This host's clock is {_age_text(apart)} {ahead} the database's",
             "Stores refuse signatures of a wrong time, and times on pages and in rows do not agree.",
             "Let both hosts set their clocks (NTP). Leases and waits go by the database's clock.",
             kind="clocks_apart",
@@ -99,7 +99,7 @@ def _clocks(servers: list[Server], feeds: list[Feed], now: datetime) -> Iterator
     if latest - now > CLOCKS_APART:
         yield Concern(
             Level.BAD,
-            f"The database's clock jumped back by {_span(latest - now)}",
+            f"The database's clock jumped back by {_age_text(latest - now)}",
             f"There is a row of {latest:%Y-%m-%d %H:%M:%S} UTC, which is still to come.",
             "Set its host's clock (NTP). Until then leases last longer, and files are tried again later.",
             kind="clock_jumped",
@@ -107,7 +107,7 @@ def _clocks(servers: list[Server], feeds: list[Feed], now: datetime) -> Iterator
 
 
 def _server_concerns(
-    servers: list[Server], fed: set[int], unclosed: dict[int | None, Counted], now: datetime
+    servers: list[Server], fed: set[int], unclosed: dict[int | None, StateCount], now: datetime
 ) -> Iterator[Concern]:
     for server in servers:
         if server.circuit_open_since and server.pk in fed:
@@ -135,7 +135,7 @@ def _server_concerns(
                 about=server.identity,
             )
         if found := unclosed.get(server.pk):
-            yield _left_open(server, found)
+            yield _attempts_open(server, found)
 
 
 def _taken_over(server: Server) -> Concern:
@@ -150,7 +150,7 @@ def _taken_over(server: Server) -> Concern:
     )
 
 
-def _left_open(server: Server, found: Counted) -> Concern:
+def _attempts_open(server: Server, found: StateCount) -> Concern:
     return Concern(
         Level.WARN,
         f"{pluralize(found.number, 'load attempt')} on {server} left open",
@@ -177,7 +177,7 @@ def _feed_concerns(feeds: list[Any], now: datetime) -> Iterator[Concern]:
         if feed.rejected:
             yield _rejected(feed)
         if feed.reconcile_lost:
-            yield _lost(feed)
+            yield _samples_lost(feed)
 
 
 def _paused(feed: Feed) -> Concern:
@@ -224,12 +224,12 @@ def _silent(feed: Feed, others: int, now: datetime) -> Concern | None:
 def _too_old(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
     return Concern(
         Level.WARN,
-        f"Files of feed {feed} wait for more than {_span(timedelta(seconds=feed.oldest_limit))}",
+        f"Files of feed {feed} wait for more than {_age_text(timedelta(seconds=feed.oldest_limit))}",
         f"{pluralize(feed.waiting, 'file')} not loaded yet; the server is slow, or they fail again and again.",
         "Their reasons say which. The limit is a setting of the feed.",
         since=feed.waiting_since,
         link="admin:loader_bucketobject_changelist",
-        query=f"feed__id__exact={feed.pk}&state__exact={State.WAITING}",
+        query=f"feed__id__exact={feed.pk}&state__exact={ObjectState.WAITING}",
         permission="loader.view_bucketobject",
         kind="waiting_too_long",
         about=feed.name,
@@ -245,14 +245,14 @@ def _rejected(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
         command=f"python manage.py feed acknowledge {feed}",
         since=feed.rejected_since,
         link="admin:loader_bucketobject_changelist",
-        query=f"feed__id__exact={feed.pk}&state__exact={State.REJECTED}",
+        query=f"feed__id__exact={feed.pk}&state__exact={ObjectState.REJECTED}",
         permission="loader.view_bucketobject",
         kind="files_rejected",
         about=feed.name,
     )
 
 
-def _lost(feed: Feed) -> Concern:
+def _samples_lost(feed: Feed) -> Concern:
     return Concern(
         Level.BAD,
         f"{pluralize(feed.reconcile_lost, 'loaded sample')} of feed {feed} not in the server",
@@ -290,7 +290,7 @@ def _wrong_statuses(db: str, now: datetime) -> Iterator[Concern]:
         )
 
 
-def _span(span: timedelta) -> str:
+def _age_text(span: timedelta) -> str:
     seconds = abs(round(span.total_seconds()))
     if seconds < 120:
         return f"{seconds} s"

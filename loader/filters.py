@@ -1,4 +1,4 @@
-"""Filters of the loader's list pages. On the tables that grow, each has an index (loader/models.py)."""
+"""Filters of the loader's list pages. On the tables that grow, each has an index (loader/models/feeds.py)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 
 from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, ExactFilter, PrefixFilter, RecentFilter, begins
-from loader.choices import Stands
-from loader.fasta import sample_id
-from loader.findings import KINDS
-from loader.models import Feed, Outcome, Result, Server, State
+from loader.choices import FINDING_KINDS, AttemptOutcome, FeedState, LoadResult, ObjectState
+from loader.fasta.parser import sample_id
+from loader.models import Feed, Server
 
 PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Success") & Q(parse_status__isnull=False)}
 
@@ -27,7 +26,7 @@ def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
     return found
 
 
-class SampleFilters(BaseFilterSet):
+class SampleFilterSet(BaseFilterSet):
     """Base of those that look for a sample or a file, in these columns."""
 
     seqid, guid, name = "seqid", "guid", "name"
@@ -53,21 +52,21 @@ class SampleFilters(BaseFilterSet):
         return [rows.filter(**of_id), rows.filter(**begins(self.guid, text)).exclude(**of_id)]
 
 
-class FeedFilters(BaseFilterSet):
+class FeedFilterSet(BaseFilterSet):
     """By name, state and server."""
 
     q = PrefixFilter("name", label="Name begins")
-    stands = filters.ChoiceFilter(label="State", choices=Stands.choices, empty_label="any")
+    stands = filters.ChoiceFilter(label="State", choices=FeedState.choices, empty_label="any")
     server = filters.ModelChoiceFilter(label="Server", queryset=Server.objects.order_by("identity"), empty_label="any")
     scheduled = filters.BooleanFilter(label="Scheduled")
     more = ("scheduled",)
 
 
-class AttemptFilters(SampleFilters):
+class AttemptFilterSet(SampleFilterSet):
     """By what operators ask: which sample, which feed, what answer, when."""
 
     guid, name = "fn4id", "file_name"
-    outcome = filters.ChoiceFilter(label="Outcome", choices=Outcome.choices, empty_label="any")
+    outcome = filters.ChoiceFilter(label="Outcome", choices=AttemptOutcome.choices, empty_label="any")
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     when = RecentFilter("bucket_read_start_time")
     status = filters.NumberFilter("insert_status_code", label="Status code")
@@ -101,7 +100,7 @@ class AttemptFilters(SampleFilters):
         return rows.filter(PARSED[value])
 
 
-class LoadFilters(BaseFilterSet):
+class BatchLoadFilterSet(BaseFilterSet):
     """By feed, time, host, and whether anything was due."""
 
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
@@ -118,17 +117,17 @@ class LoadFilters(BaseFilterSet):
         return rows.filter(batch_size__gt=0)
 
 
-class FileFilters(SampleFilters):
+class ObjectFilterSet(SampleFilterSet):
     """By sample or file, state and feed."""
 
-    state = filters.ChoiceFilter(label="State", choices=State.choices, empty_label="any")
+    state = filters.ChoiceFilter(label="State", choices=ObjectState.choices, empty_label="any")
     accepted = filters.ChoiceFilter(
         label="Rejection", choices=[("0", "not yet accepted"), ("1", "accepted")], empty_label="any", method="taken"
     )
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     result = filters.ChoiceFilter(
         label="Came in",
-        choices=[(Result.CONFLICTING.value, Result.CONFLICTING.label)],
+        choices=[(LoadResult.CONFLICTING.value, LoadResult.CONFLICTING.label)],
         empty_label="any way",
         method="differs",
     )
@@ -136,16 +135,16 @@ class FileFilters(SampleFilters):
 
     def differs(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
         """Samples of which the server keeps another sequence."""
-        return rows.filter(result=Result.CONFLICTING)
+        return rows.filter(result=LoadResult.CONFLICTING)
 
     def taken(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Rejected files that somebody accepted, or nobody yet."""
-        return rows.filter(state=State.REJECTED, acknowledged_at__isnull=value == "0")
+        return rows.filter(state=ObjectState.REJECTED, acknowledged_at__isnull=value == "0")
 
 
-class FindingFilters(BaseFilterSet):
+class FindingFilterSet(BaseFilterSet):
     """By sample, feed, and what the difference is."""
 
     q = PrefixFilter("guid", label="Sample begins")
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
-    kind = filters.ChoiceFilter(label="Difference", choices=KINDS, empty_label="any")
+    kind = filters.ChoiceFilter(label="Difference", choices=FINDING_KINDS, empty_label="any")

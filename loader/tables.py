@@ -8,7 +8,7 @@ from django.urls import reverse
 from django_tables2 import A
 
 from core.lists.tables import BaseTable, ChoiceColumn, CodeColumn, DateTimeColumn, KeyColumn, NumberColumn, TextColumn
-from loader.choices import FINDING_COLOURS, OUTCOME_COLOURS, RESULT_COLOURS, STANDS_COLOURS, STATE_COLOURS
+from loader.choices import FEED_STATE_COLOURS, FINDING_COLOURS, OBJECT_STATE_COLOURS, OUTCOME_COLOURS, RESULT_COLOURS
 
 
 def _feed_url(record: Any) -> str | None:  # noqa: ANN401 - a row of any of the tables below
@@ -19,7 +19,7 @@ class FeedTable(BaseTable):
     """Feeds: where each stands, and what waits."""
 
     name = TextColumn("Feed", linkify=("loader:feed", [A("name")]), orderable=True)
-    stands = ChoiceColumn("State", STANDS_COLOURS, orderable=True)
+    stands = ChoiceColumn("State", FEED_STATE_COLOURS, orderable=True)
     waiting = NumberColumn("Waiting", orderable=True)
     oldest = DateTimeColumn("Oldest waiting", form="minute", orderable=True)
     rate = NumberColumn("Last hour", orderable=True)
@@ -57,7 +57,7 @@ class AttemptTable(BaseTable):
     lock_waits = KeyColumn("Waits for the lock", visible=False)
 
 
-class LoadTable(BaseTable):
+class BatchLoadTable(BaseTable):
     """Batch loads; all columns of the old loader's table are exported."""
 
     check_time = DateTimeColumn("Analysed", orderable=True)
@@ -73,11 +73,11 @@ class LoadTable(BaseTable):
     findneighbour_server_url = TextColumn("Server", visible=False)
 
 
-class FileTable(BaseTable):
+class ObjectTable(BaseTable):
     """Files seen in buckets."""
 
     name = TextColumn("File", linkify=("loader:file", [A("pk")]), long=True)
-    state = ChoiceColumn("State", STATE_COLOURS)
+    state = ChoiceColumn("State", OBJECT_STATE_COLOURS)
     reason = TextColumn("Reason", wide=True)
     result = ChoiceColumn("Came in", RESULT_COLOURS, roomy=True)
     feed = TextColumn("Feed", accessor="feed__name", linkify=_feed_url)

@@ -7,14 +7,16 @@ from django_q.tasks import async_task
 
 from core.formatting import pluralize
 from core.jobs.decorator import job, stop_requested
-from loader import nightly, pruning, stretches, tally
+from loader.maintenance import counters, reconcile_job
+from loader.maintenance import prune as pruning
 from loader.models import Feed
+from loader.runners import jobs
 
 
 @job
 def nudge_feeds() -> str:
     """Queues a job for each server that has something to do and for which none is queued; scheduled every half minute."""
-    queued = [server for server in stretches.servers_to_nudge() if _queue(server)]
+    queued = [server for server in jobs.servers_to_nudge() if _queue(server)]
     return f"{pluralize(len(queued), 'server')} to load"
 
 
@@ -22,13 +24,13 @@ def nudge_feeds() -> str:
 def load_server(server: int) -> str:
     """The next stretch of the scheduled feed of this server whose turn it is; then the next job is queued, if there is more."""
     with stop_requested() as stop:
-        if stop() or not stretches.take(server):
+        if stop() or not jobs.unmark_queued(server):
             return "nothing: the jobs are told to stop, or another job was faster"
-        feed = stretches.next_feed(server)
+        feed = jobs.next_feed(server)
         if not feed:
             return "nothing is due"
-        said = str(stretches.run_stretch(feed, stop))
-        if not stop() and server in stretches.servers_to_nudge():
+        said = str(jobs.run_time_slice(feed, stop))
+        if not stop() and server in jobs.servers_to_nudge():
             _queue(server)
         return said
 
@@ -40,7 +42,7 @@ def load_feed(feed: int) -> str:
     if not found or found.paused_at:
         return f"{found or feed}: it is paused, or no more"
     with stop_requested() as stop:
-        stretched = stretches.run_stretch(found, stop)
+        stretched = jobs.run_time_slice(found, stop)
         result = stretched.result
         if result.due and not (result.trouble or stop()):
             async_task("loader.tasks.load_feed", feed)
@@ -61,13 +63,13 @@ def reconcile_feed(feed: int) -> str:
     """Compares bucket, ledger and server of a feed, and keeps the numbers on it. Changes nothing else."""
     found = Feed.objects.select_related("server").filter(pk=feed).first()
     with stop_requested() as stop:
-        return nightly.reconcile(found, stop) if found else f"{feed}: it is no more"
+        return reconcile_job.reconcile_and_store(found, stop) if found else f"{feed}: it is no more"
 
 
 @job
 def count_samples() -> str:
     """Rolls the counters of `/metrics` forward; scheduled every minute."""
-    return f"{pluralize(tally.roll(), 'attempt')} counted"
+    return f"{pluralize(counters.update_counters(), 'attempt')} counted"
 
 
 @job
@@ -80,7 +82,7 @@ def prune() -> str:
 
 
 def _queue(server: int) -> bool:
-    if not stretches.queue(server):
+    if not jobs.mark_queued(server):
         return False
     async_task("loader.tasks.load_server", server)
     return True

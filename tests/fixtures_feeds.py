@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from loader.ledger import digest
-from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
+from core.digests import digest
+from loader.choices import AttemptOutcome, ObjectState
+from loader.models import BucketObject, Feed, LoadAttempt, Server
 
 MakeFeed = Callable[..., Feed]
 
@@ -28,7 +29,7 @@ def make_feed(transactional_db: None, tmp_path: Path) -> MakeFeed:
     return make
 
 
-def add_object(feed: Feed, seqid: str, state: State = State.WAITING, **columns: object) -> BucketObject:
+def add_object(feed: Feed, seqid: str, state: ObjectState = ObjectState.WAITING, **columns: object) -> BucketObject:
     """A row of the ledger."""
     at = timezone.now() - timedelta(minutes=5)
     given = {"created": at, "first_seen": at, "seqid": seqid, "size": 1, "etag": "e"} | columns
@@ -36,9 +37,9 @@ def add_object(feed: Feed, seqid: str, state: State = State.WAITING, **columns: 
     return BucketObject.objects.create(feed=feed, name=name, version=digest(name, "e"), state=state, **given)
 
 
-def add_attempt(item: BucketObject, outcome: Outcome, **columns: object) -> LoadAttempt:
+def add_attempt(item: BucketObject, outcome: AttemptOutcome, **columns: object) -> LoadAttempt:
     """An attempt to load it."""
-    given = {"completed": int(outcome != Outcome.FAILED), "seqid": item.seqid} | columns
+    given = {"completed": int(outcome != AttemptOutcome.FAILED), "seqid": item.seqid} | columns
     return LoadAttempt.objects.create(
         feed=item.feed, server=item.feed.server, bucket_object=item, outcome=outcome, **given
     )

@@ -82,7 +82,7 @@ def _preload() -> None:
     """Imports what a real command imports, as far as it goes without settings."""
     code = (
         "import os, sys, django; django.setup(); import boto3, botocore.session, botocore.auth, objectstores.s3, tempfile,"
-        " objectstores.oci, loader.load;"
+        " objectstores.oci, loader.pipeline.feed_pass;"
         " from batches.management.commands import batch, ingstat; print('\\n'.join(sys.modules))"
     )
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": SETTINGS, "SECRET_KEY": "x", "FNLOADER_ENV_FILE": os.devnull}

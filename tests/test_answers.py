@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from loader.answers import Answer, Meaning
-from loader.server import plain_answer
+from loader.fn4.insert import read_plain_answer
+from loader.fn4.responses import InsertResponse, ResponseKind
 
 PAGE = b"<html><title>500 Internal Server Error</title><p>%s</p></html>"
 
@@ -14,29 +14,29 @@ PAGE = b"<html><title>500 Internal Server Error</title><p>%s</p></html>"
 @pytest.mark.parametrize(
     ("status", "body", "meaning"),
     [
-        (200, b'"Guid s1 inserted."', Meaning.DONE),
-        (201, b'"Guid s1 is already present"', Meaning.DONE),
-        (200, b"<html>Please log in</html>", Meaning.MISCONFIGURED),
-        (201, b"{}", Meaning.MISCONFIGURED),
-        (409, b'"locked"', Meaning.LOCKED),
-        *[(status, b"", Meaning.MISCONFIGURED) for status in (301, 302, 307, 308, 400, 401, 403, 404, 413, 501)],
-        (500, PAGE % b"sequence must be of length 29903", Meaning.NEVER),
-        (500, PAGE % b"must be of non-zero length", Meaning.NEVER),
-        (500, PAGE % b"consist only of ACGTN-. There are 3 invalid characters", Meaning.NEVER),
-        (500, PAGE % b"could not connect to the database", Meaning.LATER),
-        (503, b"", Meaning.LATER),
-        (429, b"", Meaning.LATER),
-        (502, b"Bad Gateway", Meaning.UNCLEAR),
-        (504, b"", Meaning.UNCLEAR),
-        (0, b"", Meaning.UNCLEAR),
+        (200, b'"Guid s1 inserted."', ResponseKind.DONE),
+        (201, b'"Guid s1 is already present"', ResponseKind.DONE),
+        (200, b"<html>Please log in</html>", ResponseKind.MISCONFIGURED),
+        (201, b"{}", ResponseKind.MISCONFIGURED),
+        (409, b'"locked"', ResponseKind.LOCKED),
+        *[(status, b"", ResponseKind.MISCONFIGURED) for status in (301, 302, 307, 308, 400, 401, 403, 404, 413, 501)],
+        (500, PAGE % b"sequence must be of length 29903", ResponseKind.NEVER),
+        (500, PAGE % b"must be of non-zero length", ResponseKind.NEVER),
+        (500, PAGE % b"consist only of ACGTN-. There are 3 invalid characters", ResponseKind.NEVER),
+        (500, PAGE % b"could not connect to the database", ResponseKind.LATER),
+        (503, b"", ResponseKind.LATER),
+        (429, b"", ResponseKind.LATER),
+        (502, b"Bad Gateway", ResponseKind.UNCLEAR),
+        (504, b"", ResponseKind.UNCLEAR),
+        (0, b"", ResponseKind.UNCLEAR),
     ],
 )
-def test_the_meaning_of_an_answer(status: int, body: bytes, meaning: Meaning) -> None:
-    assert Answer(status, body).meaning is meaning
+def test_the_meaning_of_an_answer(status: int, body: bytes, meaning: ResponseKind) -> None:
+    assert InsertResponse(status, body).meaning is meaning
 
 
 def test_the_text_of_an_answer_has_no_markup_and_no_sequence() -> None:
-    text = Answer(500, PAGE % (b"bad: " + b"ACGT" * 1000 + b" &amp; more")).text
+    text = InsertResponse(500, PAGE % (b"bad: " + b"ACGT" * 1000 + b" &amp; more")).text
     assert text == "HTTP 500: bad: […] & more"
 
 
@@ -60,7 +60,7 @@ def test_a_plain_answer_is_read_as_http_client_reads_it(came: bytes) -> None:
         there.close()
         response = http.client.HTTPResponse(here)
         response.begin()
-        assert plain_answer(came) == Answer(response.status, response.read())
+        assert read_plain_answer(came) == InsertResponse(response.status, response.read())
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_a_plain_answer_is_read_as_http_client_reads_it(came: bytes) -> None:
     ],
 )
 def test_what_is_not_plain_and_whole_is_left_to_http_client(came: bytes) -> None:
-    assert plain_answer(came) is None
+    assert read_plain_answer(came) is None

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
+from loader.choices import AttemptOutcome, ObjectState
+from loader.models import BucketObject, Feed, LoadAttempt, Server
 from tests.fixtures_browser import Visit
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,14 +30,14 @@ def feed() -> Feed:
             created=when,
             first_seen=when,
             seqid=f"s{number}",
-            state=State.REJECTED,
+            state=ObjectState.REJECTED,
             reason="the file is empty",
         )
         LoadAttempt.objects.create(
             feed=feed,
             bucket_object=file,
             seqid=file.seqid,
-            outcome=Outcome.REJECTED,
+            outcome=AttemptOutcome.REJECTED,
             bucket_read_start_time=WHEN,
             message="the file is empty",
             first_128_chars=">nothing",
@@ -58,7 +59,7 @@ def test_an_operator_finds_the_reason_tries_again_and_exports(visit: Visit, feed
     page.click("text=Try again")
     page.click("main button[type=submit]")
     assert "s1.fasta waits to be loaded." in visit.words()
-    assert BucketObject.objects.get(seqid="s1").state == State.WAITING
+    assert BucketObject.objects.get(seqid="s1").state == ObjectState.WAITING
     page.click("nav.side >> text=Load attempts")
     with page.expect_download() as download:
         page.click("text=CSV")

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from loader.fasta import SUFFIX, NotLoadable, first_characters, read_sample, sample_id, unpacked
+from loader.fasta.parser import SUFFIX, NotLoadable, first_characters, read_sample, sample_id, unpacked
 from sandbox.genomes import bad_files, fasta, mutant, reference
 
 

@@ -11,10 +11,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from loader.lease import Lease
-from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, State
-from loader.rejections import try_again
-from loader.removing import remove
+from loader.choices import AttemptOutcome, ObjectState
+from loader.coordination.lease import Lease
+from loader.feeds.rejections import try_again
+from loader.feeds.remove import remove_feed
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt
 from tests.fixtures_feeds import MakeFeed, add_attempt, add_object
 from tests.fixtures_loader import Feeding
 from tests.fixtures_site import Manage
@@ -104,16 +105,16 @@ def test_an_unknown_feed_is_named_with_those_that_there_are(make_feed: MakeFeed)
 def test_nothing_of_another_feed_goes_with_a_feed(make_feed: MakeFeed) -> None:
     going, staying = make_feed("tb"), make_feed("covid")
     for feed in (going, staying):
-        add_attempt(add_object(feed, "s1"), Outcome.FAILED)
+        add_attempt(add_object(feed, "s1"), AttemptOutcome.FAILED)
         BatchLoad.objects.create(feed=feed)
-    remove(going, "default")
+    remove_feed(going, "default")
     assert list(BucketObject.objects.values_list("feed__name", flat=True)) == ["covid"]
     assert list(LoadAttempt.objects.order_by("pk").values_list("feed__name", flat=True)) == [None, "covid"]
     assert list(BatchLoad.objects.order_by("pk").values_list("feed__name", flat=True)) == [None, "covid"]
 
 
 def test_a_feed_is_not_removed_under_a_loader_that_runs(make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loader.removing.LEASE_WAIT", 0.0)
+    monkeypatch.setattr("loader.feeds.remove.LEASE_WAIT", 0.0)
     feed = make_feed("tb")
     lease = Lease(feed.server, "default", "other-host")
     assert lease.acquire()
@@ -126,8 +127,10 @@ def test_a_feed_is_not_removed_under_a_loader_that_runs(make_feed: MakeFeed, mon
 
 def test_an_attempt_whose_end_nobody_knows_yet_keeps_its_feed(make_feed: MakeFeed) -> None:
     feed = make_feed("tb")
-    begun = add_attempt(add_object(feed, "s1", State.LOADING), Outcome.OPEN, insert_start_time=timezone.now())
-    unsent = add_attempt(add_object(feed, "s2", State.LOADING), Outcome.OPEN)
+    begun = add_attempt(
+        add_object(feed, "s1", ObjectState.LOADING), AttemptOutcome.OPEN, insert_start_time=timezone.now()
+    )
+    unsent = add_attempt(add_object(feed, "s2", ObjectState.LOADING), AttemptOutcome.OPEN)
     with pytest.raises(CommandError, match="may still be working"):
         feed_command("remove", "tb", "--yes")
     LoadAttempt.objects.filter(pk=begun.pk).update(insert_start_time=timezone.now() - timedelta(minutes=10))
@@ -141,14 +144,14 @@ def test_an_attempt_whose_end_nobody_knows_yet_keeps_its_feed(make_feed: MakeFee
 def test_rejections_are_undone_by_reason_and_time_and_back_offs_end(make_feed: MakeFeed) -> None:
     feed, now = make_feed("tb"), timezone.now()
     day = timedelta(days=1)
-    old = add_object(feed, "old", State.REJECTED, reason="HTTP 500: length", done_at=now - 2 * day)
-    new = add_object(feed, "new", State.REJECTED, reason="HTTP 500: Length", done_at=now, tries=3)
-    other = add_object(feed, "other", State.REJECTED, reason="it is empty", done_at=now)
+    old = add_object(feed, "old", ObjectState.REJECTED, reason="HTTP 500: length", done_at=now - 2 * day)
+    new = add_object(feed, "new", ObjectState.REJECTED, reason="HTTP 500: Length", done_at=now, tries=3)
+    other = add_object(feed, "other", ObjectState.REJECTED, reason="it is empty", done_at=now)
     late = add_object(feed, "late", reason="HTTP 500: no length", not_before=now + day, tries=4)
-    tried = add_attempt(new, Outcome.REJECTED)
+    tried = add_attempt(new, AttemptOutcome.REJECTED)
     words = ("retry", "tb", "--reason", "length", "--since", f"{now - day:%Y-%m-%d}")
     assert "1 rejected files of 'tb' would be put back" in feed_command(*words, "--dry-run")
-    assert new.state == State.REJECTED
+    assert new.state == ObjectState.REJECTED
     assert "1 rejected files of 'tb' are put back to waiting, 1 that wait" in feed_command(*words)
     for row in (old, new, other, late, tried):
         row.refresh_from_db()
@@ -160,8 +163,8 @@ def test_rejections_are_undone_by_reason_and_time_and_back_offs_end(make_feed: M
 
 def test_acknowledged_rejections_stay_rejected(make_feed: MakeFeed) -> None:
     feed = make_feed("tb")
-    add_object(feed, "bad", State.REJECTED)
+    add_object(feed, "bad", ObjectState.REJECTED)
     assert "1 rejected files of 'tb' would be acknowledged" in feed_command("acknowledge", "tb", "--dry-run")
     assert "1 rejected files" in feed_command("acknowledge", "tb")
     assert "0 rejected files" in feed_command("acknowledge", "tb")
-    assert BucketObject.objects.get().state == State.REJECTED
+    assert BucketObject.objects.get().state == ObjectState.REJECTED

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from loader.feeds import pause, resume
-from loader.models import Feed, Outcome, State
-from loader.rejections import Refusals
+from loader.choices import AttemptOutcome, ObjectState
+from loader.feeds.manage import pause_feeds, resume_feeds
+from loader.models import Feed
+from loader.pipeline.refusals import RefusalCounter
 from sandbox.genomes import fasta, mutant
 from tests.fixtures_feeds import MakeFeed, add_attempt, add_object
 from tests.fixtures_loader import REFERENCE, Feeding
@@ -36,13 +37,13 @@ def test_ten_refusals_in_a_row_pause_the_feed_and_reject_nothing(feeding: Feedin
 
 def test_refusals_are_counted_from_run_to_run_and_end_with_a_success(make_feed: MakeFeed) -> None:
     feed = make_feed(refusals_limit=3)
-    by_us = add_object(feed, "empty", State.REJECTED, reason="it is empty")
-    add_attempt(by_us, Outcome.REJECTED)
+    by_us = add_object(feed, "empty", ObjectState.REJECTED, reason="it is empty")
+    add_attempt(by_us, AttemptOutcome.REJECTED)
     now, items = timezone.now(), []
     for number in range(5):
-        items.append(add_object(feed, f"s{number}", State.REJECTED, reason="length"))
-        add_attempt(items[-1], Outcome.REJECTED, insert_start_time=now, insert_status_code=500)
-        refusals = Refusals(feed, "default")
+        items.append(add_object(feed, f"s{number}", ObjectState.REJECTED, reason="length"))
+        add_attempt(items[-1], AttemptOutcome.REJECTED, insert_start_time=now, insert_status_code=500)
+        refusals = RefusalCounter(feed, "default")
         if number == 1:
             refusals.success()
         paused = refusals.refused("length")
@@ -70,4 +71,4 @@ def test_a_good_sample_between_bad_ones_keeps_the_feed_going(feeding: Feeding) -
 def test_resuming_counts_anew(make_feed: MakeFeed) -> None:
     make_feed(refusals_in_row=7)
     feeds = Feed.objects.all()
-    assert (pause(feeds, "why"), resume(feeds), feeds.get().refusals_in_row) == (1, 1, 0)
+    assert (pause_feeds(feeds, "why"), resume_feeds(feeds), feeds.get().refusals_in_row) == (1, 1, 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.feedtest import try_links
+from loader.feeds.diagnose import diagnose
 from loader.models import LoadAttempt
 from tests.fixtures_feeds import MakeFeed
 from tests.fixtures_loader import Feeding
@@ -32,7 +32,7 @@ def test_every_link_is_tried_and_nothing_is_loaded(feeding: Feeding) -> None:
 def test_a_server_that_is_not_there_and_its_password_are_named(make_feed: MakeFeed, tmp_path: Path) -> None:
     feed = make_feed("tb-1")
     (tmp_path / "tb-1" / "s1.fasta").write_bytes(b">x")
-    links = {link.name: link for link in try_links(feed, "default")}
+    links = {link.name: link for link in diagnose(feed, "default")}
     assert [link.ok for link in links.values()] == [True, True, True, True, False]
     assert "FN4_AUTH_TB_1 is not set" in links["server answers"].way_out
     assert not LoadAttempt.objects.exists(), "what was written to try the database is rolled back"
@@ -44,7 +44,7 @@ def test_credentials_that_are_not_there_are_named_by_their_variable(
     monkeypatch.setenv("OCI_CONFIG_FILE", "/nowhere/config")
     feed = make_feed("tb")
     feed.store_url = "oci://queue@lxxxx"
-    opens = next(link for link in try_links(feed, "default") if link.name == "store opens")
+    opens = next(link for link in diagnose(feed, "default") if link.name == "store opens")
     assert (opens.ok, "OCI_CONFIG_FILE" in opens.way_out) == (False, True)
 
 
@@ -53,4 +53,4 @@ def test_an_empty_store_is_no_failure(make_feed: MakeFeed, tmp_path: Path, with_
     feed = make_feed("tb")
     if with_file:
         (tmp_path / "tb" / "readme.txt").write_bytes(b"")
-    assert all(link.ok for link in try_links(feed, "default") if link.name.startswith("store"))
+    assert all(link.ok for link in diagnose(feed, "default") if link.name.startswith("store"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loader.feeds import WrongUrl, identity, normalise
+from loader.feeds.server_urls import WrongUrl, identity, normalise
 
 
 @pytest.mark.parametrize(

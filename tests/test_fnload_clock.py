@@ -8,10 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from loader import ledger
-from loader.load import Loader
+from loader.fn4.client import FindNeighbour4
+from loader.ledger.queue import count_due
 from loader.models import BucketObject, LoadAttempt
-from loader.server import FindNeighbour4
+from loader.pipeline.feed_pass import FeedPass
 from objectstores import open_store
 from sandbox.clients import Fn4Sandbox
 from sandbox.genomes import fasta
@@ -77,12 +77,12 @@ def test_a_machine_whose_clock_goes_backwards_loads_as_ever(
         store = open_store(feed.store_url)
         for number in range(4):
             store.write(f"s{number}.fasta", fasta(f"s{number}", REFERENCE))
-        loader = Loader(feed, store, client)
+        loader = FeedPass(feed, store, client)
         assert loader.run().inserted == 4
         assert len(fn4.guids()) == 4
     attempts = LoadAttempt.objects.order_by("gp_int_id").values_list("insert_start_time", "insert_end_time")
     times = [at for pair in attempts for at in pair if at]
     assert times == sorted(times)
     assert len(times) == 8
-    assert not ledger.count_due(feed, "default", loader.clock.now())
+    assert not count_due(feed, "default", loader.clock.now())
     assert not BucketObject.objects.exclude(state="loaded").exists()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loader import lastsent
-from loader.lastsent import LastSent, forget, last_sent
+from loader.coordination import sent_marker
+from loader.coordination.sent_marker import SentMarker, forget, last_sent
 from tests.fixtures_loader import Feeding
 from tests.test_fnload_faults import until
 from tests.test_fnload_kill import SAMPLES, assert_all_is_true
@@ -56,7 +56,7 @@ def test_without_the_note_it_may_have_been_sent_and_is_waited_for(feeding: Feedi
 def test_a_note_says_what_was_sent_last() -> None:
     token = secrets.token_hex(16)
     assert last_sent(token) is None
-    note = LastSent(token)
+    note = SentMarker(token)
     assert last_sent(token) is None, "nothing was noted yet"
     for place in (0, 1_234_567, 7):
         note.note(place)
@@ -68,14 +68,14 @@ def test_a_note_says_what_was_sent_last() -> None:
 
 @pytest.mark.parametrize("wrong", ["../etc", "", "x" * 32])
 def test_a_token_that_is_none_names_no_file(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lastsent, "FOLDER", tmp_path)
-    LastSent(wrong).note(1)
+    monkeypatch.setattr(sent_marker, "FOLDER", tmp_path)
+    SentMarker(wrong).note(1)
     assert last_sent(wrong) is None
     assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_folder_that_others_may_write_to_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lastsent, "FOLDER", tmp_path)
+    monkeypatch.setattr(sent_marker, "FOLDER", tmp_path)
     token = secrets.token_hex(16)
     folder = tmp_path / f"fnloader-{os.getuid()}"
     folder.mkdir()
@@ -84,6 +84,6 @@ def test_a_folder_that_others_may_write_to_is_not_believed(tmp_path: Path, monke
     assert last_sent(token) is None
     folder.chmod(0o700)
     assert last_sent(token) == 0
-    monkeypatch.setattr(lastsent, "FOLDER", tmp_path / "nowhere")
-    LastSent(token).note(1)
+    monkeypatch.setattr(sent_marker, "FOLDER", tmp_path / "nowhere")
+    SentMarker(token).note(1)
     assert last_sent(token) is None

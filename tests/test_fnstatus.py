@@ -12,11 +12,12 @@ from django.utils import timezone
 
 from core.concerns import Concern
 from loader import concerns
-from loader.concerns import look
-from loader.feeds import mark_running, mark_stopped
-from loader.lease import Lease
-from loader.models import Feed, LoadAttempt, Outcome, Server, State
-from loader.rejections import acknowledge
+from loader.choices import AttemptOutcome, ObjectState
+from loader.concerns import loader_concerns
+from loader.coordination.lease import Lease
+from loader.feeds.manage import mark_running, mark_stopped
+from loader.feeds.rejections import acknowledge
+from loader.models import Feed, LoadAttempt, Server
 from tests.fixtures_feeds import MakeFeed, add_attempt, add_object
 from tests.fixtures_loader import Feeding
 
@@ -24,17 +25,17 @@ HOUR = timedelta(hours=1)
 
 
 def kinds() -> list[str]:
-    return [concern.kind for concern in look().concerns]
+    return [concern.kind for concern in loader_concerns().concerns]
 
 
 def only() -> Concern:
-    (concern,) = look().concerns
+    (concern,) = loader_concerns().concerns
     return concern
 
 
 def test_a_feed_in_order_is_no_concern(make_feed: MakeFeed) -> None:
     feed = make_feed(scheduled=True, checked_at=timezone.now())
-    add_attempt(add_object(feed, "s1", State.LOADED), Outcome.INSERTED, insert_status_code=200)
+    add_attempt(add_object(feed, "s1", ObjectState.LOADED), AttemptOutcome.INSERTED, insert_status_code=200)
     add_object(feed, "s2")
     out = StringIO()
     call_command("fnstatus", stdout=out)
@@ -66,7 +67,7 @@ def test_answers_other_than_200_and_201_count_for_a_day(make_feed: MakeFeed) -> 
     for status, hours in ((500, 1), (500, 2), (503, 3), (409, 30), (200, 1), (201, 1)):
         add_attempt(
             item,
-            Outcome.FAILED,
+            AttemptOutcome.FAILED,
             insert_status_code=status,
             insert_start_time=now - hours * HOUR,
             findneighbour_server_url="http://fn4",
@@ -85,7 +86,7 @@ def test_a_feed_that_should_run_and_is_silent_is_a_concern(make_feed: MakeFeed) 
     assert (only().kind, only().since) == ("feed_silent", now - 2 * HOUR)
     add_attempt(
         add_object(feed, "s1"),
-        Outcome.INSERTED,
+        AttemptOutcome.INSERTED,
         bucket_read_start_time=now,
         insert_start_time=now,
         insert_status_code=200,
@@ -127,11 +128,11 @@ def test_files_that_wait_longer_than_the_feed_allows_are_a_concern(make_feed: Ma
 
 def test_rejected_files_are_a_concern_until_somebody_takes_note(make_feed: MakeFeed) -> None:
     feed = make_feed()
-    add_object(feed, "bad", State.REJECTED, reason="it is empty")
+    add_object(feed, "bad", ObjectState.REJECTED, reason="it is empty")
     assert only().kind == "files_rejected"
     acknowledge(feed, "default")
     assert kinds() == []
-    add_object(feed, "worse", State.REJECTED, reason="it is empty")
+    add_object(feed, "worse", ObjectState.REJECTED, reason="it is empty")
     assert "1 file of feed tb" in only().what
 
 

@@ -10,10 +10,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from loader import ledger
-from loader.clock import Clock
-from loader.ledger import Analysis, analyse, digest
-from loader.models import BucketObject, Feed, LoadAttempt, State
+from core.digests import digest
+from loader.choices import ObjectState
+from loader.coordination.database_clock import DatabaseClock
+from loader.ledger.queue import due
+from loader.ledger.scan import ScanResult, scan
+from loader.models import BucketObject, Feed, LoadAttempt
 from objectstores.base import Store, StoredObject, Unavailable
 from tests.fixtures_feeds import MakeFeed
 
@@ -34,9 +36,9 @@ class Listed:
             raise Unavailable("the second page failed")
 
 
-def look(feed: Feed, *names: str, **how: Any) -> Analysis:  # noqa: ANN401
+def look(feed: Feed, *names: str, **how: Any) -> ScanResult:  # noqa: ANN401
     store: Store = Listed(*names, **how)  # type: ignore[assignment]
-    return analyse(feed, store, "default", Clock(feed.server, "default"), lambda: None)
+    return scan(feed, store, "default", DatabaseClock(feed.server, "default"), lambda: None)
 
 
 def states() -> dict[str, str]:
@@ -45,7 +47,7 @@ def states() -> dict[str, str]:
 
 def test_what_is_new_gets_a_row_as_the_model_would_write_it(make_feed: MakeFeed) -> None:
     feed = make_feed()
-    assert look(feed, "f/s1.x.fasta", "readme.txt") == Analysis(listed=2, ignored=1, found=1)
+    assert look(feed, "f/s1.x.fasta", "readme.txt") == ScanResult(listed=2, ignored=1, found=1)
     row = BucketObject.objects.get()
     row.full_clean()
     meant = BucketObject(
@@ -64,14 +66,14 @@ def test_what_is_new_gets_a_row_as_the_model_would_write_it(make_feed: MakeFeed)
 
 
 def test_a_known_page_costs_one_question_and_no_write(make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "PAGE", 10)
+    monkeypatch.setattr(scan_module, "PAGE", 10)
     feed, names = make_feed(), [f"s{number:03d}.fasta" for number in range(50)]
     assert look(feed, *names).found == 50
-    BucketObject.objects.update(state=State.LOADED)
+    BucketObject.objects.update(state=ObjectState.LOADED)
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        assert look(feed, *names) == Analysis(listed=50)
+        assert look(feed, *names) == ScanResult(listed=50)
     of_the_ledger = [query["sql"] for query in asked if "loader_bucketobject" in query["sql"]]
     assert len(of_the_ledger) == 7, "one a page, and two about what waits"
     assert all(sql.startswith("SELECT") for sql in of_the_ledger)
@@ -80,8 +82,8 @@ def test_a_known_page_costs_one_question_and_no_write(make_feed: MakeFeed, monke
 def test_a_new_version_is_a_new_row_and_the_old_one_stays(make_feed: MakeFeed) -> None:
     feed = make_feed()
     look(feed, "s1.fasta", "s2.fasta")
-    BucketObject.objects.filter(name="s1.fasta").update(state=State.LOADED)
-    assert look(feed, "s1.fasta", "s2.fasta", etag="another") == Analysis(listed=2, found=2, gone=1)
+    BucketObject.objects.filter(name="s1.fasta").update(state=ObjectState.LOADED)
+    assert look(feed, "s1.fasta", "s2.fasta", etag="another") == ScanResult(listed=2, found=2, gone=1)
     assert sorted(BucketObject.objects.values_list("name", "etag", "state")) == [
         ("s1.fasta", "another", "waiting"),
         ("s1.fasta", "e", "loaded"),
@@ -95,7 +97,7 @@ def test_what_left_before_it_was_loaded_is_gone_and_waits_again_when_it_is_back(
     look(feed, "s1.fasta", "s2.fasta")
     assert look(feed, "s1.fasta").gone == 1
     assert states() == {"s1.fasta": "waiting", "s2.fasta": "gone"}
-    assert look(feed, "s1.fasta", "s2.fasta") == Analysis(listed=2)
+    assert look(feed, "s1.fasta", "s2.fasta") == ScanResult(listed=2)
     assert states() == {"s1.fasta": "waiting", "s2.fasta": "waiting"}
 
 
@@ -111,9 +113,9 @@ def test_a_listing_that_breaks_off_makes_nothing_gone(make_feed: MakeFeed) -> No
 def test_a_file_that_arrives_late_or_in_the_same_second_is_found(make_feed: MakeFeed) -> None:
     feed = make_feed()
     look(feed, "s2.fasta")
-    BucketObject.objects.update(state=State.LOADED, created=CREATED + timedelta(days=1))
+    BucketObject.objects.update(state=ObjectState.LOADED, created=CREATED + timedelta(days=1))
     assert look(feed, "s1.fasta", "s2.fasta").found == 1, "older than what was loaded, and first in the order of names"
-    assert [item.name for item in ledger.due(feed, "default", Clock(feed.server, "default").now())] == ["s1.fasta"]
+    assert [item.name for item in due(feed, "default", DatabaseClock(feed.server, "default").now())] == ["s1.fasta"]
 
 
 def test_names_of_1024_bytes_that_differ_in_case_or_only_at_their_end_are_different(make_feed: MakeFeed) -> None:
@@ -142,4 +144,4 @@ def test_files_that_a_loader_before_this_one_was_done_with_are_not_loaded_again(
     }
     assert BucketObject.objects.get(name="in.fasta").result == "present"
     look(feed, "in.fasta", etag="a new version")
-    assert BucketObject.objects.get(etag="a new version").state == State.WAITING
+    assert BucketObject.objects.get(etag="a new version").state == ObjectState.WAITING

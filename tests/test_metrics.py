@@ -14,8 +14,9 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.logs import ContextFilter, json_formatter, log_context
-from loader import tally
-from loader.models import LoadAttempt, Outcome, State, Tally, TallyMark
+from loader.choices import AttemptOutcome, ObjectState
+from loader.maintenance import counters
+from loader.models import LoadAttempt, Tally, TallyMark
 from tests.fixtures_feeds import MakeFeed, add_attempt, add_object
 from tests.fixtures_loader import Feeding
 from tests.fixtures_steps import Shelf
@@ -36,11 +37,11 @@ def the_next_scrape_rolls() -> None:
 
 def test_samples_are_counted_once_by_outcome_with_their_times(make_feed: MakeFeed, client: Client) -> None:
     feed, now = make_feed(), timezone.now()
-    item = add_object(feed, "s1", State.LOADED)
+    item = add_object(feed, "s1", ObjectState.LOADED)
     took = {"insert_start_time": now, "bucket_read_start_time": now, "bucket_read_end_time": now + timedelta(seconds=3)}
     for seconds in (0.02, 0.3, 400.0):
-        add_attempt(item, Outcome.INSERTED, **took, insert_end_time=now + timedelta(seconds=seconds))
-    add_attempt(item, Outcome.REJECTED)
+        add_attempt(item, AttemptOutcome.INSERTED, **took, insert_end_time=now + timedelta(seconds=seconds))
+    add_attempt(item, AttemptOutcome.REJECTED)
     LoadAttempt.objects.create(seqid="adopted", completed=1)
     read(client)
     for _ in range(3):
@@ -59,27 +60,27 @@ def test_samples_are_counted_once_by_outcome_with_their_times(make_feed: MakeFee
 
 def test_an_open_attempt_is_counted_when_it_has_ended(make_feed: MakeFeed) -> None:
     item = add_object(make_feed(), "s1")
-    add_attempt(item, Outcome.INSERTED)
-    still = add_attempt(item, Outcome.OPEN)
-    add_attempt(item, Outcome.INSERTED)
+    add_attempt(item, AttemptOutcome.INSERTED)
+    still = add_attempt(item, AttemptOutcome.OPEN)
+    add_attempt(item, AttemptOutcome.INSERTED)
     for _ in range(3):
-        tally.roll()
+        counters.update_counters()
         the_next_scrape_rolls()
     assert Tally.objects.get().number == 1
-    LoadAttempt.objects.filter(pk=still.pk).update(outcome=Outcome.FAILED)
-    tally.roll()
+    LoadAttempt.objects.filter(pk=still.pk).update(outcome=AttemptOutcome.FAILED)
+    counters.update_counters()
     assert dict(Tally.objects.values_list("bucket", "number")) == {"inserted": 2, "failed": 1}
-    assert tally.roll() == 0, "not twice within half a minute"
+    assert counters.update_counters() == 0, "not twice within half a minute"
 
 
 def test_what_is_written_late_under_a_smaller_number_is_counted(make_feed: MakeFeed) -> None:
     item = add_object(make_feed(), "s1")
-    add_attempt(item, Outcome.INSERTED, gp_int_id=1002)
-    tally.roll()
+    add_attempt(item, AttemptOutcome.INSERTED, gp_int_id=1002)
+    counters.update_counters()
     assert Tally.objects.count() == 0, "what has just been written is counted the next time"
-    add_attempt(item, Outcome.INSERTED, gp_int_id=1001)
+    add_attempt(item, AttemptOutcome.INSERTED, gp_int_id=1001)
     the_next_scrape_rolls()
-    tally.roll()
+    counters.update_counters()
     assert Tally.objects.get().number == 2
 
 
@@ -90,7 +91,7 @@ def test_a_scrape_says_where_feeds_servers_batches_and_jobs_stand(
 
     feed = make_feed(paused_at=timezone.now(), checked_at=timezone.now() - timedelta(hours=1))
     add_object(feed, "s1", first_seen=timezone.now() - timedelta(minutes=10))
-    add_object(feed, "s2", State.REJECTED)
+    add_object(feed, "s2", ObjectState.REJECTED)
     type(feed.server).objects.update(circuit_open_since=timezone.now(), number_in_server=12)
     shelf.batch("plc", "a", "b")
     tasks.count_batches()
@@ -111,7 +112,7 @@ def test_a_scrape_says_where_feeds_servers_batches_and_jobs_stand(
 def test_a_scrape_never_reads_what_is_loaded(make_feed: MakeFeed, client: Client) -> None:
     feed = make_feed()
     for number in range(20):
-        add_attempt(add_object(feed, f"s{number}", State.LOADED), Outcome.INSERTED)
+        add_attempt(add_object(feed, f"s{number}", ObjectState.LOADED), AttemptOutcome.INSERTED)
     for _ in range(3):
         read(client)
         the_next_scrape_rolls()

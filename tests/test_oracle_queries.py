@@ -21,10 +21,10 @@ from django.test import Client
 from batches import tasks
 from batches.ingest import scheduled
 from fnloader_site.monitoring.concerns import all_concerns
-from loader import nightly, pruning, tally
-from loader.load import Loader
+from loader.fn4.client import FindNeighbour4
+from loader.maintenance import counters, prune, reconcile_job
 from loader.models import BucketObject, Feed, LoadAttempt
-from loader.server import FindNeighbour4
+from loader.pipeline.feed_pass import FeedPass
 from objectstores import open_store
 from sandbox.clients import Fn4Sandbox
 from sandbox.genomes import fasta, mutant
@@ -86,8 +86,8 @@ def load(feed: Feed) -> None:
     ):
         feed.server.url = fn4.url
         feed.server.save()
-        assert Loader(feed, store, client).run().inserted == 2
-        nightly.reconcile(feed, lambda: False)
+        assert FeedPass(feed, store, client).run().inserted == 2
+        reconcile_job.reconcile_and_store(feed, lambda: False)
 
 
 def test_what_pages_commands_and_jobs_ask_can_be_said_to_oracle(built: set[str], feed: Feed, shelf: Shelf) -> None:
@@ -95,8 +95,8 @@ def test_what_pages_commands_and_jobs_ask_can_be_said_to_oracle(built: set[str],
     batch = shelf.batch("plc", "1", "2")
     scheduled.count_once(batch)
     tasks.count_batches()
-    tally.roll()
-    pruning.prune(0)
+    counters.update_counters()
+    prune.prune(0)
     assert all_concerns()
     boss = Client()
     boss.force_login(User.objects.create_superuser("boss"))

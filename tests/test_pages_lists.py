@@ -14,7 +14,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from core.lists import csv_export, paginator, views
-from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
+from loader.choices import AttemptOutcome, ObjectState
+from loader.models import BucketObject, Feed, LoadAttempt, Server
 
 pytestmark = pytest.mark.django_db
 WHEN = datetime(2026, 1, 31, 18, 25, 3, tzinfo=UTC)
@@ -45,7 +46,7 @@ def rows() -> Feed:
             seqid=f"s{number}",
             file_name=f"in/s{number}.fasta",
             fn4id=f"s{number}",
-            outcome=Outcome.REJECTED if number == 3 else Outcome.INSERTED,
+            outcome=AttemptOutcome.REJECTED if number == 3 else AttemptOutcome.INSERTED,
             insert_status_code=None if number == 3 else 200 + number,
             bucket_read_start_time=WHEN + timedelta(minutes=number),
             message='=HYPERLINK("x")' if number == 3 else None,
@@ -61,7 +62,7 @@ def rows() -> Feed:
             created=WHEN,
             first_seen=WHEN,
             seqid=f"s{number}",
-            state=State.WAITING if number < 2 else State.REJECTED,
+            state=ObjectState.WAITING if number < 2 else ObjectState.REJECTED,
         )
     return first
 

@@ -18,7 +18,8 @@ from django_q.models import OrmQ
 
 from batches.models import Batch, BatchRecord
 from core.charts import Chart, Series
-from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Result, Server, State
+from loader.choices import AttemptOutcome, LoadResult, ObjectState
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
 from sandbox.clients import Fn4Sandbox
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +42,7 @@ def feed() -> Feed:
     return Feed.objects.create(name="tb", server=server, store_url="file:///nowhere", store_digest="d", checked_at=WHEN)
 
 
-def file(of: Feed, seqid: str, state: State, **columns: object) -> BucketObject:
+def file(of: Feed, seqid: str, state: ObjectState, **columns: object) -> BucketObject:
     values = {"version": seqid, "etag": "e", "size": 1, "created": WHEN, "first_seen": WHEN, "state": state, **columns}
     return BucketObject.objects.create(feed=of, name=f"in/{seqid}.fasta", seqid=seqid, **values)
 
@@ -53,8 +54,8 @@ def words(response: object) -> str:
 
 
 def test_a_feed_shows_where_it_stands_and_why(client: Client, feed: Feed) -> None:
-    file(feed, "a", State.WAITING, created=timezone.now() - timedelta(hours=5))
-    file(feed, "b", State.REJECTED)
+    file(feed, "a", ObjectState.WAITING, created=timezone.now() - timedelta(hours=5))
+    file(feed, "b", ObjectState.REJECTED)
     Feed.objects.update(paused_at=WHEN, pause_reason="the proxy refuses <big> files")
     text = words(client.get("/feeds/tb/"))
     assert "Paused since 2026-01-31 18:25:03 the proxy refuses &lt;big&gt; files" in text
@@ -65,7 +66,12 @@ def test_a_feed_shows_where_it_stands_and_why(client: Client, feed: Feed) -> Non
 
 def test_a_feed_draws_its_attempts_and_its_server_with_few_queries(client: Client, feed: Feed) -> None:
     now = timezone.now()
-    for minutes, outcome in ((1, Outcome.INSERTED), (2, Outcome.INSERTED), (3, Outcome.REJECTED), (60 * 30, "failed")):
+    for minutes, outcome in (
+        (1, AttemptOutcome.INSERTED),
+        (2, AttemptOutcome.INSERTED),
+        (3, AttemptOutcome.REJECTED),
+        (60 * 30, "failed"),
+    ):
         LoadAttempt.objects.create(feed=feed, outcome=outcome, bucket_read_start_time=now - timedelta(minutes=minutes))
     BatchLoad.objects.create(feed=feed, check_time=now, number_in_server=7)
     client.get("/feeds/tb/")
@@ -122,10 +128,10 @@ def test_a_paused_feed_is_not_loaded_by_a_button(client: Client, feed: Feed) -> 
 
 def test_rejected_files_are_tried_again_and_accepted_all_at_once(client: Client, feed: Feed) -> None:
     for name, reason in (("a", "empty"), ("b", "multifasta"), ("c", "empty")):
-        file(feed, name, State.REJECTED, reason=reason)
+        file(feed, name, ObjectState.REJECTED, reason=reason)
     assert "3 rejected files of tb will wait" in words(client.get("/feeds/tb/retry/"))
     client.post("/feeds/tb/retry/", {"reason": "empty"})
-    assert list(BucketObject.objects.filter(state=State.WAITING).values_list("seqid", flat=True)) == ["a", "c"]
+    assert list(BucketObject.objects.filter(state=ObjectState.WAITING).values_list("seqid", flat=True)) == ["a", "c"]
     assert "1 rejected file of tb accepted" in words(client.post("/feeds/tb/acknowledge/", follow=True))
     assert BucketObject.objects.get(seqid="b").acknowledged_at
 
@@ -133,8 +139,8 @@ def test_rejected_files_are_tried_again_and_accepted_all_at_once(client: Client,
 def test_a_rejected_file_shows_its_reason_and_first_lines_and_is_accepted_or_tried_again(
     client: Client, feed: Feed
 ) -> None:
-    one = file(feed, "a", State.REJECTED, reason="2 records in one file")
-    LoadAttempt.objects.create(bucket_object=one, outcome=Outcome.REJECTED, first_128_chars=">a\nACGT\n>b")
+    one = file(feed, "a", ObjectState.REJECTED, reason="2 records in one file")
+    LoadAttempt.objects.create(bucket_object=one, outcome=AttemptOutcome.REJECTED, first_128_chars=">a\nACGT\n>b")
     text = words(client.get(f"/files/{one.pk}/"))
     assert "2 records in one file" in text
     assert "&gt;a ACGT &gt;b" in text
@@ -142,19 +148,19 @@ def test_a_rejected_file_shows_its_reason_and_first_lines_and_is_accepted_or_tri
     assert "accepted already" in words(client.post(f"/files/{one.pk}/accept/", follow=True))
     client.post(f"/files/{one.pk}/again/")
     one.refresh_from_db()
-    assert (one.state, one.acknowledged_at) == (State.WAITING, None)
+    assert (one.state, one.acknowledged_at) == (ObjectState.WAITING, None)
 
 
 def test_an_attempt_is_a_timeline(client: Client, feed: Feed) -> None:
     def at(seconds: float) -> datetime:
         return WHEN + timedelta(seconds=seconds)
 
-    one = file(feed, "a", State.LOADED)
+    one = file(feed, "a", ObjectState.LOADED)
     attempt = LoadAttempt.objects.create(
         feed=feed,
         bucket_object=one,
         seqid="a",
-        outcome=Outcome.INSERTED,
+        outcome=AttemptOutcome.INSERTED,
         bucket_read_start_time=at(600),
         bucket_read_end_time=at(600.25),
         insert_start_time=at(600.5),
@@ -180,14 +186,14 @@ def test_a_feed_is_tested_by_a_button_and_nothing_is_kept(client: Client, feed: 
 
 
 SENTENCES = [
-    ({"state": State.LOADED, "result": Result.INSERTED}, "s1 is in: in http://127.0.0.1:1 since"),
-    ({"state": State.LOADED, "result": Result.CONFLICTING}, "(the server keeps another sequence)"),
+    ({"state": ObjectState.LOADED, "result": LoadResult.INSERTED}, "s1 is in: in http://127.0.0.1:1 since"),
+    ({"state": ObjectState.LOADED, "result": LoadResult.CONFLICTING}, "(the server keeps another sequence)"),
     (
-        {"state": State.REJECTED, "reason": "it is empty"},
+        {"state": ObjectState.REJECTED, "reason": "it is empty"},
         "s1 is not in. in/s1.fasta of feed tb can't be loaded: it is empty",
     ),
-    ({"state": State.GONE}, "s1 is not in. in/s1.fasta left the bucket of feed tb before it was loaded."),
-    ({"state": State.WAITING}, "it is its turn soon"),
+    ({"state": ObjectState.GONE}, "s1 is not in. in/s1.fasta left the bucket of feed tb before it was loaded."),
+    ({"state": ObjectState.WAITING}, "it is its turn soon"),
 ]
 
 
@@ -200,7 +206,7 @@ def test_one_sentence_says_whether_a_sample_is_in_or_why_not(
 
 
 def test_a_sample_that_waits_for_a_paused_feed_says_so(client: Client, feed: Feed) -> None:
-    file(feed, "s1", State.WAITING)
+    file(feed, "s1", ObjectState.WAITING)
     Feed.objects.update(paused_at=WHEN)
     assert "feed tb is paused" in words(client.get("/sample/?id=s1"))
 
@@ -215,7 +221,7 @@ def test_a_sample_of_an_older_loader_is_found_and_an_unknown_one_is_said_to_be(c
 def test_a_sample_shows_its_neighbours_of_the_same_load(client: Client, feed: Feed) -> None:
     load = BatchLoad.objects.create(feed=feed)
     for number in range(12):
-        LoadAttempt.objects.create(feed=feed, batch_load=load, seqid=f"n{number:02}", outcome=Outcome.INSERTED)
+        LoadAttempt.objects.create(feed=feed, batch_load=load, seqid=f"n{number:02}", outcome=AttemptOutcome.INSERTED)
     text = words(client.get("/sample/?id=n06"))
     assert re.findall(r"n\d\d", text.partition("Neighbours")[2]) == [
         f"n{number:02}" for number in (1, 2, 3, 4, 5, 7, 8, 9, 10, 11)
@@ -235,9 +241,9 @@ def test_a_server_is_asked_live_and_one_that_is_away_is_no_error(client: Client,
 
 
 def test_search_finds_samples_files_and_records_by_their_beginning(client: Client, feed: Feed) -> None:
-    file(feed, "s1", State.LOADED, guid="other-id")
-    file(feed, "s2", State.LOADED)
-    file(feed, "s2", State.REJECTED, version="newer", reason="it is empty")
+    file(feed, "s1", ObjectState.LOADED, guid="other-id")
+    file(feed, "s2", ObjectState.LOADED)
+    file(feed, "s2", ObjectState.REJECTED, version="newer", reason="it is empty")
     batch = Batch.objects.create(bid="plc", rectype="collectionobject", action="CREATE")
     BatchRecord.objects.create(batch=batch, row=1, key="k", key_digest="d", identifier="s.2026.1")
     text = words(client.get("/search/?q=s"))
@@ -251,7 +257,7 @@ def test_search_finds_samples_files_and_records_by_their_beginning(client: Clien
 
 
 def test_search_inside_names_wants_a_feed_and_a_span(client: Client, feed: Feed) -> None:
-    file(feed, "abc-123", State.LOADED)
+    file(feed, "abc-123", ObjectState.LOADED)
     found = f"/search/?q=c-12&feed={feed.pk}&since=2026-01-31T00:00&until="
     assert "abc-123" in words(client.get(found + "2026-02-01T00:00"))
     long = words(client.get(found + "2026-06-01T00:00"))
@@ -260,8 +266,8 @@ def test_search_inside_names_wants_a_feed_and_a_span(client: Client, feed: Feed)
 
 
 def test_who_may_not_see_a_half_does_not_find_it(feed: Feed) -> None:
-    file(feed, "s1", State.LOADED)
-    file(feed, "s2", State.LOADED)
+    file(feed, "s1", ObjectState.LOADED)
+    file(feed, "s2", ObjectState.LOADED)
     client = Client()
     client.force_login(User.objects.create_user("nobody"))
     assert "s1" not in words(client.get("/search/?q=s"))

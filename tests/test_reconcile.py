@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from loader.feeds import client_for
-from loader.findings import Kind
-from loader.models import BucketObject, Feed, Result, State
-from loader.reconcile import Comparison, comparison
+from loader.choices import FindingKind, LoadResult, ObjectState
+from loader.feeds.manage import client_for
+from loader.maintenance.reconcile import Reconciliation, reconciliation
+from loader.models import BucketObject, Feed
 from objectstores import open_store
 from sandbox.clients import Fn4Sandbox
 from sandbox.genomes import fasta
@@ -29,11 +29,11 @@ def fn4() -> Iterator[Fn4Sandbox]:
         yield server
 
 
-def compare(feed: Feed) -> tuple[dict[tuple[str, str], str], Comparison]:
+def compare(feed: Feed) -> tuple[dict[tuple[str, str], str], Reconciliation]:
     with (
         closing(open_store(feed.store_url)) as store,
         closing(client_for(feed)) as client,
-        comparison(feed, store, client, "default") as compared,
+        reconciliation(feed, store, client, "default") as compared,
     ):
         found = {(one.kind.value, one.guid): one.name for one in compared.differences()}
         compared.repair()
@@ -42,7 +42,7 @@ def compare(feed: Feed) -> tuple[dict[tuple[str, str], str], Comparison]:
 
 def put(tmp_path: Path, feed: Feed, *names: str) -> dict[str, str]:
     """Files in the feed's folder; returns the version of each."""
-    from loader.ledger import digest
+    from core.digests import digest
 
     for name in names:
         (tmp_path / feed.name / name).write_bytes(b">x")
@@ -59,18 +59,18 @@ def test_each_difference_is_named_and_only_what_was_lost_waits_again(
     )
     rows = {
         "good": {"guid": "good"},
-        "lost": {"guid": "lost", "result": Result.INSERTED},
+        "lost": {"guid": "lost", "result": LoadResult.INSERTED},
         "named": {"guid": "id-in-file"},
-        "two": {"guid": "two", "result": Result.CONFLICTING},
+        "two": {"guid": "two", "result": LoadResult.CONFLICTING},
     }
     for seqid, columns in rows.items():
-        row = add_object(feed, seqid, State.LOADED, **columns)
+        row = add_object(feed, seqid, ObjectState.LOADED, **columns)
         BucketObject.objects.filter(pk=row.pk).update(version=versions[f"{seqid}.fasta"], done_at=row.created)
-    bad = add_object(feed, "bad", State.REJECTED, reason="it is empty")
+    bad = add_object(feed, "bad", ObjectState.REJECTED, reason="it is empty")
     BucketObject.objects.filter(pk=bad.pk).update(version=versions["bad.fasta"])
-    add_object(feed, "left", State.LOADED, guid="left")
-    add_object(feed, "forgotten", State.LOADED, guid="forgotten")
-    add_object(other, "covid-1", State.LOADED, guid="covid-1")
+    add_object(feed, "left", ObjectState.LOADED, guid="left")
+    add_object(feed, "forgotten", ObjectState.LOADED, guid="forgotten")
+    add_object(other, "covid-1", ObjectState.LOADED, guid="covid-1")
     for guid in ("good", "id-in-file", "two", "left", "stray", "covid-1"):
         fn4.insert(guid, REFERENCE)
 
@@ -86,7 +86,7 @@ def test_each_difference_is_named_and_only_what_was_lost_waits_again(
         ("not_in_bucket", "stray"),
     }
     assert (compared.held, compared.listed) == (6, 6)
-    waiting = BucketObject.objects.get(state=State.WAITING)
+    waiting = BucketObject.objects.get(state=ObjectState.WAITING)
     assert (waiting.seqid, waiting.result, waiting.guid, waiting.done_at) == ("lost", "", "", None)
 
 
@@ -145,10 +145,10 @@ def test_its_memory_does_not_grow_with_the_server(make_feed: MakeFeed) -> None:
             with (
                 closing(open_store(feed.store_url)) as store,
                 closing(client_for(feed)) as client,
-                comparison(feed, store, client, "default") as compared,
+                reconciliation(feed, store, client, "default") as compared,
             ):
                 tracemalloc.start()
-                assert sum(one.kind is Kind.NOT_IN_BUCKET for one in compared.differences()) == samples
+                assert sum(one.kind is FindingKind.NOT_IN_BUCKET for one in compared.differences()) == samples
                 used = tracemalloc.get_traced_memory()[1]
                 tracemalloc.stop()
             return used

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from batches.models import Batch
 from core.permissions import ACT, APPS, OPERATORS, VIEWERS
-from loader.models import BucketObject, Feed, LoadAttempt, Outcome, Server, State
+from loader.choices import AttemptOutcome, ObjectState
+from loader.models import BucketObject, Feed, LoadAttempt, Server
 
 pytestmark = pytest.mark.django_db
 
@@ -74,9 +75,9 @@ def rows() -> None:
     now = timezone.now()
     BucketObject.objects.create(
         pk=1, feed=feed, name="s.fasta", version="v", etag="e", size=1, created=now, first_seen=now, seqid="s",
-        state=State.REJECTED, reason="empty", done_at=now,
+        state=ObjectState.REJECTED, reason="empty", done_at=now,
     )  # fmt: skip
-    LoadAttempt.objects.create(pk=1, feed=feed, seqid="s", outcome=Outcome.REJECTED, bucket_object_id=1)
+    LoadAttempt.objects.create(pk=1, feed=feed, seqid="s", outcome=AttemptOutcome.REJECTED, bucket_object_id=1)
     Batch.objects.create(bid="plc", rectype="collectionobject", action="CREATE")
 
 

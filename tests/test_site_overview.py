@@ -18,7 +18,8 @@ from batches.models import Batch, BatchRecord, IngestCheck
 from core.concerns import Concern, Level
 from fnloader_site.overview import last_day
 from fnloader_site.overview.concern_links import concern_link
-from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Outcome, Server, State
+from loader.choices import AttemptOutcome, ObjectState
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +59,7 @@ def feed(on: Server, name: str = "tb", **columns: object) -> Feed:
     return Feed.objects.create(name=name, server=on, store_url=f"oci://{name}@ns", store_digest=name, **columns)
 
 
-def objects(of: Feed, state: State, number: int) -> None:
+def objects(of: Feed, state: ObjectState, number: int) -> None:
     now = timezone.now()
     BucketObject.objects.bulk_create(
         BucketObject(
@@ -111,9 +112,9 @@ def test_a_paused_feed_is_said_with_its_reason(page: Page) -> None:
 
 def test_files_that_can_not_be_loaded_are_counted_and_lead_to_their_reasons(page: Page) -> None:
     one = feed(server(), checked_at=timezone.now())
-    objects(one, State.REJECTED, 3)
-    objects(one, State.LOADED, 1234)
-    objects(one, State.WAITING, 2)
+    objects(one, ObjectState.REJECTED, 3)
+    objects(one, ObjectState.LOADED, 1234)
+    objects(one, ObjectState.WAITING, 2)
     assert "1 to look at" in page.banner()
     assert "3 files of feed tb can't be loaded" in page.banner()
     assert page.client.get("/feeds/tb/").status_code == 200
@@ -125,7 +126,7 @@ def test_an_open_attempt_is_only_wrong_when_nobody_loads(page: Page) -> None:
     alive = server("http://alive", lease_token="t", lease_host="h", lease_pid=1, lease_heartbeat=now)
     feed(alive)
     Server.objects.update(lease_expires=now + timedelta(minutes=5))
-    LoadAttempt.objects.create(server=alive, outcome=Outcome.OPEN, seqid="s1")
+    LoadAttempt.objects.create(server=alive, outcome=AttemptOutcome.OPEN, seqid="s1")
     assert "Nothing needs a person" in page.words()
     assert "Loading into http://alive process 1 on h" in page.words()
     Server.objects.update(lease_expires=now - timedelta(minutes=5))
@@ -184,7 +185,7 @@ def test_the_last_ten_attempts_lead_to_their_pages(page: Page) -> None:
     one = feed(server())
     for number in range(12):
         LoadAttempt.objects.create(
-            feed=one, seqid=f"s{number}x", outcome=Outcome.REJECTED, message=f"reason <{number}>"
+            feed=one, seqid=f"s{number}x", outcome=AttemptOutcome.REJECTED, message=f"reason <{number}>"
         )
     html = page.html()
     assert "s1x" not in html
@@ -215,9 +216,9 @@ def test_it_asks_the_database_few_questions_however_much_there_is(page: Page) ->
     for number in range(12):
         on = server(f"http://s{number}", circuit_open_since=now)
         one = feed(on, f"f{number}", paused_at=now)
-        objects(one, State.REJECTED, 2)
+        objects(one, ObjectState.REJECTED, 2)
         BatchLoad.objects.create(feed=one)
-        LoadAttempt.objects.create(feed=one, server=on, outcome=Outcome.OPEN)
+        LoadAttempt.objects.create(feed=one, server=on, outcome=AttemptOutcome.OPEN)
         upload = {"upload_started": now, "upload_owner": "t", "upload_heartbeat": now}
         records(batch(f"b{number}", **upload), UploadOutcome.UNCERTAIN)
     page.html()
@@ -243,7 +244,7 @@ def attempt(of: Feed, when: datetime, **columns: object) -> None:
         "insert_start_time": when,
         "insert_end_time": when + timedelta(milliseconds=40),
     }
-    made = {"seqid": "s", "outcome": Outcome.INSERTED, "bucket_read_start_time": when} | inserted | columns
+    made = {"seqid": "s", "outcome": AttemptOutcome.INSERTED, "bucket_read_start_time": when} | inserted | columns
     LoadAttempt.objects.create(feed=of, **made)
 
 
@@ -264,12 +265,12 @@ def drawn(title: str) -> dict[str, list[float]]:
 def test_the_last_day_is_drawn_by_the_hour(page: Page) -> None:
     one = feed(server())
     attempt(one, hour(2))
-    attempt(one, hour(2), insert_status_code=201, outcome=Outcome.PRESENT)
+    attempt(one, hour(2), insert_status_code=201, outcome=AttemptOutcome.PRESENT)
     attempt(one, hour(1))
     attempt(one, hour(30))
     nothing = {"insert_status_code": None, "insert_start_time": None, "insert_end_time": None}
-    attempt(one, hour(1), outcome=Outcome.REJECTED, **nothing)
-    attempt(one, hour(0), outcome=Outcome.FAILED, insert_status_code=500)
+    attempt(one, hour(1), outcome=AttemptOutcome.REJECTED, **nothing)
+    attempt(one, hour(0), outcome=AttemptOutcome.FAILED, insert_status_code=500)
     batch("plc", status="ingested", ingest_done_at=hour(3), ingest_errs=0)
     batch("bad", status="ingested", ingest_done_at=hour(3), ingest_errs=2)
     assert drawn("Samples loaded an hour") == {"loaded": [2, 1]}

@@ -7,8 +7,8 @@ import threading
 import pytest
 from django.db import connection, connections, transaction
 
+from loader.coordination.write_lock import locked_transaction, write_lock
 from loader.models import Server
-from loader.writing import turn_to_write, written_whole
 
 
 @pytest.mark.django_db(transaction=True)
@@ -18,10 +18,10 @@ def test_many_threads_write_at_once_and_none_is_refused() -> None:
     def write() -> None:
         try:
             for number in range(10):
-                with written_whole("default"):
+                with locked_transaction("default"):
                     fence = Server.objects.select_for_update().get(pk=server.pk).fence
                     Server.objects.filter(pk=server.pk).update(fence=fence + 1)
-                with turn_to_write("default"):
+                with write_lock("default"):
                     Server.objects.filter(pk=server.pk).update(number_in_server=number)
         finally:
             connections.close_all()
@@ -37,12 +37,12 @@ def test_many_threads_write_at_once_and_none_is_refused() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_what_fails_is_not_written_and_gives_back_its_turn() -> None:
     def fail() -> None:
-        with written_whole("default"):
+        with locked_transaction("default"):
             Server.objects.create(identity="s", url="s")
             raise ValueError("on the way")
 
     with pytest.raises(ValueError, match="on the way"):
         fail()
-    with turn_to_write("default"), turn_to_write("default"), transaction.atomic():
+    with write_lock("default"), write_lock("default"), transaction.atomic():
         assert not Server.objects.exists()
     assert not connection.in_atomic_block

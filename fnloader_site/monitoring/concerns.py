@@ -19,7 +19,7 @@ JOBS_SILENT_AFTER = timedelta(minutes=5)
 
 def all_concerns(db: str = "default") -> list[Concern]:
     """What `fnstatus` says. Batches, jobs and alarms are in the default database only."""
-    found = of_loader.look(db).concerns
+    found = of_loader.loader_concerns(db).concerns
     if db == "default":
         found = [*job_concerns(), *alarm_concerns(), *found, *of_batches.batch_concerns()]
     return found

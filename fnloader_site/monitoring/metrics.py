@@ -18,18 +18,19 @@ from prometheus_client.registry import Collector
 from batches.choices import BatchStatus
 from batches.models import Batch, IngestCheck
 from core.models import Alarm, JobRun
-from loader import tally
-from loader.lists import number_of, of_feed
-from loader.models import BucketObject, Feed, Server, State, Tally
+from loader.choices import ObjectState
+from loader.maintenance import counters
+from loader.models import BucketObject, Feed, Server, Tally
+from loader.querysets import number_of, of_feed
 
 MOST_BATCHES = 200
-SMALL_STATES = (State.WAITING, State.LOADING, State.REJECTED)
+SMALL_STATES = (ObjectState.WAITING, ObjectState.LOADING, ObjectState.REJECTED)
 """What is loaded is counted by the tallies: counting it would read the whole ledger."""
 
 
 def exposition() -> bytes:
     """The text that Prometheus reads. Rolls the tallies forward first."""
-    tally.roll()
+    counters.update_counters()
     registry = CollectorRegistry()
     registry.register(_Site())
     return generate_latest(registry)
@@ -55,17 +56,20 @@ def _tallies(names: dict[int, str]) -> Iterator[Metric]:
         "fnloader_samples", "Load attempts that ended, by outcome.", labels=["feed", "outcome"]
     )
     times: dict[str, dict[str, dict[int, tuple[int, float]]]] = {
-        tally.INSERT: defaultdict(dict),
-        tally.READ: defaultdict(dict),
+        counters.INSERT: defaultdict(dict),
+        counters.READ: defaultdict(dict),
     }
     for row in Tally.objects.all():
         name = names.get(row.feed_key, "")
-        if row.measure == tally.OUTCOME:
+        if row.measure == counters.OUTCOME:
             samples.add_metric([name, row.bucket], row.number)
         elif row.measure in times:
             times[row.measure][name][int(row.bucket)] = (row.number, row.seconds)
     yield samples
-    for measure, said in ((tally.INSERT, "How long inserts took."), (tally.READ, "How long reading a file took.")):
+    for measure, said in (
+        (counters.INSERT, "How long inserts took."),
+        (counters.READ, "How long reading a file took."),
+    ):
         histogram = HistogramMetricFamily(f"fnloader_{measure}_seconds", said, labels=["feed"])
         for name, buckets in sorted(times[measure].items()):
             histogram.add_metric([name], *_histogram(buckets))
@@ -74,7 +78,7 @@ def _tallies(names: dict[int, str]) -> Iterator[Metric]:
 
 def _histogram(buckets: dict[int, tuple[int, float]]) -> tuple[list[tuple[str, float]], float]:
     cumulative, below = [], 0
-    for index, bound in enumerate([*map(str, tally.BOUNDS), "+Inf"]):
+    for index, bound in enumerate([*map(str, counters.BOUNDS), "+Inf"]):
         below += buckets.get(index, (0, 0.0))[0]
         cumulative.append((bound, float(below)))
     return cumulative, sum(seconds for _, seconds in buckets.values())
@@ -91,7 +95,7 @@ def _feeds() -> Iterator[Metric]:
     by_state = {state.value: BucketObject.objects.filter(state=state) for state in SMALL_STATES}
     rows: QuerySet[Any] = Feed.objects.only("name", "checked_at", "paused_at").annotate(
         **{state: number_of(objects) for state, objects in by_state.items()},
-        oldest=of_feed(by_state[State.WAITING], Min("first_seen")),
+        oldest=of_feed(by_state[ObjectState.WAITING], Min("first_seen")),
     )
     for row in rows:
         for state in SMALL_STATES:

@@ -20,7 +20,8 @@ from django.db.models import Count, Max, Value
 from batches.models import Batch
 from core.charts import Chart, Series
 from core.time_slots import TimeSlot, TimeSlots
-from loader.models import LoadAttempt, Outcome
+from loader.choices import AttemptOutcome
+from loader.models import LoadAttempt
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 SECONDS = 3600
@@ -112,8 +113,8 @@ def _counted(slots: TimeSlots) -> list[HourlyCounts]:
     return [
         HourlyCounts(
             loaded.get(slot, 0),
-            lost[Outcome.FAILED].get(slot, 0),
-            lost[Outcome.REJECTED].get(slot, 0),
+            lost[AttemptOutcome.FAILED].get(slot, 0),
+            lost[AttemptOutcome.REJECTED].get(slot, 0),
             middle.get(slot),
             slow.get(slot),
         )
@@ -143,7 +144,7 @@ def _loaded(slots: TimeSlots) -> dict[int, float]:
 
 
 def _failures(slots: TimeSlots, first: int | None) -> dict[str, dict[int, float]]:
-    found: dict[str, dict[int, float]] = {Outcome.FAILED: {}, Outcome.REJECTED: {}}
+    found: dict[str, dict[int, float]] = {AttemptOutcome.FAILED: {}, AttemptOutcome.REJECTED: {}}
     if first is None:
         return found
     rows = LoadAttempt.objects.filter(

@@ -11,10 +11,10 @@ from core.concerns import Concern
 from core.formatting import pluralize
 from fnloader_site.overview.entries import SHOWN, Running
 from fnloader_site.overview.last_day import loading_charts
-from loader.choices import OUTCOME_COLOURS, STANDS_COLOURS
-from loader.concerns import look
-from loader.lists import feeds
-from loader.models import Feed, LoadAttempt, Outcome, Server
+from loader.choices import FEED_STATE_COLOURS, OUTCOME_COLOURS, AttemptOutcome
+from loader.concerns import loader_concerns
+from loader.models import Feed, LoadAttempt, Server
+from loader.querysets import feeds_with_state
 
 MOST = 100
 """Feeds shown; more than that is a matter of their own pages."""
@@ -42,7 +42,7 @@ class LoaderSection:
     concerns: list[Concern]
     running: list[Running]
     feeds: list[Feed]
-    """With what `loader.lists.feeds` reckons for each, and `colour`."""
+    """With what `loader.querysets.feeds_with_state` reckons for each, and `colour`."""
     more_feeds: bool
     attempts: list[AttemptRow]
     charts: list[Chart]
@@ -59,10 +59,10 @@ class LoaderSection:
 
 def loader_section(now: datetime) -> LoaderSection:
     """Thirteen queries, whatever the tables hold."""
-    seen = look()
-    rows: list[Any] = list(feeds().order_by("name")[: MOST + 1])
+    seen = loader_concerns()
+    rows: list[Any] = list(feeds_with_state().order_by("name")[: MOST + 1])
     for row in rows:
-        row.colour = STANDS_COLOURS[row.stands]
+        row.colour = FEED_STATE_COLOURS[row.stands]
     return LoaderSection(
         concerns=seen.concerns,
         running=[_running(server, rows) for server in seen.servers if server.held],  # type: ignore[attr-defined]
@@ -89,4 +89,4 @@ def _attempt_row(attempt: LoadAttempt) -> AttemptRow:
     if attempt.outcome is None:
         done = attempt.insert_status_code in (200, 201)
         return AttemptRow(attempt, "by an older loader", "green" if done else "grey")
-    return AttemptRow(attempt, attempt.get_outcome_display(), OUTCOME_COLOURS[Outcome(attempt.outcome)])
+    return AttemptRow(attempt, attempt.get_outcome_display(), OUTCOME_COLOURS[AttemptOutcome(attempt.outcome)])

@@ -13,8 +13,8 @@ from core.commands import CommandError, CommandParser, FnloaderCommand, at_least
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loader.maintenance.reconcile import Reconciliation
     from loader.models import Feed
-    from loader.reconcile import Comparison
 
 SOME = 10
 EPILOG = (
@@ -36,7 +36,7 @@ CHANGING = ("add", "pause", "resume", "remove", "retry", "reconcile", "acknowled
 
 
 class Command(FnloaderCommand):
-    """Each step is one call of its core: loader.feeds, feedtest, removing, rejections, showing."""
+    """Each step is one call of its core: loader.feeds.manage, feedtest, removing, rejections, showing."""
 
     help = "Adds, lists, tests, pauses, resumes and removes feeds, and tries what was rejected again."
 
@@ -66,8 +66,9 @@ class Command(FnloaderCommand):
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
         """Runs the step that is named."""
         from core.exceptions import OperationRefused
-        from loader.feeds import WrongUrl, named
-        from loader.server import ServerAway, ServerMisconfigured
+        from loader.feeds.manage import get_feed
+        from loader.feeds.server_urls import WrongUrl
+        from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 
         self.db, self.dry_run = options["database"], options.get("dry_run", False)
         step = options["step"]
@@ -77,10 +78,10 @@ class Command(FnloaderCommand):
             if step == "add":
                 return self._add(options)
             work: Callable[[Feed, dict[str, Any]], int] = getattr(self, f"_{step}")
-            return work(named(options["name"], self.db), options)
+            return work(get_feed(options["name"], self.db), options)
         except WrongUrl as error:
             self.usage(str(error))
-        except (OperationRefused, ServerAway, ServerMisconfigured) as error:
+        except (OperationRefused, ServerUnavailable, ServerMisconfigured) as error:
             raise CommandError(str(error)) from error
 
     def _parser(self, steps: Any, name: str) -> CommandParser:  # noqa: ANN401 - argparse keeps the type private
@@ -98,7 +99,7 @@ class Command(FnloaderCommand):
         return parser
 
     def _add(self, options: dict[str, Any]) -> int:
-        from loader.feeds import add
+        from loader.feeds.manage import add_feed
 
         columns = {
             "header_prefix": options["header_prefix"],
@@ -108,15 +109,17 @@ class Command(FnloaderCommand):
             "scheduled": options["scheduled"],
         }
         given = {column: value for column, value in columns.items() if value is not None}
-        feed = add(options["name"], options["server_url"], options["store_url"], self.db, dry_run=self.dry_run, **given)
+        feed = add_feed(
+            options["name"], options["server_url"], options["store_url"], self.db, dry_run=self.dry_run, **given
+        )
         self._say(f"The feed '{feed.name}' from {feed.store_url} into {feed.server} {self._is('added')}.")
         self._say(f"Next: manage.py feed test {feed.name}, then manage.py fnload {feed.server.url} {feed.store_url}")
         return 0
 
     def _list(self, *, as_json: bool) -> int:
-        from loader.showing import feeds, table
+        from loader.cli.feed_output import feed_table, table
 
-        found = feeds(self.db)
+        found = feed_table(self.db)
         if as_json:
             self._say(json.dumps(found, indent=2))
         elif found:
@@ -127,21 +130,21 @@ class Command(FnloaderCommand):
         return 0
 
     def _show(self, feed: Feed, options: dict[str, Any]) -> int:
-        from loader.showing import detail, lines
+        from loader.cli.feed_output import detail_lines, feed_details
 
-        shown = detail(feed, self.db)
+        shown = feed_details(feed, self.db)
         if options["json"]:
             self._say(json.dumps(shown, indent=2))
             return 0
-        for line in lines(shown):
+        for line in detail_lines(shown):
             self._say(line)
         return 0
 
     def _test(self, feed: Feed, _options: dict[str, Any]) -> int:
-        from loader.feedtest import try_links
+        from loader.feeds.diagnose import diagnose
 
         failed = 0
-        for link in try_links(feed, self.db):
+        for link in diagnose(feed, self.db):
             failed += not link.ok
             self._say(f"{'ok    ' if link.ok else 'FAILED'} {link.name}: {link.said}")
             if link.way_out:
@@ -151,12 +154,14 @@ class Command(FnloaderCommand):
         return 0
 
     def _pause(self, feed: Feed, options: dict[str, Any]) -> int:
-        from loader.feeds import pause
+        from loader.feeds.manage import pause_feeds
 
-        return self._switch(feed, "paused", already=bool(feed.paused_at), do=partial(pause, reason=options["reason"]))
+        return self._switch(
+            feed, "paused", already=bool(feed.paused_at), do=partial(pause_feeds, reason=options["reason"])
+        )
 
     def _resume(self, feed: Feed, options: dict[str, Any]) -> int:
-        from loader.feeds import resume
+        from loader.feeds.manage import resume_feeds
 
         limit = options["refusals_limit"]
         if limit is not None and limit < 0:
@@ -164,7 +169,7 @@ class Command(FnloaderCommand):
         if limit is not None and not self.dry_run:
             feed.refusals_limit = limit
             feed.save(update_fields=["refusals_limit"])
-        return self._switch(feed, "resumed", already=not feed.paused_at, do=resume)
+        return self._switch(feed, "resumed", already=not feed.paused_at, do=resume_feeds)
 
     def _switch(self, feed: Feed, word: str, *, already: bool, do: Callable[[Any], int]) -> int:
         from loader.models import Feed
@@ -179,9 +184,9 @@ class Command(FnloaderCommand):
 
     def _remove(self, feed: Feed, options: dict[str, Any]) -> int:
         from core.progress import Progress
-        from loader.removing import remove, what_goes
+        from loader.feeds.remove import removal_summary, remove_feed
 
-        going = what_goes(feed, self.db)
+        going = removal_summary(feed, self.db)
         self._say(
             f"With the feed '{feed.name}' {going.objects:,} rows of its ledger {'would ' * self.dry_run}go, "
             f"{going.attempts:,} load attempts and {going.loads:,} batch loads {'would ' * self.dry_run}stay. "
@@ -192,12 +197,12 @@ class Command(FnloaderCommand):
         if not self.confirmed("Remove it?", yes=options["yes"]):
             raise CommandError("Nothing was removed: confirm, or add --yes.")
         with Progress(self.stderr, f"removing {feed.name}") as progress:
-            remove(feed, self.db, progress.show)
+            remove_feed(feed, self.db, progress.show)
         self._say(f"The feed '{feed.name}' was removed.")
         return 0
 
     def _retry(self, feed: Feed, options: dict[str, Any]) -> int:
-        from loader.rejections import retry
+        from loader.feeds.rejections import retry
 
         done = retry(feed, self.db, reason=options["reason"], since=options["since"], dry_run=self.dry_run)
         self._say(
@@ -207,22 +212,22 @@ class Command(FnloaderCommand):
         return 0
 
     def _acknowledge(self, feed: Feed, _options: dict[str, Any]) -> int:
-        from loader.rejections import acknowledge
+        from loader.feeds.rejections import acknowledge
 
         count = acknowledge(feed, self.db, dry_run=self.dry_run)
         self._say(f"{count:,} rejected files of '{feed.name}' {self._are('acknowledged')}.")
         return 0
 
     def _reconcile(self, feed: Feed, options: dict[str, Any]) -> int:
-        from loader.feeds import client_for
-        from loader.findings import Kind
-        from loader.reconcile import comparison
+        from loader.choices import FindingKind
+        from loader.feeds.manage import client_for
+        from loader.maintenance.reconcile import reconciliation
         from objectstores import open_store
 
         with (
             closing(open_store(feed.store_url)) as store,
             closing(client_for(feed)) as fn4,
-            comparison(feed, store, fn4, self.db) as compared,
+            reconciliation(feed, store, fn4, self.db) as compared,
         ):
             for found in compared.differences():
                 told = asdict(found)
@@ -230,7 +235,7 @@ class Command(FnloaderCommand):
             counts: dict[str, int] = {
                 "held": compared.held,
                 "listed": compared.listed,
-                **{kind.value: compared.counts[kind] for kind in Kind},
+                **{kind.value: compared.counts[kind] for kind in FindingKind},
             }
             queued = self._repair(compared, options) if options["repair"] else 0
         if options["json"]:
@@ -241,10 +246,10 @@ class Command(FnloaderCommand):
             )
         return SOME if compared.counts else 0
 
-    def _repair(self, compared: Comparison, options: dict[str, Any]) -> int:
-        from loader.findings import Kind
+    def _repair(self, compared: Reconciliation, options: dict[str, Any]) -> int:
+        from loader.choices import FindingKind
 
-        lost = compared.counts[Kind.LOST]
+        lost = compared.counts[FindingKind.LOST]
         if not lost or self.dry_run:
             return 0
         if not self.confirmed(f"Queue {lost:,} files again?", yes=options["yes"]):

@@ -17,9 +17,9 @@ from core.processes import stop_on_signals
 from core.progress import Progress
 
 if TYPE_CHECKING:
-    from loader.inserting import PassResult
-    from loader.load import Loader
     from loader.models import Feed
+    from loader.pipeline.feed_pass import FeedPass
+    from loader.pipeline.result import PassResult
 
 HELP = (
     "Feeds one findNeighbour4 server with the FASTA files of a bucket, earliest first, until told to stop "
@@ -62,8 +62,9 @@ class Command(FnloaderCommand):
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - the options above
         """Runs passes until it is told to stop, or once."""
-        from loader.feeds import WrongUrl, client_for, feed_for
-        from loader.load import Loader
+        from loader.feeds.manage import client_for, get_or_create_feed
+        from loader.feeds.server_urls import WrongUrl
+        from loader.pipeline.feed_pass import FeedPass
         from objectstores import open_store
 
         self.json, self.once, self.even_if_paused = options["json"], options["once"], options["even_if_paused"]
@@ -73,7 +74,7 @@ class Command(FnloaderCommand):
         with stop_on_signals() as told:
             store = open_store(store_url)
             try:
-                feed = feed_for(options["server_url"], store_url, db)
+                feed = get_or_create_feed(options["server_url"], store_url, db)
             except WrongUrl as error:
                 self.usage(str(error))
             if feed.paused_at and not self.even_if_paused:
@@ -83,19 +84,19 @@ class Command(FnloaderCommand):
                 )
             interval = feed.interval if options["interval"] is None else options["interval"]
             with Progress(self.stderr, f"loading {feed.name}") as self.progress, log_context(feed=feed.name):
-                loader = Loader(feed, store, client_for(feed), db, told.stop, self._line, self.progress.show)
+                loader = FeedPass(feed, store, client_for(feed), db, told.stop, self._line, self.progress.show)
                 status = self._once(loader) if self.once else self._for_ever(loader, interval)
             store.close()
         return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
 
     def _all(self, options: dict[str, Any]) -> int:
-        from loader.sidebyside import SideBySide
+        from loader.runners.all_feeds import AllFeedsRunner
 
         if options["server_url"] or self.even_if_paused:
             self.usage("--all feeds all feeds that are not paused: it takes no SERVER_URL and no --even-if-paused.")
         db = self._known(options["database"] or "default")
         with stop_on_signals() as told, Progress(self.stderr, "loading") as self.progress:
-            status = SideBySide(db, self.once, options["interval"], told.stop, self._line, self._report).run()
+            status = AllFeedsRunner(db, self.once, options["interval"], told.stop, self._line, self._report).run()
         return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
 
     def _where(self, options: dict[str, Any]) -> tuple[str, str]:
@@ -122,15 +123,15 @@ class Command(FnloaderCommand):
             self.usage(f"There is no database '{db}' here; known: {known}. Set DATABASE_URL_{db.upper()} to have it.")
         return db
 
-    def _once(self, loader: Loader) -> int:
+    def _once(self, loader: FeedPass) -> int:
         result = loader.run()
         self._report(loader.feed, result)
         if result.trouble:
             raise CommandError(result.trouble)
         return 0 if result.clean else 10
 
-    def _for_ever(self, loader: Loader, interval: float) -> int:
-        from loader.feeds import mark_running, mark_stopped
+    def _for_ever(self, loader: FeedPass, interval: float) -> int:
+        from loader.feeds.manage import mark_running, mark_stopped
 
         trouble = ""
         while not loader.stop():
@@ -154,9 +155,9 @@ class Command(FnloaderCommand):
         mark_stopped(loader.feed, loader.db)
         return 0
 
-    def _pass(self, loader: Loader) -> PassResult | None:
+    def _pass(self, loader: FeedPass) -> PassResult | None:
         """One pass of a daemon; None while the feed is paused."""
-        from loader.feeds import pause
+        from loader.feeds.manage import pause_feeds
         from loader.models import Feed
 
         feed = loader.feed
@@ -170,14 +171,14 @@ class Command(FnloaderCommand):
         if not result.stopped or result.inserted:
             self._report(feed, result)
         if result.misconfigured:
-            pause(Feed.objects.using(loader.db).filter(pk=feed.pk), result.trouble)
+            pause_feeds(Feed.objects.using(loader.db).filter(pk=feed.pk), result.trouble)
             self._line(
                 f"The feed '{feed.name}' is paused: {result.trouble} "
                 f"When that is mended: manage.py feed resume {feed.name}"
             )
         return result
 
-    def _wait(self, loader: Loader, for_seconds: float) -> None:
+    def _wait(self, loader: FeedPass, for_seconds: float) -> None:
         until = time.monotonic() + for_seconds
         while time.monotonic() < until and not loader.stop():
             time.sleep(min(0.2, max(0.0, until - time.monotonic())))

@@ -10,7 +10,7 @@ from core.commands import CommandParser, FnloaderCommand, at_least_one, database
 
 
 class Command(FnloaderCommand):
-    """One call of `loader.pruning.prune`; the nightly job makes the same."""
+    """One call of `loader.maintenance.prune.prune`; the nightly job makes the same."""
 
     help = "Deletes attempts that ended with nothing, and looks at buckets in which nothing was due, when they are old."
 
@@ -26,7 +26,7 @@ class Command(FnloaderCommand):
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
         """Says what it is, asks, and deletes."""
-        from loader.pruning import prune
+        from loader.maintenance.prune import prune
 
         days = options["days"] or settings.PRUNE_AFTER_DAYS or 365
         would = prune(days, options["database"], dry_run=True)

@@ -1,0 +1,10 @@
+"""Digests that stand for long names: of fixed length, equal in every database."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def digest(*parts: str) -> str:
+    """A digest of fixed length for unique constraints; parts are kept apart by NUL, which no name can hold."""
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,92 @@
+"""Feeds as `feed list` and `feed show` print them, and as their JSON (docs/loader.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from loader.choices import ObjectState
+from loader.models import Feed
+from loader.querysets import StateCount, objects_by_state
+
+FEED_COLUMNS = ("feed", "status", "waiting", "loaded", "rejected", "checked", "server", "store")
+
+
+def feed_table(db: str) -> list[dict[str, Any]]:
+    """All feeds by name, each with its numbers."""
+    counted = objects_by_state(db)
+    return [_feed(feed, counted[feed.pk]) for feed in Feed.objects.using(db).select_related("server").order_by("name")]
+
+
+def feed_details(feed: Feed, db: str) -> dict[str, Any]:
+    """One feed with its settings and its server."""
+    server = feed.server
+    return _feed(feed, objects_by_state(db)[feed.pk]) | {
+        "header_prefix": feed.header_prefix,
+        "strict_ids": feed.strict_ids,
+        "interval": feed.interval,
+        "largest": feed.largest,
+        "scheduled": feed.scheduled,
+        "refusals_limit": feed.refusals_limit,
+        "refusals_in_row": feed.refusals_in_row,
+        "oldest_limit": feed.oldest_limit,
+        "running_since": _iso(feed.running_since),
+        "server_number": server.number_in_server,
+        "server_counted_at": _iso(server.counted_at),
+        "circuit_open_since": _iso(server.circuit_open_since),
+        "circuit_reason": server.circuit_reason,
+    }
+
+
+def status_lines(feed: Feed) -> str:
+    """Where a feed stands, in a word or two."""
+    if feed.paused_at:
+        return "paused"
+    if feed.server.circuit_open_since:
+        return "server away"
+    return "never checked" if feed.checked_at is None else "in order"
+
+
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The lines of `feed list`."""
+    cells = [FEED_COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(len(cell[column]) for cell in cells) for column in range(len(FEED_COLUMNS))]
+    for cell in cells:
+        yield "  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)).rstrip()
+
+
+def detail_lines(shown: dict[str, Any]) -> Iterator[str]:
+    """The lines of `feed show`."""
+    for key, value in shown.items():
+        yield f"{key.replace('_', ' '):<20} {'-' if value in (None, '') else value}"
+
+
+def _feed(feed: Feed, counted: dict[str, StateCount]) -> dict[str, Any]:
+    return {
+        "name": feed.name,
+        "status": status_lines(feed),
+        "server": feed.server.identity,
+        "store": feed.store_url,
+        "paused_at": _iso(feed.paused_at),
+        "pause_reason": feed.pause_reason,
+        "checked_at": _iso(feed.checked_at),
+        **{state.value: counted.get(state, StateCount()).number for state in ObjectState},
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    checked = _local(row["checked_at"])
+    waiting = f"{row['waiting'] + row['loading']:,}"
+    numbers = (waiting, f"{row['loaded']:,}", f"{row['rejected']:,}")
+    return (row["name"], row["status"], *numbers, checked, row["server"], row["store"])
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _local(at: str | None) -> str:
+    return f"{timezone.localtime(datetime.fromisoformat(at)):%Y-%m-%d %H:%M:%S}" if at else "never"

@@ -1,0 +1,1 @@
+"""Who may insert into a server now: lease, turns, and clocks."""

@@ -1,0 +1,1 @@
+"""FASTA files: reading, and everything that can be wrong with one."""

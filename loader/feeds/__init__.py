@@ -1,0 +1,1 @@
+"""What can be done with a feed: add, pause, resume, test, retry, remove."""

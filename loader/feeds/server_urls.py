@@ -1,0 +1,45 @@
+"""The URL of a findNeighbour4 server: how it is spelled, and which server it means."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from loader.models.feeds import URL_LENGTH
+
+
+class WrongUrl(ValueError):
+    """A server's URL that can't be one; the text names it and the way out."""
+
+
+def normalise(url: str) -> str:
+    """A server's URL in one spelling: scheme and host in lower case, no default port, no slash at the end."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError as error:
+        raise WrongUrl(f"'{url}' is no URL ({error}).") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise WrongUrl(f"'{url}' is no URL of a findNeighbour4 server. It must look like http://localhost:5025.")
+    if "@" in parts.netloc:
+        raise WrongUrl("A server's URL must not hold a password. Put user:password into FN4_AUTH or FN4_AUTH_<FEED>.")
+    if len(url) > URL_LENGTH - 100:
+        raise WrongUrl("The server's URL is too long.")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}{f':{port}' if port and port != default else ''}{parts.path.rstrip('/')}"
+
+
+def identity(url: str, host_name: str) -> str:
+    """Which server a normalised URL means: on another host, `localhost` is another server (design.md, "The data")."""
+    host = urlsplit(url).hostname or ""
+    return f"{url} on {host_name}" if _is_loopback(host) else url
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""findNeighbour4: its REST API, its answers, and the insert."""

@@ -1,0 +1,73 @@
+"""What each answer of a findNeighbour4 server to an insert means (domain.md 2, traps.md): the one place that says so."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+
+class ResponseKind(Enum):
+    """What follows from an answer."""
+
+    DONE = "the sample is in the server"
+    LOCKED = "another insert holds the lock: ask again soon"
+    NEVER = "this file can't be loaded as it is"
+    MISCONFIGURED = "a proxy or a setting is wrong: no sample's fault"
+    LATER = "try again later"
+    UNCLEAR = "the server may still be working on it"
+
+
+@dataclass(frozen=True, slots=True)
+class InsertResponse:
+    """What came back from an insert; status 0 when nothing did."""
+
+    status: int
+    body: bytes = b""
+    error: str = ""
+
+    @property
+    def meaning(self) -> ResponseKind:
+        """What follows from it, before the server was asked whether the sample exists."""
+        if self.status in (200, 201):
+            return ResponseKind.DONE if _is_json_text(self.body) else ResponseKind.MISCONFIGURED
+        if self.status == 409:
+            return ResponseKind.LOCKED
+        if self.status in (0, 502, 504):
+            return ResponseKind.UNCLEAR
+        if 300 <= self.status < 400 or self.status in (400, 401, 403, 404, 413, 501):
+            return ResponseKind.MISCONFIGURED
+        if self.status == 500 and BAD_SEQUENCE.search(self.text):
+            return ResponseKind.NEVER
+        return ResponseKind.LATER
+
+    @property
+    def text(self) -> str:
+        """The answer in words, without markup and without sequence (promise 10), at most 300 characters."""
+        if self.error:
+            return self.error
+        page = re.sub(r"(?is)<(title|h1)>.*?</\1>", " ", self.body.decode("utf-8", "replace"))
+        words = html.unescape(re.sub(r"<[^>]*>", " ", page))
+        words = re.sub(r"[A-Za-z*-]{60,}", "[…]", " ".join(words.split()))
+        return f"HTTP {self.status}: {words[:280] or 'no text'}"
+
+
+# The server's own words: a length other than the reference's, nothing at all, or letters that it does not know.
+BAD_SEQUENCE = re.compile(r"\b(length|invalid characters?|consist only of|empty)\b", re.IGNORECASE)
+
+
+def _is_json_text(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), str)
+    except ValueError:
+        return False
+
+
+class ServerUnavailable(Exception):
+    """The server, or its database, does not answer as it should: try again later."""
+
+
+class ServerMisconfigured(Exception):
+    """Something that is no findNeighbour4 server answers: a proxy, a login page, another path. A person must look."""

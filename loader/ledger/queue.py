@@ -1,0 +1,59 @@
+"""The queue: which objects are due, earliest first, and the batch load that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from loader.choices import ObjectState
+from loader.ledger.scan import PAGE, ScanResult
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt
+
+
+def due(feed: Feed, db: str, at: datetime) -> Iterator[BucketObject]:
+    """A feed's waiting objects that may be tried at that time, earliest created first, read a page at a time."""
+    rows = _due(feed, db, at).order_by("created", "id")
+    after = Q()
+    while page := list(rows.filter(after)[:PAGE]):
+        yield from page
+        last = page[-1]
+        after = Q(created__gt=last.created) | Q(created=last.created, id__gt=last.pk)
+
+
+def count_due(feed: Feed, db: str, at: datetime) -> int:
+    """How many `due` would give."""
+    return _due(feed, db, at).count()
+
+
+def new_batch(feed: Feed, analysis: ScanResult, db: str, host: str, at: datetime, in_server: int | None) -> BatchLoad:
+    """The row that says that the bucket was analysed, also when nothing is due (domain.md 4)."""
+    return BatchLoad.objects.using(db).create(
+        host_name=host,
+        findneighbour_server_url=feed.server.url,
+        check_time=at,
+        batch_size=count_due(feed, db, at),
+        number_in_server=in_server,
+        feed=feed,
+        listed=analysis.listed,
+        ignored=analysis.ignored,
+        found=analysis.found,
+    )
+
+
+def unfinished(feed: Feed, db: str) -> BatchLoad | None:
+    """The feed's last batch, if not all of it has been tried."""
+    last = BatchLoad.objects.using(db).filter(feed=feed).order_by("-bl_int_id").first()
+    return last if last and last.finished is None and last.batch_size else None
+
+
+def last_place(batch: BatchLoad, db: str) -> int:
+    """How many attempts the batch has: the place of the last one."""
+    return LoadAttempt.objects.using(db).filter(batch_load=batch).count()
+
+
+def _due(feed: Feed, db: str, at: datetime) -> QuerySet[BucketObject]:
+    return BucketObject.objects.using(db).filter(
+        Q(not_before__isnull=True) | Q(not_before__lte=at), feed=feed, state=ObjectState.WAITING, first_seen__lte=at
+    )

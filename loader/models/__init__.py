@@ -1,0 +1,9 @@
+"""Feeds and servers, what is in their buckets, and what became of it."""
+
+from loader.models.attempts import BatchLoad, LoadAttempt
+from loader.models.counters import Tally, TallyMark
+from loader.models.feeds import Feed, Server
+from loader.models.findings import Finding
+from loader.models.objects import BucketObject
+
+__all__ = ["BatchLoad", "BucketObject", "Feed", "Finding", "LoadAttempt", "Server", "Tally", "TallyMark"]

@@ -1,0 +1,1 @@
+"""One pass over a feed: what is due is fetched, parsed, inserted and recorded."""

@@ -1,0 +1,171 @@
+"""Fetches, checks and parses the next samples while the last one is being inserted (domain.md 2)."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+import pysam  # noqa: F401 - what parses is loaded now, and not while the first sample waits for it
+
+from loader.coordination.database_clock import DatabaseClock
+from loader.fasta.parser import NotLoadable, Sample, first_characters, read_sample, unpacked
+from loader.models import BucketObject, Feed
+from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
+
+THREADS = 8
+LARGE = 1_000_000
+LARGE_AT_ONCE = 2
+"""Files of more than LARGE bytes are read and parsed so many at a time: eight would share the CPUs, and all be late."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread may go on when another one waits for Python's lock (5 ms by default): the one that inserts waits least."""
+AHEAD = 48
+BUDGET = 128_000_000
+"""Bytes of files that are held at a time, at the most (one file always is)."""
+WRONG_CONTENT_TRIES = 3
+
+
+class FetchOutcome(Enum):
+    """How a fetch ended."""
+
+    READY = "ready"
+    NEVER = "never"
+    GONE = "gone"
+    DAMAGED = "damaged"
+    ARCHIVED = "archived"
+    LATER = "later"
+
+
+@dataclass(slots=True)
+class Judged:
+    """What a file that was read turned out to be."""
+
+    ended_as: FetchOutcome
+    problem: str = ""
+    sample: Sample | None = None
+
+
+@dataclass(slots=True)
+class Fetched:
+    """One object, read and judged."""
+
+    item: BucketObject
+    ended_as: FetchOutcome
+    read_start: datetime
+    read_end: datetime
+    problem: str = ""
+    head: str = ""
+    sample: Sample | None = None
+
+
+class Prefetch:
+    """A window of downloads in the order in which they are to be inserted."""
+
+    def __init__(self, feed: Feed, store: Store, clock: DatabaseClock) -> None:
+        self._feed, self._store, self._clock = feed, store, clock
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._threads = ThreadPoolExecutor(THREADS, "fetch")
+        self._few_threads = ThreadPoolExecutor(LARGE_AT_ONCE, "fetch-large")
+        self._window: deque[tuple[BucketObject, Future[Fetched]]] = deque()
+        self._bytes = 0
+        self._next: BucketObject | None = None
+
+    def fill(self, items: Iterator[BucketObject], held: int) -> None:
+        """Begins downloads while there is room; `held` counts the samples that were taken and not yet inserted."""
+        while len(self._window) + held < AHEAD:
+            self._next = self._next or next(items, None)
+            if not self._next or (self._window and self._bytes + self._next.size > BUDGET):
+                return
+            self._bytes += self._next.size
+            threads = self._few_threads if self._next.size > LARGE else self._threads
+            self._window.append((self._next, threads.submit(self._fetch, self._next)))
+            self._next = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` would not wait."""
+        return bool(self._window) and self._window[0][1].done()
+
+    def take(self, beat: Callable[[], None]) -> list[Fetched]:
+        """Waits for the next sample and returns it with those behind it that are ready, too. Empty: there are no more.
+
+        Raises StoreError if the store refuses or is away.
+        """
+        if not self._window:
+            return []
+        while not wait([self._window[0][1]], timeout=1.0).done:
+            beat()
+        taken: list[Fetched] = []
+        while self.ready and len(taken) < AHEAD // 2:
+            item, future = self._window.popleft()
+            self._bytes -= item.size
+            taken.append(future.result())
+        return taken
+
+    def close(self) -> None:
+        """Drops what was not taken."""
+        for threads in (self._threads, self._few_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, item: BucketObject) -> Fetched:
+        start = self._clock.now()
+
+        def end(
+            ended_as: FetchOutcome, problem: str = "", content: bytes = b"", sample: Sample | None = None
+        ) -> Fetched:
+            return Fetched(item, ended_as, start, read_end, problem[:900], first_characters(content), sample)
+
+        read_end = start
+        if item.size > self._feed.largest:
+            return end(FetchOutcome.NEVER, f"the file has {item.size:,} bytes, and {self._feed.largest:,} are allowed")
+        try:
+            content, read_end, judged = self._read(item)
+        except (NotFound, Changed) as error:
+            return end(FetchOutcome.GONE, str(error))
+        except (Denied, Misconfigured):
+            raise
+        except TooLarge as error:
+            return end(FetchOutcome.NEVER, str(error))
+        except Archived as error:
+            return end(FetchOutcome.ARCHIVED, str(error))
+        except StoreError as error:
+            return end(FetchOutcome.LATER, str(error))
+        if judged.ended_as is FetchOutcome.DAMAGED and item.tries + 1 >= WRONG_CONTENT_TRIES:
+            return end(FetchOutcome.NEVER, judged.problem, content)
+        return end(judged.ended_as, judged.problem, content, judged.sample)
+
+    def _read(self, item: BucketObject) -> tuple[bytes, datetime, Judged]:
+        """The content, when it had come, and what it is; what arrived damaged is read once more at once."""
+        again = True
+        while True:
+            content = self._store.read(item.name, etag=item.etag, limit=self._feed.largest)
+            read_end = self._clock.now()
+            judged = _judge(content, item, self._feed)
+            if judged.ended_as is not FetchOutcome.DAMAGED or not again:
+                return content, read_end, judged
+            again = False
+
+
+def _judge(content: bytes, item: BucketObject, feed: Feed) -> Judged:
+    if wrong := _damage(content, item):
+        return Judged(FetchOutcome.DAMAGED, wrong)
+    try:
+        whole = unpacked(content, item.name, feed.largest)
+        return Judged(
+            FetchOutcome.READY, sample=read_sample(whole, item.name, feed.header_prefix, strict_ids=feed.strict_ids)
+        )
+    except NotLoadable as error:
+        return Judged(FetchOutcome.NEVER, str(error))
+
+
+def _damage(content: bytes, item: BucketObject) -> str:
+    if len(content) != item.size:
+        return f"the file has {len(content):,} bytes, and {item.size:,} were listed (truncated?)"
+    if item.md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != item.md5:
+        return "the file's checksum (MD5) is not the listed one (damaged?)"
+    return ""

@@ -1,0 +1,47 @@
+"""Counts refusals in a row: a server that refuses every sample is the wrong server."""
+
+from __future__ import annotations
+
+from loader.choices import AttemptOutcome
+from loader.feeds.manage import pause_feeds
+from loader.feeds.rejections import undo
+from loader.models import BucketObject, Feed, LoadAttempt
+
+
+class RefusalCounter:
+    """Counts how often in a row a server refused samples of a feed; too often, and it is the server that is wrong.
+
+    The count is kept in the feed's row, so that it goes on from run to run. Its user holds the server's lease.
+    """
+
+    def __init__(self, feed: Feed, db: str) -> None:
+        self._feed = Feed.objects.using(db).filter(pk=feed.pk)
+        self._db = db
+        self.in_row, self.limit = self._feed.values_list("refusals_in_row", "refusals_limit").get()
+
+    def success(self) -> None:
+        """A sample is in the server."""
+        if self.in_row:
+            self._count(0)
+
+    def refused(self, text: str) -> str:
+        """The server refused a sample with that text. Returns why the feed is paused now, or nothing.
+
+        When it is paused, none of these files stays rejected: they wait for the right server.
+        """
+        self._count(self.in_row + 1)
+        if not self.limit or self.in_row < self.limit:
+            return ""
+        why = f"The server refused {self.in_row} samples in a row: is it the right one? The last time it said: {text}"
+        pause_feeds(self._feed, why)
+        sent = LoadAttempt.objects.using(self._db).filter(
+            feed=self._feed.get(), outcome=AttemptOutcome.REJECTED, insert_start_time__isnull=False
+        )
+        last = list(sent.order_by("-gp_int_id").values_list("bucket_object", flat=True)[: self.in_row])
+        undo(BucketObject.objects.using(self._db).filter(pk__in=last), self._db)
+        self._count(0)
+        return why
+
+    def _count(self, in_row: int) -> None:
+        self.in_row = in_row
+        self._feed.update(refusals_in_row=in_row)

@@ -1,0 +1,70 @@
+"""The queries of feeds and their objects that more than one place asks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Case, CharField, Count, Min, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, Now
+
+from loader.choices import FeedState, ObjectState
+from loader.models import BucketObject, Feed, LoadAttempt
+
+HOUR = timedelta(hours=1)
+IN_SERVER = (200, 201)
+
+
+def feeds_with_state() -> QuerySet[Feed]:
+    """Feeds with `stands`, `waiting`, `oldest`, `rejected` (not acknowledged) and `rate` (samples in the last hour).
+
+    Each is a look into an index for each feed; what is loaded is not counted, for it grows for ever.
+    """
+    waiting = BucketObject.objects.filter(state__in=(ObjectState.WAITING, ObjectState.LOADING))
+    rejected = BucketObject.objects.filter(state=ObjectState.REJECTED, acknowledged_at=None)
+    inserted = LoadAttempt.objects.filter(insert_status_code__in=IN_SERVER, bucket_read_start_time__gte=Now() - HOUR)
+    return Feed.objects.select_related("server").annotate(
+        stands=_state(),
+        waiting=number_of(waiting),
+        oldest=of_feed(waiting.filter(state=ObjectState.WAITING), Min("created")),
+        rejected=number_of(rejected),
+        rate=number_of(inserted),
+    )
+
+
+def _state() -> Case:
+    return Case(
+        When(paused_at__isnull=False, then=Value(FeedState.PAUSED.value)),
+        When(server__circuit_open_since__isnull=False, then=Value(FeedState.AWAY.value)),
+        When(checked_at=None, then=Value(FeedState.NEVER.value)),
+        default=Value(FeedState.IN_ORDER.value),
+        output_field=CharField(),
+    )
+
+
+def number_of(rows: QuerySet[Any]) -> Coalesce:
+    """How many of these rows each feed has, for a queryset of feeds."""
+    return Coalesce(of_feed(rows, Count("*")), 0)
+
+
+def of_feed(rows: QuerySet[Any], reckoned: Any) -> Subquery:  # noqa: ANN401 - any aggregate
+    """What is reckoned of each feed's rows; one look into an index for each feed, where one begins with it."""
+    grouped = rows.filter(feed=OuterRef("pk")).order_by().values("feed").annotate(it=reckoned)
+    return Subquery(grouped.values("it"))
+
+
+class StateCount(NamedTuple):
+    """Objects of a feed in one state, and when the earliest of them was created."""
+
+    number: int = 0
+    earliest: datetime | None = None
+
+
+def objects_by_state(db: str = "default") -> dict[int, dict[str, StateCount]]:
+    """By key of the feed and by state."""
+    found: dict[int, dict[str, StateCount]] = defaultdict(dict)
+    rows = BucketObject.objects.using(db).order_by().values_list("feed", "state")
+    for feed, state, number, earliest in rows.annotate(n=Count("pk"), first=Min("created")):
+        found[feed][state] = StateCount(number, earliest)
+    return found

@@ -1,0 +1,1 @@
+"""The pages of feeds, files, attempts and batch loads."""
