@@ -65,7 +65,7 @@ screenshots: .venv/installed ## docs/screenshots anew, from a week made up (need
 	@$(BIN)/python -m bench.screenshots
 
 soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10 DAY=75)
-	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/soak.py tests/soak_day.py $(ARGS)
+	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/crash/soak.py tests/crash/soak_day.py $(ARGS)
 
 audit: .venv/installed ## known weaknesses of what we depend on (asks a service on the internet)
 	@$(BIN)/pip-audit -r requirements.txt

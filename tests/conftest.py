@@ -7,17 +7,18 @@ import os
 import pytest
 
 pytest_plugins = [
-    "tests.fixtures_stores",
-    "tests.fixtures_site",
-    "tests.fixtures_loader",
-    "tests.fixtures_feeds",
-    "tests.fixtures_batches",
-    "tests.fixtures_browser",
-    "tests.fixtures_house",
-    "tests.fixtures_ingest",
-    "tests.fixtures_steps",
-    "tests.fixtures_jobs",
-    "tests.fixtures_browser",
+    "tests.support.stores",
+    "tests.support.site",
+    "tests.support.feeding",
+    "tests.support.feeds",
+    "tests.support.batch_site",
+    "tests.support.browser",
+    "tests.support.house",
+    "tests.support.folder_batch",
+    "tests.support.shelf",
+    "tests.support.jobs",
+    "tests.support.receiver",
+    "tests.support.oracle",
 ]
 
 _skipped: list[str] = []

@@ -11,7 +11,7 @@ os.environ.setdefault("HOST_NAME", "test-host")
 from fnloader_site.settings import *  # noqa: F403 - after the environment is set
 
 if os.environ.get("FNLOADER_TEST_POSTGRES"):
-    # Tests in this process run where those that start processes do (tests/fixtures_site.py).
+    # Tests in this process run where those that start processes do (tests/support/site.py).
     DATABASES = {"default": environ.Env.db_url_config(os.environ["FNLOADER_TEST_POSTGRES"])}
     DATABASES["default"]["OPTIONS"] = {"options": "-c synchronous_commit=off"}
     DATABASES["default"]["TEST"] = {"NAME": "fnloader_in_process"}

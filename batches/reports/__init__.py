@@ -1,0 +1,1 @@
+"""The ingest report, and the causes of failures."""

@@ -1,0 +1,76 @@
+"""Failures that say the same are one cause, with a number and an example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batches.choices import UploadOutcome
+from batches.models import BatchRecord
+from batches.reports.failure_causes import FailureCause, failure_causes, message_pattern
+
+if TYPE_CHECKING:
+    from tests.support.folder_batch import Seed
+
+pytest_plugins = ["tests.support.folder_batch"]
+
+CONFLICT = "409 Client Error:  for url: https://core.example.org/cspace-services/collectionobjects/{}"
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (CONFLICT.format("ec8edd0a-6c13-40e4-87fc-8eb0291535c1"), "409 Client Error: for url: <url>"),
+        ("no such term 'Pëtr' in\n authority", "no such term '…' in authority"),
+        ("record ec8edd0a-6c13-40e4-87fc-8eb0291535c1 is locked", "record <id> is locked"),
+        ("timed out after 900.12 seconds", "timed out after <n> seconds"),
+        ("500 Server Error", "500 Server Error"),
+        ("404 Client Error", "404 Client Error"),
+        ("object 1234567 of 12", "object <n> of 12"),
+        (None, "no message is known"),
+    ],
+)
+def test_what_differs_from_record_to_record_is_left_out(message: str | None, cause: str) -> None:
+    assert message_pattern(message) == cause
+
+
+@pytest.mark.django_db
+def test_failures_are_grouped_by_what_they_say(folder_batch: Seed) -> None:
+    made = folder_batch("plc", list("abcdefg"), uncertain=["u"])
+    records = BatchRecord.objects.filter(batch=made.batch)
+    for one in "abc":
+        records.filter(identifier=one).update(ingest_outcome="failure", ingest_message=CONFLICT.format(one))
+    records.filter(identifier="d").update(ingest_outcome="failure", ingest_candidate="409 Client Error")
+    records.filter(identifier="e").update(ingest_outcome="failure")
+    records.filter(identifier="f").update(ingest_outcome="success", ingest_message="Failed at first: 500")
+    records.filter(identifier="g").update(
+        upload_outcome=UploadOutcome.UNUPLOADABLE, upload_message="there is no file 'g.xml'", ingest_outcome="failure"
+    )
+    with_many, *others = failure_causes(made.batch)
+    assert with_many == FailureCause(
+        "ingest", "failure", "409 Client Error: for url: <url>", 3, False, 1, "a", CONFLICT.format("a")
+    )
+    assert [(one.step, one.outcome, one.message, one.records, one.candidate, one.identifier) for one in others] == [
+        ("ingest", "failure", "409 Client Error", 1, True, "d"),
+        ("ingest", "failure", "no message is known", 1, False, "e"),
+        ("upload", "unuploadable", "there is no file '…'", 1, False, "g"),
+        ("upload", "uncertain", "no message is known", 1, False, "u"),
+    ]
+
+
+@pytest.mark.django_db
+def test_messages_that_have_nothing_in_common_become_one_cause(
+    folder_batch: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batches.reports.failure_causes.MOST", 3)
+    made = folder_batch("plc", list("abcdef"))
+    for one in "abcdef":
+        BatchRecord.objects.filter(identifier=one).update(ingest_outcome="failure", ingest_message=f"only {one}")
+    found = failure_causes(made.batch)
+    assert [(one.message, one.records) for one in found] == [
+        ("… other messages", 3),
+        ("only a", 1),
+        ("only b", 1),
+        ("only c", 1),
+    ]

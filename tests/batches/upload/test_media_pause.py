@@ -1,0 +1,89 @@
+"""Records that bring media are uploaded a few at a time, each after a pause; the others are not held up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from batches.models import Batch, BatchRecord
+from batches.upload.media_pause import MediaThrottle
+from batches.upload.put import PutResult
+from batches.upload.run import upload_batch
+from batches.upload.sender import Sender
+
+if TYPE_CHECKING:
+    from tests.support.shelf import Shelf
+
+pytestmark = pytest.mark.django_db
+
+
+def media_batch(shelf: Shelf, number: int, media: int) -> Batch:
+    """A batch that waits for its upload; the first `media` of its records bring media."""
+    batch = shelf.batch("plc", *(f"r{n}" for n in range(number)))
+    for path in shelf.bucket.iterdir():
+        path.unlink()
+    for row, record in enumerate(BatchRecord.objects.order_by("row")):
+        record.source = json.dumps([record.identifier, "https://example.org/a.jpg" if row < media else " "])
+        record.upload_outcome = "pending"
+        record.save()
+    batch.source_columns = '["identifier", "mediafileuri"]'
+    batch.status, batch.upload_finished = "mapped", None
+    batch.save()
+    return batch
+
+
+def test_only_a_record_with_a_mediafileuri_brings_media(shelf: Shelf) -> None:
+    batch = media_batch(shelf, 2, media=1)
+    pause = MediaThrottle(batch)
+    sources = BatchRecord.objects.order_by("row").values_list("source", flat=True)
+    assert [pause.concerns(source) for source in sources] == [True, False]
+    batch.source_columns = '["identifier"]'
+    assert not MediaThrottle(batch).possible
+
+
+def test_as_many_at_a_time_as_the_setting_says_and_none_is_lost(
+    shelf: Shelf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MEDIA_UPLOAD_PAUSE, settings.MEDIA_UPLOAD_THREADS = 0.01, 2
+    batch = media_batch(shelf, 30, media=20)
+    lock, at_once, most, send = threading.Lock(), [0], [0], Sender._send
+
+    def counted(self: Sender, parcel: object, name: str) -> PutResult:
+        with lock:
+            at_once[0] += parcel.media  # type: ignore[attr-defined]
+            most[0] = max(most[0], at_once[0])
+        try:
+            return send(self, parcel, name)  # type: ignore[arg-type]
+        finally:
+            with lock:
+                at_once[0] -= parcel.media  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(Sender, "_send", counted)
+    assert upload_batch(batch).outcomes == {"success": 30}
+    assert 1 <= most[0] <= 2
+    assert len(shelf.left()) == 30
+
+
+def test_the_pause_comes_before_the_record_and_ends_at_once_when_the_upload_stops(
+    shelf: Shelf, settings: Settings
+) -> None:
+    settings.MEDIA_UPLOAD_PAUSE = 3600
+    pause = MediaThrottle(media_batch(shelf, 1, media=1))
+    stopped, entered = threading.Event(), threading.Event()
+
+    def send() -> None:
+        with pause.before(media=True, stopped=stopped.is_set):
+            entered.set()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert not entered.wait(0.05)
+    stopped.set()
+    assert entered.wait(30)
+    thread.join()
+    with pause.before(media=False, stopped=lambda: False):
+        pass
