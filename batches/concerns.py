@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce, Now
 from batches.choices import BatchStatus, UploadOutcome
 from batches.models import Batch, BatchRecord, IngestCount
 from batches.models.batch import CLAIM_SECONDS
-from core.concerns import Concern, Level
+from core.concerns import Concern, Level, PageLink
 from core.formatting import pluralize
 from core.processes import is_dead
 
@@ -54,6 +54,7 @@ def _cut_off() -> Iterator[Concern]:
             "Run it again: it goes on where it ended, and sends nothing twice.",
             f"python manage.py batch upload {batch}",
             since=batch.upload_heartbeat or batch.upload_started,
+            link=_page(batch.bid),
             kind="upload_cut_off",
             about=batch.bid,
         )
@@ -69,6 +70,7 @@ def _uncertain() -> Iterator[Concern]:
             "Each may have been ingested, or never sent. None is sent again by itself.",
             "Look them up in CollectionSpace. Which they are:",
             f"python manage.py batch show {bid}",
+            link=_page(bid, "?upload=uncertain#records"),
             kind="records_uncertain",
             about=bid,
         )
@@ -84,6 +86,7 @@ def _failing() -> Iterator[Concern]:
             "The jobs go on trying. To see it at once:",
             f"python manage.py ingstat {batch}",
             since=batch.check_failing_since,
+            link=_page(batch.bid),
             kind="check_failing",
             about=batch.bid,
         )
@@ -115,6 +118,7 @@ def _no_progress(batch: Batch, since: datetime) -> Concern:
         "Is the ingest running? To judge it now:",
         f"python manage.py ingstat {batch}",
         since=since,
+        link=_page(batch.bid),
         kind="no_progress",
         about=batch.bid,
     )
@@ -130,6 +134,7 @@ def _with_errors() -> Iterator[Concern]:
             "When that is done with:",
             f"python manage.py batch archive {batch}",
             since=batch.ingest_done_at,
+            link=_page(batch.bid, "?ingest=failure#records"),
             kind="batch_errors",
             about=batch.bid,
         )
@@ -145,6 +150,11 @@ def _unread() -> Iterator[Concern]:
             "The result stands. To read the log again:",
             f"python manage.py ingstat {batch} --messages",
             since=batch.ingest_done_at,
+            link=_page(batch.bid),
             kind="log_unread",
             about=batch.bid,
         )
+
+
+def _page(bid: str, query: str = "") -> PageLink:
+    return PageLink(f"Open batch {bid}", "batches:batch", "batches.view_batch", (bid,), query)

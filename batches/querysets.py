@@ -47,7 +47,7 @@ def _state() -> Case:
 
 
 def get_batch(bid: str) -> Batch:
-    """The batch. Raises Refused for one that is unknown."""
+    """The batch. Raises OperationRefused for one that is unknown."""
     batch = Batch.objects.filter(bid=bid).first()
     if batch is None:
         raise OperationRefused(

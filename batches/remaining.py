@@ -77,7 +77,7 @@ def remaining_objects(store: Store, bid: str) -> Iterator[RemainingObject]:
 
 
 def objects_of(batch: Batch) -> Iterator[RemainingObject]:
-    """The same, from the batch's own store. Raises Refused when nobody knows which that is."""
+    """The same, from the batch's own store. Raises OperationRefused when nobody knows which that is."""
     with closing(open_store(store_url(batch))) as store:
         yield from remaining_objects(store, batch.bid)
 
@@ -85,7 +85,7 @@ def objects_of(batch: Batch) -> Iterator[RemainingObject]:
 def summary(batch: Batch, most: int | None = None) -> RemainingSummary:
     """How many are left, and the first of them; with `most`, so many are looked at and no more.
 
-    Raises Refused, and StoreError unless the listing is complete.
+    Raises OperationRefused, and StoreError unless the listing is complete.
     """
     with closing(open_store(store_url(batch))) as store:
         found = RemainingSummary(store.url)

@@ -11,7 +11,7 @@ from core.exceptions import OperationRefused
 
 
 def store_url(batch: Batch) -> str:
-    """Where it was uploaded to; where nothing was, BATCH_STORE_URL. Raises Refused when there is neither."""
+    """Where it was uploaded to; where nothing was, BATCH_STORE_URL. Raises OperationRefused when there is neither."""
     if url := batch.store_url or settings.BATCH_STORE_URL:
         return str(url)
     raise OperationRefused(

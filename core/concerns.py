@@ -7,12 +7,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from django.contrib.auth.models import AnonymousUser, User
+from django.urls import NoReverseMatch, reverse
+
 
 class Level(StrEnum):
     """How bad something is; the value is its colour on the page."""
 
     BAD = "red"
     WARN = "orange"
+
+
+@dataclass(frozen=True)
+class PageLink:
+    """A page of the site, and who may open it."""
+
+    label: str
+    url_name: str
+    permission: str
+    args: tuple[object, ...] = ()
+    query: str = ""
+    """What follows the path: a query with its `?`, a fragment with its `#`."""
+    staff_only: bool = False
+    """It is a page of the admin."""
+
+    def url_for(self, user: User | AnonymousUser) -> str | None:
+        """Its URL; None for who may not open it, and for a name that no URL can hold."""
+        if not user.has_perm(self.permission) or (self.staff_only and not user.is_staff):
+            return None
+        try:
+            return reverse(self.url_name, args=self.args) + self.query
+        except NoReverseMatch:
+            return None
 
 
 @dataclass(frozen=True)
@@ -25,11 +51,8 @@ class Concern:
     way_out: str = ""
     command: str = ""
     since: datetime | None = None
-    link: str = ""
-    """Where more of it is shown in the admin, as a name of a URL; empty: nowhere."""
-    query: str = ""
-    permission: str = ""
-    """Who may follow the link, besides being staff."""
+    link: PageLink | None = None
+    """Where it is shown, and can be put right."""
     kind: str = ""
     """One word for monitors, the same for the same matter (docs/loader.md, fnstatus)."""
     about: str = ""

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from core.concerns import Concern, Level
+from core.concerns import Concern, Level, PageLink
 from core.formatting import pluralize
 from core.processes import is_dead
 from loader.choices import AttemptOutcome, ObjectState
@@ -26,6 +27,7 @@ DAY = timedelta(days=1)
 GRACE = timedelta(seconds=60)
 """Beyond a feed's interval (domain.md 4); and for each other feed of its server, whose turn it may be."""
 CLOCKS_APART = timedelta(seconds=60)
+FEEDS_PAGE = PageLink("See the feeds", "loader:feeds", "loader.view_feed")
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def _server_concerns(
                 server.circuit_reason,
                 "Nothing is lost and no try is spent: fnload goes on by itself once the server answers again.",
                 since=server.circuit_open_since,
+                link=FEEDS_PAGE,
                 kind="server_away",
                 about=server.identity,
             )
@@ -131,6 +134,7 @@ def _server_concerns(
                 f"It was process {server.lease_pid} on {server.lease_host}.",
                 "Start fnload for this server again: it first settles what the other one left.",
                 since=server.lease_heartbeat,
+                link=FEEDS_PAGE,
                 kind="loader_vanished",
                 about=server.identity,
             )
@@ -145,6 +149,7 @@ def _taken_over(server: Server) -> Concern:
         f"The one before, {server.taken_over_from}, had not given it back: killed, stopped, or cut off from the database.",
         "What it left open was settled. Find out why it ended; this is forgotten after a day.",
         since=server.taken_over_at,
+        link=FEEDS_PAGE,
         kind="lease_taken_over",
         about=server.identity,
     )
@@ -157,9 +162,7 @@ def _attempts_open(server: Server, found: StateCount) -> Concern:
         "Nobody loads this server now, so nobody knows yet how they ended.",
         "Start fnload for this server again: it asks the server before it sends anything.",
         since=found.earliest,
-        link="admin:loader_loadattempt_changelist",
-        query="outcome__exact=open",
-        permission="loader.view_loadattempt",
+        link=_attempts_page(outcome=AttemptOutcome.OPEN),
         kind="attempts_open",
         about=server.identity,
     )
@@ -188,9 +191,7 @@ def _paused(feed: Feed) -> Concern:
         "Nothing is loaded from it until somebody resumes it, on its page or with",
         command=f"python manage.py feed resume {feed}",
         since=feed.paused_at,
-        link="admin:loader_feed_changelist",
-        query="paused_at__isempty=0",
-        permission="loader.view_feed",
+        link=_feed_page(feed),
         kind="feed_paused",
         about=feed.name,
     )
@@ -216,6 +217,7 @@ def _silent(feed: Feed, others: int, now: datetime) -> Concern | None:
         "Look at what fnload or qcluster says (journal, log), start it again if it is gone, and try the links of the feed with",
         command=f"python manage.py feed test {feed}",
         since=last,
+        link=_feed_page(feed),
         kind="feed_silent",
         about=feed.name,
     )
@@ -228,9 +230,7 @@ def _too_old(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
         f"{pluralize(feed.waiting, 'file')} not loaded yet; the server is slow, or they fail again and again.",
         "Their reasons say which. The limit is a setting of the feed.",
         since=feed.waiting_since,
-        link="admin:loader_bucketobject_changelist",
-        query=f"feed__id__exact={feed.pk}&state__exact={ObjectState.WAITING}",
-        permission="loader.view_bucketobject",
+        link=_feed_page(feed),
         kind="waiting_too_long",
         about=feed.name,
     )
@@ -244,9 +244,7 @@ def _rejected(feed: Any) -> Concern:  # noqa: ANN401 - a row of _feeds
         "When somebody has taken note:",
         command=f"python manage.py feed acknowledge {feed}",
         since=feed.rejected_since,
-        link="admin:loader_bucketobject_changelist",
-        query=f"feed__id__exact={feed.pk}&state__exact={ObjectState.REJECTED}",
-        permission="loader.view_bucketobject",
+        link=_feed_page(feed),
         kind="files_rejected",
         about=feed.name,
     )
@@ -260,6 +258,7 @@ def _samples_lost(feed: Feed) -> Concern:
         "Which they are, and to load them again if their files are still in the bucket:",
         command=f"python manage.py feed reconcile {feed} --repair",
         since=feed.reconciled_at,
+        link=_feed_page(feed),
         kind="samples_lost",
         about=feed.name,
     )
@@ -283,8 +282,7 @@ def _wrong_statuses(db: str, now: datetime) -> Iterator[Concern]:
             "In the last day; 200 and 201 are right.",
             "The messages of those load attempts say what became of the samples.",
             since=min(first for _, _, first in found),
-            link="admin:loader_loadattempt_changelist",
-            permission="loader.view_loadattempt",
+            link=_attempts_page(wrong=1, when="day", server=url),
             kind="wrong_statuses",
             about=url,
         )
@@ -295,3 +293,11 @@ def _age_text(span: timedelta) -> str:
     if seconds < 120:
         return f"{seconds} s"
     return f"{seconds // 60} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _feed_page(feed: Feed) -> PageLink:
+    return PageLink(f"Open feed {feed}", "loader:feed", "loader.view_feed", (feed.name,))
+
+
+def _attempts_page(**filters: object) -> PageLink:
+    return PageLink("Show these attempts", "loader:attempts", "loader.view_loadattempt", query=f"?{urlencode(filters)}")

@@ -48,8 +48,8 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
     )
     done = "would be added" if options["dry_run"] else "added"
     command.stdout.write(
-        f"{batch} {done}: {pluralize(added.records, 'record')} to {batch.get_action_display()}, {added.sendable} to send,"
-        f" {added.unuploadable} unuploadable, {added.map_errs} with a failed mapping."
+        f"{batch} {done}: {pluralize(added.records, 'record')} to {batch.get_action_display()}, {added.sendable:,} to send,"
+        f" {added.unuploadable:,} unuploadable, {added.map_errs:,} with a failed mapping."
     )
     if not options["dry_run"]:
         command.stdout.write(f"Next: manage.py batch upload {batch}")

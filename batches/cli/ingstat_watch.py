@@ -95,7 +95,7 @@ def heal_once(bid: str, say: Callable[[str], None], complain: Callable[[str], No
 
 
 def result_of(bid: str) -> CheckResult:
-    """The stored result of a batch whose messages are to be read. Raises Refused where there is no log, or no result."""
+    """The stored result of a batch whose messages are to be read. Raises OperationRefused where there is no log, or no result."""
     batch = get_batch(bid)
     ensure_readable(batch)
     return stored_result(batch)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from batches.cli.arguments import add_batch_argument
 from batches.lifecycle import archive
 from batches.lifecycle.clear import clear, ensure_clearable
-from batches.lifecycle.rollback import rollback_ingest, rollback_upload
+from batches.lifecycle.rollback import count_ingest_rollback, count_upload_rollback, rollback_ingest, rollback_upload
 from batches.models import Batch
 from batches.querysets import get_batch
 from batches.remaining import RemainingSummary, summary
@@ -48,12 +48,12 @@ def _rollback(command: FnloaderCommand, options: dict[str, Any]) -> int:
 
 
 def _describe_ingest_rollback(batch: Batch) -> str:
-    number = rollback_ingest(batch, who=os_user(), dry_run=True)
+    number = count_ingest_rollback(batch)
     return f"the result of {batch} and the ingest outcome of {pluralize(number, 'record')}"
 
 
 def _describe_upload_rollback(batch: Batch) -> str:
-    taken = rollback_upload(batch, who=os_user(), dry_run=True)
+    taken = count_upload_rollback(batch)
     gone = (
         f"; {pluralize(taken.uncertain, 'record')} may have been ingested and will be uncertain"
         if taken.uncertain

@@ -52,7 +52,7 @@ def add_batch(
     """Makes the batch and its records in one transaction; `dry_run` takes everything back at the end.
 
     A folder with a mapper_report.csv becomes a batch that is mapped: its keys, and with them the actions, are taken as they
-    are. Raises Refused, with the rows that are wrong, and then nothing was written.
+    are. Raises OperationRefused, with the rows that are wrong, and then nothing was written.
     """
     _ensure_new(bid, folder, rectype)
     folder = folder.resolve()
@@ -116,7 +116,7 @@ def _existing_bids(bid: str) -> str:
 
 
 def save_new(batch: Batch) -> None:
-    """Saves a batch that must not be there yet. Raises Refused when another process was faster."""
+    """Saves a batch that must not be there yet. Raises OperationRefused when another process was faster."""
     try:
         # Within a savepoint, so that the transaction survives when another process was faster.
         with transaction.atomic():
@@ -126,8 +126,8 @@ def save_new(batch: Batch) -> None:
 
 
 def save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> AddSummary:
-    """Writes a record for each row, a chunk at a time. Raises Refused when a row is wrong, or there is none: call it inside
-    a transaction, which takes back what is written already."""
+    """Writes a record for each row, a chunk at a time. Raises OperationRefused when a row is wrong, or there is none: call it
+    inside a transaction, which takes back what is written already."""
     added, errors = AddSummary(), []
     rest = iter(rows)
     while chunk := list(islice(rest, CHUNK)):

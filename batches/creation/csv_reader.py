@@ -16,7 +16,7 @@ class RowError(OperationRefused):
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Line number and values of each row that is not empty. Raises Refused for what is no such CSV in UTF-8."""
+    """Line number and values of each row that is not empty. Raises OperationRefused for what is no such CSV in UTF-8."""
     try:
         with path.open("rb") as raw:
             start = raw.read(2)
@@ -37,7 +37,7 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]
 
 
 def read_header(path: Path, of: Iterator[tuple[int, list[str]]], required: Sequence[str], what: str) -> list[str]:
-    """The first row. Raises Refused when a required column is missing, or one stands twice."""
+    """The first row. Raises OperationRefused when a required column is missing, or one stands twice."""
     _, found = next(of, (0, []))
     try:
         validate_text(found)

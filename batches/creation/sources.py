@@ -74,7 +74,7 @@ def file_rows(folder: Path, recipe: KeyTemplate) -> Iterator[SourceRow]:
 
 
 def report_columns(folder: Path, name: str = MAPPER_REPORT) -> list[str]:
-    """The header of the mapper's report, or of one that holds all its columns. Raises Refused when it is no such report."""
+    """The header of the mapper's report, or of one that holds all its columns. Raises OperationRefused when it is none."""
     return csv_reader.read_header(folder / name, csv_reader.read_rows(folder / name), REQUIRED, "mapper's report")
 
 

@@ -46,7 +46,7 @@ def check(
 ) -> CheckResult:
     """Counts what is left until there is a verdict; writes each count as it is made, and the result with the last one.
 
-    A batch that has its result is not counted. Raises Refused for one that can't be checked, and StoreError when a count
+    A batch that has its result is not counted. Raises OperationRefused for one that can't be checked, and StoreError when a count
     fails: then there is no result, and the check is kept without a verdict.
     """
     if batch.status == BatchStatus.INGESTED:
@@ -75,7 +75,7 @@ def stored_result(batch: Batch) -> CheckResult:
 
 
 def ensure_checkable(batch: Batch) -> None:
-    """Raises Refused unless its ingest can be checked."""
+    """Raises OperationRefused unless its ingest can be checked."""
     bid = batch.bid
     if batch.upload_is_open and batch.upload_owner and not is_dead(batch.upload_process or ""):
         raise OperationRefused(

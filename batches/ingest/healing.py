@@ -59,7 +59,7 @@ def batches_to_heal() -> QuerySet[Batch]:
 def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> HealResult | None:
     """Counts once what is left of a batch that ended with errors, and writes what healed, whole or not at all.
 
-    None: it has no errors, or the last count is younger than `spacing` seconds. Raises Refused for a batch without a
+    None: it has no errors, or the last count is younger than `spacing` seconds. Raises OperationRefused for a batch without a
     result, or one whose result was taken back meanwhile, and StoreError when the count fails: then nothing is written.
     """
     _ensure_healable(batch)

@@ -34,7 +34,7 @@ def count_once(batch: Batch, patience: CheckOptions = SCHEDULED, *, asked_by: st
 
     `patience.sleep` seconds must lie between two counts. The check goes on with the next tick until it has a verdict; the
     tick after that begins another. None: the batch has its result, or it is too early, or another tick came first.
-    Raises Refused for a batch that can't be checked, and StoreError when the count fails: that ends the check without a
+    Raises OperationRefused for a batch that can't be checked, and StoreError when the count fails: that ends the check without a
     verdict, and the next tick begins another.
     """
     if batch.status == BatchStatus.INGESTED:
@@ -71,7 +71,7 @@ def check_or_heal(
     """One count of a batch that is waiting for its result, or may heal, if it is time for one; with a result, what follows it.
 
     Returns what followed (its problems are for a log line; the result stands), None while there is no result. Raises
-    Refused and StoreError as `tick` and `heal` do: then the count is no count, and the next one begins anew.
+    OperationRefused and StoreError as `tick` and `heal` do: then the count is no count, and the next one begins anew.
     """
     # The job counts before it, and writes after it; without a bound, a log without end would be read until it is killed.
     within = settings.JOB_TIMEOUT / 2

@@ -49,7 +49,7 @@ def read_messages(batch: Batch, *, within: float | None = None) -> LogSummary:
     """Reads the log of the batch's time and puts messages and tries on its records, and the end of the ingest on the batch.
 
     All of it is read before anything is written, and all is written in one transaction. What an earlier reading found
-    stays where the log has nothing (any more). Raises LogFailed, which the batch's row keeps too, and Refused. It is
+    stays where the log has nothing (any more). Raises LogFailed, which the batch's row keeps too, and OperationRefused. It is
     LogFailed as well when reading takes longer than `within` seconds.
     """
     ensure_readable(batch)
@@ -69,7 +69,7 @@ def read_messages(batch: Batch, *, within: float | None = None) -> LogSummary:
 
 
 def ensure_readable(batch: Batch) -> None:
-    """Raises Refused unless there is a log to read, and a result to put its messages on."""
+    """Raises OperationRefused unless there is a log to read, and a result to put its messages on."""
     if not settings.INGEST_LOG_GROUP:
         raise OperationRefused(
             "INGEST_LOG_GROUP is not set, so there is no log to read: set it to the log group of the ingest."

@@ -25,8 +25,19 @@ class ArchiveSummary:
 def archive(batch: Batch, *, who: str, even_if_ingesting: bool = False, dry_run: bool = False) -> None:
     """Puts the batch out of the way: default lists and `ingstat --all` leave it out, and nothing of it is sent any more.
 
-    All its facts stay. Raises Refused for one that is archived, is being uploaded, or whose ingest is not over.
+    All its facts stay. Raises OperationRefused as `ensure_archivable` does.
     """
+    ensure_archivable(batch, even_if_ingesting=even_if_ingesting)
+    if dry_run:
+        return
+    with transaction.atomic():
+        if not batch.archive():
+            raise OperationRefused(f"{batch} was changed by somebody else meanwhile: it is not archived. Try again.")
+        record_step(batch, StepKind.ARCHIVE, who)
+
+
+def ensure_archivable(batch: Batch, *, even_if_ingesting: bool = False) -> None:
+    """Raises OperationRefused for one that is archived, is being uploaded, or whose ingest is not over."""
     if batch.archived_at:
         raise OperationRefused(f"{batch} is archived already.")
     if batch.upload_is_open and batch.upload_owner and not is_dead(batch.upload_process or ""):
@@ -38,20 +49,18 @@ def archive(batch: Batch, *, who: str, even_if_ingesting: bool = False, dry_run:
             f"{batch} was uploaded, and its ingest is not known to be over: run `manage.py ingstat {batch}` first, or say"
             " --even-if-ingesting."
         )
-    with transaction.atomic():
-        if not batch.archive():
-            raise OperationRefused(f"{batch} was changed by somebody else meanwhile: it is not archived. Try again.")
-        record_step(batch, StepKind.ARCHIVE, who)
-        transaction.set_rollback(dry_run)
 
 
 def unarchive(batch: Batch, *, who: str, dry_run: bool = False) -> None:
-    """Takes the batch back. Raises Refused for one that is not archived."""
+    """Takes the batch back. Raises OperationRefused for one that is not archived."""
+    if not batch.archived_at:
+        raise OperationRefused(f"{batch} is not archived.")
+    if dry_run:
+        return
     with transaction.atomic():
         if not batch.unarchive():
-            raise OperationRefused(f"{batch} is not archived.")
+            raise OperationRefused(f"{batch} was changed by somebody else meanwhile: it is still archived. Try again.")
         record_step(batch, StepKind.UNARCHIVE, who)
-        transaction.set_rollback(dry_run)
 
 
 def archive_done(*, who: str, dry_run: bool = False) -> ArchiveSummary:

@@ -46,7 +46,7 @@ class ClearResult:
 
 
 def ensure_clearable(batch: Batch, *, even_if_ingesting: bool = False) -> None:
-    """Raises Refused unless its objects can be deleted now."""
+    """Raises OperationRefused unless its objects can be deleted now."""
     if batch.archived_at:
         raise OperationRefused(
             f"{batch} is archived. To clear it, take it back first: manage.py batch archive {batch} --undo"
@@ -78,7 +78,7 @@ def clear(
 
     First the CSV is written, from one complete listing (REPORTS_DIR/<bid>/cleared_<time>.csv). Then, a group at a time,
     records are marked and their objects deleted: as *cleared* after a finished ingest, else as *uncertain*. `tell` gets how
-    many are deleted, and of how many. Raises Refused, StoreError, and OSError when the CSV can't be written.
+    many are deleted, and of how many. Raises OperationRefused, StoreError, and OSError when the CSV can't be written.
     """
     ensure_clearable(batch, even_if_ingesting=even_if_ingesting)
     with closing(open_store(store_url(batch))) as store:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Min, Q, QuerySet
 
 from batches.choices import NOT_UPLOADED, IngestOutcome, UploadOutcome
-from batches.models import Batch
-from batches.models import BatchRecord
+from batches.models import Batch, BatchRecord
 
 MOST = 1000
 """So many causes are told apart, more are one: messages that have nothing in common must not fill the memory."""

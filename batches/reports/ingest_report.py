@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import csv
 import json
 import os
@@ -17,8 +16,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from batches.choices import IngestOutcome
-from batches.models import Batch
-from batches.models import BatchRecord
+from batches.models import Batch, BatchRecord
 
 UPLOAD_COLUMNS = ("cmt_upload_status", "cmt_upload_message")
 INGEST_COLUMNS = ("CMT_ingest_status", "CMT_ingest_message")

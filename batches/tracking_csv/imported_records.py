@@ -30,7 +30,7 @@ def import_records(batch: Batch, folder: Path | None) -> ImportedRecords:
     """Writes the batch's records and their outcomes; call it inside the transaction that writes the batch.
 
     Rows come from mapper_report.csv (or the one of the later reports that holds all its columns), outcomes from the others, as
-    far as the batch's status goes. Raises Refused for reports that are wrong.
+    far as the batch's status goes. Raises OperationRefused for reports that are wrong.
     """
     taken = ImportedRecords()
     if folder is None:

@@ -52,7 +52,7 @@ def import_batches(
     """Takes each row of the file in a transaction of its own, in their order; what is the same already stays untouched.
 
     `folders`: where the batch folders are, when `dir` does not say so; else relative ones start at the file's own folder.
-    Raises Refused when the file as a whole can't be read.
+    Raises OperationRefused when the file as a whole can't be read.
     """
     rows = csv_reader.read_rows(path, delimiter)
     header = _header(path, rows, delimiter)
@@ -73,7 +73,7 @@ def import_batches(
 
 
 def unknown_columns(path: Path, delimiter: str = ",") -> list[str]:
-    """Columns of the file that no batches CSV has: nothing of them is taken. Raises Refused."""
+    """Columns of the file that no batches CSV has: nothing of them is taken. Raises OperationRefused."""
     return [
         name for name in _header(path, csv_reader.read_rows(path, delimiter), delimiter) if name not in columns.NAMES
     ]
@@ -150,7 +150,7 @@ def _import_row(row: _Row, who: str, *, dry_run: bool) -> ImportSummary:
 
 
 def _locked(batch: Batch) -> Batch:
-    """The batch again, kept for us until the transaction ends. Raises Refused when something was done with it meanwhile."""
+    """The batch again, locked until the transaction ends. Raises OperationRefused when something was done with it meanwhile."""
     again = Batch.objects.select_for_update().get(pk=batch.pk)
     if _was_modified_here(again):
         raise OperationRefused(f"something was done with {batch} while its row was read: it stays as it is")

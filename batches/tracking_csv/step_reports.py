@@ -59,13 +59,13 @@ class ReportSummary(NamedTuple):
 
 
 def apply_upload(batch: Batch, report: Path) -> ReportSummary:
-    """Puts the outcome of the upload on the records. Raises Refused for a report that can't be read."""
+    """Puts the outcome of the upload on the records. Raises OperationRefused for a report that can't be read."""
     words = [word.value for word in UPLOAD_WORDS]
     return _apply(batch, report, (UPLOAD_STATUS, UPLOAD_MESSAGE), words, ("upload_outcome", "upload_message"))
 
 
 def apply_ingest(batch: Batch, report: Path) -> ReportSummary:
-    """Puts the outcome of the ingest on the records. Raises Refused for a report that can't be read."""
+    """Puts the outcome of the ingest on the records. Raises OperationRefused for a report that can't be read."""
     columns = (INGEST_STATUS, INGEST_MESSAGE)
     return _apply(batch, report, columns, IngestOutcome.values, ("ingest_outcome", "ingest_message"))
 

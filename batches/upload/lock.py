@@ -28,7 +28,7 @@ class UploadLock:
     _beaten: float = 0.0
 
     def take(self) -> None:
-        """Takes the batch, also over from an owner who is dead. Raises Refused, saying who has it or what is in the way."""
+        """Takes the batch, also over from an owner who is dead. Raises OperationRefused, saying who has it or why not."""
         before = monotonic()
         owner, process = Batch.objects.values_list("upload_owner", "upload_process").get(pk=self.batch.pk)
         dead = owner if owner and is_dead(process or "") else None

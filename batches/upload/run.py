@@ -75,7 +75,7 @@ def _ensure_uploadable(batch: Batch) -> None:
 
 
 def plan_upload(batch: Batch, *, resend_uncertain: bool = False) -> UploadPlan:
-    """What `upload` would do now, without asking the store. Raises Refused as it would."""
+    """What `upload` would do now, without asking the store. Raises OperationRefused as it would."""
     _ensure_uploadable(batch)
     outcomes = by_outcome(batch)
     unclear = sum(outcomes.get(outcome, 0) for outcome in UNCLEAR)
@@ -96,7 +96,8 @@ def upload_batch(
 
     A record whose upload ended unclearly is looked for: in the bucket it is a success; else it is uncertain, and sent again
     only with `resend_uncertain`. `may` is asked whether to go on when other batches create some of the records, too; `begin` gets
-    the number of records to send, `tell` each outcome. Raises Refused, ClaimLost, and StoreError when the store can't be opened
+    the number of records to send, `tell` each outcome. Raises OperationRefused, UploadLockLost, and StoreError when the store
+    can't be opened
     or looked at.
     """
     _ensure_uploadable(batch)

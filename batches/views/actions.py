@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from django import forms
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django_q.tasks import async_task
 
@@ -15,44 +11,27 @@ from batches.choices import BatchStatus
 from batches.ingest import check
 from batches.lifecycle import archive, clear, rollback
 from batches.models import Batch
-from batches.views.available_actions import JOBS_NOTE, QUIET_TIME
-from core.actions import ConfirmedActionView
+from batches.views.available_actions import QUIET_TIME
+from core.actions import JOBS_NOTE, ConfirmedActionView
 from core.exceptions import OperationRefused
-from core.exceptions import OperationRefused as CoreRefused
 from core.formatting import pluralize
-from objectstores.base import StoreError
 
 LARGEST_CLEAR_BY_PAGE = 5000
 """So many objects are deleted while somebody waits for a page; more than that is for the command."""
 NAMED = 10
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """What the core or the store refuses is told on the page."""
-    try:
-        yield
-    except (CoreRefused, StoreError) as error:
-        raise OperationRefused(str(error)) from error
-
-
 class BatchActionView(ConfirmedActionView):
     """Something done to one batch."""
 
     permission_required = "batches.change_batch"
+    model = Batch
+    slug_field = slug_url_kwarg = "bid"
+    object: Batch
 
-    def find(self) -> Batch:
-        """By its id."""
-        return get_object_or_404(Batch, bid=self.kwargs["bid"])
-
-    def back(self, row: Batch) -> str:
+    def get_success_url(self) -> str:
         """To its page."""
-        return reverse("batches:batch", args=[row.bid])
-
-    @property
-    def who(self) -> str:
-        """As whom it stands in the batch's history."""
-        return self.request.user.get_username()
+        return reverse("batches:batch", args=[self.object.bid])
 
 
 class CheckNowView(BatchActionView):
@@ -60,155 +39,147 @@ class CheckNowView(BatchActionView):
 
     title = "Check now"
 
-    def what(self, row: Batch) -> str:
+    def describe(self) -> str:
         """What will happen, with its verdict and without."""
-        healed = row.status == BatchStatus.INGESTED
-        with told():
-            if not healed:
-                check.ensure_checkable(row)
-        said = (
-            "What is gone since the result becomes a success, and the report follows."
-            if healed
-            else f"If nothing is left, the batch is ingested. While objects are left, the check that runs by itself goes on,"
-            f" and ends once nothing has changed for {QUIET_TIME}. To judge within seconds, at the risk of being early:"
-            f" `python manage.py ingstat {row}`"
-        )
-        return f"Counts once what is left of {row} in its bucket. {said} {JOBS_NOTE}"
+        batch = self.object
+        if batch.status == BatchStatus.INGESTED:
+            then = "Records that were ingested since the result become successes, and the report is updated."
+        else:
+            check.ensure_checkable(batch)
+            then = (
+                f"If nothing is left, the ingest is complete. While objects remain, the scheduled check continues and ends"
+                f" when nothing has changed for {QUIET_TIME}. For a verdict within seconds, which may come too early:"
+                f" `python manage.py ingstat {batch}`"
+            )
+        return f"Counts the remaining objects of {batch} in its bucket once. {then} {JOBS_NOTE}"
 
-    def do(self, row: Batch, _form: forms.Form) -> str:
+    def perform(self, _form: forms.Form) -> str:
         """Queues the job."""
-        self.what(row)
-        async_task("batches.tasks.check_batch", row.pk, self.who)
-        return f"A count of {row} is queued. Its page shows what it saw."
+        self.describe()
+        async_task("batches.tasks.check_batch", self.object.pk, self.who)
+        return f"A check of {self.object} is queued. Its page shows the count."
 
 
 class RollbackIngestView(BatchActionView):
-    """The result is taken back."""
+    """As `batch rollback BID ingest`."""
 
-    title = "Take the result back"
+    title = "Undo ingest result"
 
-    def what(self, row: Batch) -> str:
-        """What will happen."""
-        with told():
-            records = rollback.rollback_ingest(row, who=self.who, dry_run=True)
-        row.refresh_from_db()
+    def describe(self) -> str:
+        """What is forgotten, and what stays."""
+        batch, records = self.object, rollback.count_ingest_rollback(self.object)
         return (
-            f"{row} counts as uploaded again, and can be checked again."
-            f" The outcome of {pluralize(records, 'record')} in the ingest is forgotten"
-            f" ({row.ingest_oks or 0:,} ingested, {row.ingest_errs or 0:,} left); its checks and counts stay in"
-            " its history. Nothing is sent, and nothing is deleted from the bucket."
+            f"{batch} becomes uploaded again and can be checked again. The ingest outcome of {pluralize(records, 'record')}"
+            f" ({batch.ingest_oks or 0:,} ingested, {batch.ingest_errs or 0:,} remaining) is cleared; its checks and counts"
+            " stay in its history. Nothing is sent, and nothing is deleted from the bucket."
         )
 
-    def do(self, row: Batch, _form: forms.Form) -> str:
-        """As `batch rollback BID ingest`."""
-        with told():
-            records = rollback.rollback_ingest(row, who=self.who)
-        return f"The result of {row} is taken back, with the outcome of {pluralize(records, 'record')}. It can be checked again."
+    def perform(self, _form: forms.Form) -> str:
+        """Clears the result."""
+        records = rollback.rollback_ingest(self.object, who=self.who)
+        return (
+            f"Ingest result of {self.object} undone, with the outcome of {pluralize(records, 'record')}."
+            " It can be checked again."
+        )
 
 
 class RollbackUploadView(BatchActionView):
-    """The upload is taken back."""
+    """As `batch rollback BID upload`."""
 
-    title = "Take the upload back"
+    title = "Undo upload"
 
-    def what(self, row: Batch) -> str:
-        """What will happen; asks the store, which must be empty of it."""
-        with told():
-            taken = rollback.rollback_upload(row, who=self.who, dry_run=True)
-        gone = (
-            f" {pluralize(taken.uncertain, 'record')} left the bucket and may have been ingested: they become uncertain, and are"
-            " only sent again with `--resend-uncertain`."
-            if taken.uncertain
+    def describe(self) -> str:
+        """What will be sent again; asks the store, which must hold nothing of it."""
+        plan = rollback.count_upload_rollback(self.object)
+        uncertain = (
+            f" {pluralize(plan.uncertain, 'record')} left the bucket and may have been ingested: they become uncertain and are"
+            " sent again only with `--resend-uncertain`."
+            if plan.uncertain
             else ""
         )
-        return f"{pluralize(taken.to_send, 'record')} of {row} will be sent again by the next upload.{gone}"
+        return f"The next upload of {self.object} sends {pluralize(plan.to_send, 'record')} again.{uncertain}"
 
-    def do(self, row: Batch, _form: forms.Form) -> str:
-        """As `batch rollback BID upload`."""
-        with told():
-            taken = rollback.rollback_upload(row, who=self.who)
+    def perform(self, _form: forms.Form) -> str:
+        """Clears the upload."""
+        done = rollback.rollback_upload(self.object, who=self.who)
         return (
-            f"The upload of {row} is taken back: {pluralize(taken.to_send, 'record')} to be sent again,"
-            f" {taken.uncertain:,} uncertain. Its uploads stay in its history."
+            f"Upload of {self.object} undone: {pluralize(done.to_send, 'record')} to send again,"
+            f" {done.uncertain:,} uncertain. Its uploads stay in its history."
         )
 
 
 class ClearView(BatchActionView):
-    """What is left in the bucket is deleted."""
+    """As `batch clear BID`."""
 
-    title = "Delete what is left"
+    title = "Delete remaining objects"
     permission_required = "batches.delete_batch"
     danger = True
 
-    def what(self, row: Batch) -> str:
+    def describe(self) -> str:
         """What would be deleted, by number and the first names."""
-        found = self._look(row)
+        batch, found = self.object, self._summary()
         names = ", ".join(one.identifier for one in found.examples[:NAMED])
         more = f", and {found.number - NAMED:,} more" if found.number > NAMED else ""
         return (
-            f"{pluralize(found.number, 'object')} of {row} ({found.size:,} bytes) will be deleted from {found.store}, and of no"
-            f" other batch: {names}{more}. Their names and keys are kept as a CSV that this page then offers; the objects"
-            f" themselves can't be had back. All of them: `python manage.py batch objects {row}`"
+            f"Deletes {pluralize(found.number, 'object')} of {batch} ({found.size:,} bytes) from {found.store}, and nothing of"
+            f" any other batch: {names}{more}. Their names and keys are kept as a CSV on the batch's page; the objects"
+            f" themselves can't be restored. To list all: `python manage.py batch objects {batch}`"
         )
 
-    def do(self, row: Batch, _form: forms.Form) -> str:
-        """As `batch clear BID`."""
-        self._look(row)
+    def perform(self, _form: forms.Form) -> str:
+        """Deletes them."""
+        self._summary()
         try:
-            with told():
-                done = clear.clear(row, who=self.who)
+            done = clear.clear(self.object, who=self.who)
         except OSError as error:
             raise OperationRefused(
-                f"Nothing was deleted, for the list of it could not be written: {error.strerror}."
+                f"Nothing was deleted: the list of objects could not be written ({error.strerror})."
             ) from error
-        return f"{pluralize(done.objects, 'object')} of {row} deleted, of {pluralize(done.records, 'record')}."
+        return f"Deleted {pluralize(done.objects, 'object')} of {self.object}, of {pluralize(done.records, 'record')}."
 
-    def _look(self, row: Batch) -> remaining.RemainingSummary:
-        with told():
-            clear.ensure_clearable(row)
-            found = remaining.summary(row, LARGEST_CLEAR_BY_PAGE + 1)
+    def _summary(self) -> remaining.RemainingSummary:
+        batch = self.object
+        clear.ensure_clearable(batch)
+        found = remaining.summary(batch, LARGEST_CLEAR_BY_PAGE + 1)
         if not found.number:
-            raise OperationRefused(f"Nothing of {row} is left in {found.store}.")
+            raise OperationRefused(f"No objects of {batch} remain in {found.store}.")
         if found.number > LARGEST_CLEAR_BY_PAGE:
             raise OperationRefused(
-                f"More than {LARGEST_CLEAR_BY_PAGE:,} objects of {row} are left, too many for a page to wait for."
-                f" Delete them with: manage.py batch clear {row}"
+                f"More than {LARGEST_CLEAR_BY_PAGE:,} objects of {batch} remain, too many to delete here."
+                f" Run: manage.py batch clear {batch}"
             )
         return found
 
 
 class ArchiveView(BatchActionView):
-    """It goes out of the way."""
+    """As `batch archive BID`."""
 
     title = "Archive"
 
-    def what(self, row: Batch) -> str:
-        """What will happen."""
-        with told():
-            archive.archive(row, who=self.who, dry_run=True)
+    def describe(self) -> str:
+        """What changes, and what does not."""
+        archive.ensure_archivable(self.object)
         return (
-            f"{row} goes out of the way: lists and alarms leave it out, and it is neither sent nor checked any more. All its"
-            " facts stay, and it can be taken out again. Nothing is deleted."
+            f"{self.object} disappears from lists and alarms, and is no longer uploaded or checked. Its data stays, and it"
+            " can be unarchived. Nothing is deleted."
         )
 
-    def do(self, row: Batch, _form: forms.Form) -> str:
-        """As `batch archive BID`."""
-        with told():
-            archive.archive(row, who=self.who)
-        return f"{row} is archived."
+    def perform(self, _form: forms.Form) -> str:
+        """Archives it."""
+        archive.archive(self.object, who=self.who)
+        return f"{self.object} archived."
 
 
 class UnarchiveView(BatchActionView):
-    """It comes back."""
+    """As `batch archive BID --undo`."""
 
-    title = "Take out of the archive"
+    title = "Unarchive"
 
-    def what(self, row: Batch) -> str:
-        """What will happen."""
-        return f"{row} is in lists again, and can be worked on."
+    def describe(self) -> str:
+        """What changes."""
+        return f"{self.object} appears in lists again and can be uploaded and checked."
 
-    def do(self, row: Batch, _form: forms.Form) -> str:
-        """As `batch archive BID --undo`."""
-        with told():
-            archive.unarchive(row, who=self.who)
-        return f"{row} is out of the archive."
+    def perform(self, _form: forms.Form) -> str:
+        """Unarchives it."""
+        archive.unarchive(self.object, who=self.who)
+        return f"{self.object} unarchived."

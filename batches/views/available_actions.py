@@ -13,7 +13,6 @@ from batches.ingest.options import SCHEDULED
 from batches.models import Batch
 
 QUIET_TIME = f"{SCHEDULED.quiet_seconds / 60:.0f} minutes"
-JOBS_NOTE = "The background jobs do it: `python manage.py qcluster` must run."
 CHANGE = "batches.change_batch"
 DELETE = "batches.delete_batch"
 
@@ -33,10 +32,10 @@ def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLi
     """What its state allows, and the user may. The pages that they lead to look again, closer."""
     acts = user.has_perm(CHANGE)
     if batch.archived_at:
-        return [ActionLink("Take out of the archive", "batches:unarchive", "archive-restore")] if acts else []
+        return [ActionLink("Unarchive", "batches:unarchive", "archive-restore")] if acts else []
     found = list(_action_links(batch)) if acts else []
     if batch.ingest_errs and batch.status == BatchStatus.INGESTED and user.has_perm(DELETE):
-        found.append(ActionLink("Delete what is left", "batches:clear", "trash-2", "danger"))
+        found.append(ActionLink("Delete remaining objects", "batches:clear", "trash-2", "danger"))
     return found
 
 
@@ -45,10 +44,10 @@ def _action_links(batch: Batch) -> list[ActionLink]:
     quiet = not batch.upload_owner
     possible = (
         (_checkable(batch), ActionLink("Check now", "batches:check", "scan-search", "first")),
-        (ingested, ActionLink("Take the result back", "batches:rollback_ingest", "undo-2")),
+        (ingested, ActionLink("Undo ingest result", "batches:rollback_ingest", "undo-2")),
         (
             batch.status in UPLOADABLE and quiet and (batch.upload_started or batch.uploaded_at),
-            ActionLink("Take the upload back", "batches:rollback_upload", "undo-2"),
+            ActionLink("Undo upload", "batches:rollback_upload", "undo-2"),
         ),
         (ingested or (quiet and not batch.upload_started), ActionLink("Archive", "batches:archive", "archive")),
     )

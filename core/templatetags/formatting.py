@@ -6,9 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.http import QueryDict
+from django.template import Context
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+
+from core.concerns import Concern
 
 register = template.Library()
 
@@ -75,3 +79,11 @@ def duration(value: datetime | timedelta | None) -> str:
     # A clock that is ahead of ours would make it negative, which timesince says as 0 minutes.
     text = timesince(value, depth=1)
     return "less than a minute" if text.startswith("0") else text
+
+
+@register.simple_tag(takes_context=True)
+def concern_link(context: Context, concern: Concern) -> str | SafeString:
+    """A link to where a concern is shown and can be put right, for who may open that page; else nothing."""
+    user = context.get("user")
+    url = concern.link.url_for(user) if concern.link and user else None
+    return format_html('<a href="{}">{}</a>', url, concern.link.label) if concern.link and url else ""

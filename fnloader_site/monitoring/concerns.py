@@ -9,7 +9,7 @@ from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from batches import concerns as of_batches
-from core.concerns import Concern, Level
+from core.concerns import Concern, Level, PageLink
 from core.models import AlarmChannel, JobRun
 from loader import concerns as of_loader
 
@@ -50,8 +50,12 @@ def job_concerns() -> Iterator[Concern]:
             run.error,
             "It is tried again by its schedule. The log has the traceback.",
             since=run.failed_at,
-            link="admin:fnloader_site_jobrun_changelist",
-            permission="fnloader_site.view_jobrun",
+            link=PageLink(
+                "Show it in the admin",
+                "admin:fnloader_site_jobrun_changelist",
+                "fnloader_site.view_jobrun",
+                staff_only=True,
+            ),
             kind="job_failing",
             about=run.name,
         )

@@ -13,14 +13,11 @@ from django.db.models.functions import Now
 from django.utils.text import slugify
 
 from core.digests import digest
+from core.exceptions import OperationRefused
 from loader.feeds.server_urls import identity, normalise
 from loader.fn4.client import FindNeighbour4
 from loader.models import Feed, Server
 from loader.models.feeds import TEXT_LENGTH
-
-
-class Refused(ValueError):
-    """What can't be done with a feed; the text says why, and the way out."""
 
 
 def get_or_create_feed(server_url: str, store_url: str, db: str) -> Feed:
@@ -42,16 +39,16 @@ def get_or_create_feed(server_url: str, store_url: str, db: str) -> Feed:
 
 
 def get_feed(name: str, db: str) -> Feed:
-    """The feed of that name, with its server. Raises Refused."""
+    """The feed of that name, with its server. Raises OperationRefused."""
     try:
         return Feed.objects.using(db).select_related("server").get(name=name)
     except Feed.DoesNotExist:
         known = list(Feed.objects.using(db).order_by("name").values_list("name", flat=True)[:20])
-        raise Refused(f"There is no feed '{name}'. Known: {', '.join(known) or 'none yet'}.") from None
+        raise OperationRefused(f"There is no feed '{name}'. Known: {', '.join(known) or 'none yet'}.") from None
 
 
 def add_feed(name: str, server_url: str, store_url: str, db: str, *, dry_run: bool = False, **columns: Any) -> Feed:  # noqa: ANN401
-    """A new feed; `columns` are its settings. Raises WrongUrl, Refused, and StoreError for a store that can't be."""
+    """A new feed; `columns` are its settings. Raises WrongUrl, OperationRefused, and StoreError for a store that can't be."""
     from objectstores import open_store
 
     url = normalise(server_url)
@@ -60,14 +57,16 @@ def add_feed(name: str, server_url: str, store_url: str, db: str, *, dry_run: bo
     try:
         feed.clean_fields(exclude=["server"])
     except ValidationError as error:
-        raise Refused(" ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())) from None
+        raise OperationRefused(
+            " ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
+        ) from None
     who = identity(url, settings.HOST_NAME)
     with transaction.atomic(using=db):
         if Feed.objects.using(db).filter(name=name).exists():
-            raise Refused(f"There is a feed '{name}' already: choose another name, or remove it first.")
+            raise OperationRefused(f"There is a feed '{name}' already: choose another name, or remove it first.")
         same = Feed.objects.using(db).filter(server__identity=who, store_digest=feed.store_digest).first()
         if same:
-            raise Refused(f"The feed '{same.name}' loads this store into this server already.")
+            raise OperationRefused(f"The feed '{same.name}' loads this store into this server already.")
         if dry_run:
             feed.server = Server(identity=who, url=url)
         else:

@@ -42,7 +42,7 @@ def removal_summary(feed: Feed, db: str) -> RemovalSummary:
 
 
 def remove_feed(feed: Feed, db: str, tick: Callable[[int, int], None] = lambda _done, _all: None) -> RemovalSummary:
-    """Deletes the ledger of a feed and the feed, a page at a time; cut off, the next call goes on. Raises Refused.
+    """Deletes the ledger of a feed and the feed, a page at a time; cut off, the next call goes on. Raises OperationRefused.
 
     It holds the server's lease meanwhile, so that nobody loads the feed; `tick` is told how many of how many rows are done.
     """

@@ -7,7 +7,6 @@ from collections import deque
 from datetime import datetime, timedelta
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING
 
 from core.logs import log_context
 from core.processes import monotonic
@@ -16,15 +15,13 @@ from loader.coordination import turn_taking
 from loader.fn4.responses import ResponseKind, ServerMisconfigured, ServerUnavailable
 from loader.ledger import queue
 from loader.models import LoadAttempt
+from loader.pipeline.context import LoadContext
 from loader.pipeline.journal import FRESH_SECONDS, Journal, OpenAttempt, failed, loaded, not_sent
 from loader.pipeline.prefetch import AHEAD, Fetched, FetchOutcome, Prefetch
-from loader.pipeline.recovery import present_result
+from loader.pipeline.recovery import AttemptRecovery, present_result
 from loader.pipeline.refusals import RefusalCounter
-from objectstores.base import StoreError, Unavailable
-
-if TYPE_CHECKING:
-    from loader.pipeline.feed_pass import FeedPass
 from loader.pipeline.result import PassResult
+from objectstores.base import StoreError, Unavailable
 
 LOCK_WAIT = 120.0
 SHORT_INSERT = FRESH_SECONDS / 2
@@ -37,13 +34,15 @@ STORE_FAILURES = 3
 class BatchInserter:
     """The loading of one batch: one insert in flight, the next samples ready before it returns (domain.md 2)."""
 
-    def __init__(self, loader: FeedPass, journal: Journal, result: PassResult) -> None:
-        self.loader, self.journal, self.result = loader, journal, result
-        self.fn4, self.lease, self.clock = loader.fn4, loader.lease, loader.clock
-        self.settler = loader.settler()
-        self.refusals = RefusalCounter(loader.feed, loader.db)
+    def __init__(self, context: LoadContext, journal: Journal, result: PassResult) -> None:
+        self.context, self.journal, self.result = context, journal, result
+        self.fn4, self.lease, self.clock = context.fn4, context.lease, context.clock
+        self.recovery = AttemptRecovery(context)
+        self.refusals = RefusalCounter(context.feed, context.db)
         self.opened: deque[OpenAttempt] = deque()
-        self.turn = turn_taking.TurnTaker(loader.feed, loader.lease, loader.others, loader.enough or turn_taking.never)
+        self.turn = turn_taking.TurnTaker(
+            context.feed, context.lease, context.others, context.enough or turn_taking.never
+        )
         self._trouble: StoreError | None = None
         self._insert_seconds = inf
         self._store_failures = 0
@@ -52,11 +51,11 @@ class BatchInserter:
     def load(self) -> bool:
         """Loads all that is due; False when it gave way to another feed before. Nothing that was not sent stays open."""
         at: datetime = self.journal.batch.check_time  # type: ignore[assignment]
-        self.items = queue.due(self.loader.feed, self.loader.db, at)
-        self.prefetch = Prefetch(self.loader.feed, self.loader.store, self.clock)
+        self.items = queue.due(self.context.feed, self.context.db, at)
+        self.prefetch = Prefetch(self.context.feed, self.context.store, self.clock)
         try:
             while self.opened or (not self.turn.over and self._open_more()):
-                self.loader.check_stop()
+                self.context.check_stop()
                 self.turn.next_sample()
                 if self.opened:
                     next_one = self.opened.popleft()
@@ -79,7 +78,7 @@ class BatchInserter:
         """Waits for the next samples and opens their attempts; False when there are no more."""
         self.prefetch.fill(self.items, 0)
         self.journal.flush()
-        taken = self.prefetch.take(self.loader.beat)
+        taken = self.prefetch.take(self.context.beat)
         self._open(taken)
         return bool(taken)
 
@@ -89,7 +88,7 @@ class BatchInserter:
             self.prefetch.fill(self.items, len(self.opened))
         if len(self.opened) < AHEAD // 4 and self.prefetch.ready and not self.turn.over:
             try:
-                self._open(self.prefetch.take(self.loader.beat))
+                self._open(self.prefetch.take(self.context.beat))
             except StoreError as error:
                 self._trouble = error
         if not self.opened or self._insert_seconds > SHORT_INSERT:
@@ -111,14 +110,14 @@ class BatchInserter:
             self._rejected(one, one.problem)
         elif one.ended_as is FetchOutcome.GONE:
             self.result.gone += 1
-            self.loader.say(f"{one.item.name}: gone or replaced before it could be read")
+            self.context.say(f"{one.item.name}: gone or replaced before it could be read")
         else:
             self._postponed(one, one.problem)
         self._tick()
         self._store_failures = self._store_failures + 1 if one.ended_as is FetchOutcome.LATER else 0
         if self._store_failures >= STORE_FAILURES:
             raise Unavailable(
-                f"{self.loader.store.describe()} failed for {STORE_FAILURES} files in a row: {one.problem}"
+                f"{self.context.store.describe()} failed for {STORE_FAILURES} files in a row: {one.problem}"
             )
 
     def _insert(self, opened: OpenAttempt) -> None:
@@ -143,7 +142,7 @@ class BatchInserter:
             if answer.meaning is not ResponseKind.LOCKED:
                 break
             attempt.lock_waits, opened.started = (attempt.lock_waits or 0) + 1, -inf
-            if monotonic() - first_asked > LOCK_WAIT or self.loader.stop():
+            if monotonic() - first_asked > LOCK_WAIT or self.context.stop():
                 self._still_locked(opened, answer.text)
                 return
             time.sleep(min(0.05 * attempt.lock_waits, 1.0))
@@ -151,7 +150,7 @@ class BatchInserter:
             self._in(attempt, answer.status)
         else:
             self.journal.answered(attempt, answer.status, answer.text)
-            self._judge(opened, self.settler.settle(attempt, answer), answer.text)
+            self._judge(opened, self.recovery.settle(attempt, answer), answer.text)
         self._tick()
 
     def _in(self, attempt: LoadAttempt, status: int) -> None:
@@ -162,14 +161,14 @@ class BatchInserter:
             return
         # What is not yet written may be the very sample that this id was loaded with.
         self.journal.flush()
-        result = present_result(self.loader.server, attempt, self.loader.db)
+        result = present_result(self.context.server, attempt, self.context.db)
         self._count_present(attempt, result)
         self.journal.end(attempt, loaded(AttemptOutcome.PRESENT, result, attempt, self.clock.now()), status)
 
     def _count_present(self, attempt: LoadAttempt, result: LoadResult) -> None:
         if result == LoadResult.CONFLICTING:
             self.result.conflicting += 1
-            self.loader.say(
+            self.context.say(
                 f"{attempt.file_name}: the server holds {attempt.fn4id} with another sequence, and keeps it"
             )
         self.result.already_there += 1
@@ -200,15 +199,15 @@ class BatchInserter:
 
     def _rejected(self, one: Fetched, why: str) -> None:
         self.result.rejected += 1
-        self.loader.say(f"{one.item.name}: rejected: {why}")
+        self.context.say(f"{one.item.name}: rejected: {why}")
 
     def _postponed(self, one: Fetched, why: str) -> None:
         self.result.postponed += 1
-        self.loader.say(f"{one.item.name}: to be tried again: {why}")
+        self.context.say(f"{one.item.name}: to be tried again: {why}")
 
     def _tick(self) -> None:
         self._done += 1
-        self.loader.tick(self._done, self.result.due)
+        self.context.progress(self._done, self.result.due)
 
     def _give_back(self) -> None:
         while self.opened:

@@ -18,10 +18,10 @@ from django.db.models import F, QuerySet
 
 from core.processes import monotonic
 from loader.choices import AttemptOutcome, LoadResult, ObjectState
-from loader.coordination.database_clock import DatabaseClock
-from loader.coordination.lease import Lease, LeaseLost
+from loader.coordination.lease import LeaseLost
 from loader.coordination.write_lock import locked_transaction, write_lock
-from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
+from loader.models import BatchLoad, BucketObject, LoadAttempt
+from loader.pipeline.context import LoadContext
 from loader.pipeline.prefetch import Fetched, FetchOutcome
 
 FRESH_SECONDS = 0.5
@@ -111,14 +111,9 @@ def back_off(tries: int) -> float:
 
 @dataclass
 class Journal:
-    """The rows of one stretch of loading."""
+    """The rows of one batch as it is loaded."""
 
-    feed: Feed
-    server: Server
-    lease: Lease
-    clock: DatabaseClock
-    db: str
-    host: str
+    context: LoadContext
     batch: BatchLoad
     place: int = 0
     _ended: list[tuple[LoadAttempt, AttemptEnd]] = field(default_factory=list)
@@ -128,13 +123,13 @@ class Journal:
         """Writes a row for each; those that can't be sent are closed at once. Returns the others."""
         attempts = [self._attempt(one) for one in fetched]
         ready = [OpenAttempt(row, one) for row, one in zip(attempts, fetched, strict=True) if one.sample]
-        with locked_transaction(self.db):
+        with locked_transaction(self.context.db):
             self._write_ended()
             self._create(attempts)
             for row, one in zip(attempts, fetched, strict=True):
                 if not one.sample:
                     self._close(row, self._unsendable(one))
-            BucketObject.objects.using(self.db).filter(pk__in=[one.fetched.item.pk for one in ready]).update(
+            BucketObject.objects.using(self.context.db).filter(pk__in=[one.fetched.item.pk for one in ready]).update(
                 state=ObjectState.LOADING
             )
         return ready
@@ -145,37 +140,41 @@ class Journal:
         Raises LeaseLost, and changes nothing, if somebody else may insert by now.
         """
         if len(opened) == 1 and not (self._inserted or self._ended):
-            with write_lock(self.db):
+            with write_lock(self.context.db):
                 self._start(opened[0])
         else:
-            with locked_transaction(self.db):
+            with locked_transaction(self.context.db):
                 self._write_ended()
                 for one in opened:
                     self._start(one)
 
     def sending(self, opened: OpenAttempt) -> None:
         """It leaves now: the true start goes into the row with the end."""
-        opened.attempt.insert_start_time = self.clock.now()
-        self.lease.sending(opened.attempt.batch_sample_number or 0)
+        opened.attempt.insert_start_time = self.context.clock.now()
+        self.context.lease.sending(opened.attempt.batch_sample_number or 0)
 
     def _start(self, opened: OpenAttempt) -> None:
         attempt, opened.started = opened.attempt, monotonic()
-        attempt.insert_start_time = self.clock.now()
+        attempt.insert_start_time = self.context.clock.now()
         if not self._execute(
             START,
             self._time(attempt.insert_start_time),
             attempt.lock_waits,
             attempt.pk,
-            self.server.pk,
-            self.lease.fence,
-            self.lease.token,
+            self.context.server.pk,
+            self.context.lease.fence,
+            self.context.lease.token,
         ):
-            raise LeaseLost(f"The lease of {self.server} went to {self.lease.owner()}.")
+            raise LeaseLost(f"The lease of {self.context.server} went to {self.context.lease.owner()}.")
 
     def answered(self, attempt: LoadAttempt, status: int, message: str) -> None:
         """Commits an answer that is not the end yet: what became of the sample must be asked first."""
-        attempt.insert_end_time, attempt.insert_status_code, attempt.message = self.clock.now(), status or None, message
-        with locked_transaction(self.db):
+        attempt.insert_end_time, attempt.insert_status_code, attempt.message = (
+            self.context.clock.now(),
+            status or None,
+            message,
+        )
+        with locked_transaction(self.context.db):
             self._write_ended()
             self._open_row(attempt).update(
                 insert_start_time=attempt.insert_start_time,
@@ -186,14 +185,14 @@ class Journal:
 
     def inserted(self, attempt: LoadAttempt) -> None:
         """Closes an attempt that was answered with 200, with the next transaction, as `end` does."""
-        self._inserted.append((attempt, self.clock.now()))
+        self._inserted.append((attempt, self.context.clock.now()))
 
     def end(self, attempt: LoadAttempt, closing: AttemptEnd, status: int = 0) -> None:
         """Closes an attempt with the next transaction: call `flush` before waiting for anything."""
         if status:
             closing.attempt |= {
                 "insert_start_time": attempt.insert_start_time,
-                "insert_end_time": self.clock.now(),
+                "insert_end_time": self.context.clock.now(),
                 "insert_status_code": status,
             }
         self._ended.append((attempt, closing))
@@ -201,13 +200,13 @@ class Journal:
     def flush(self) -> None:
         """Commits what has ended."""
         if self._ended or self._inserted:
-            with locked_transaction(self.db):
+            with locked_transaction(self.context.db):
                 self._write_ended()
 
     def finish(self) -> None:
         """All that was due has been tried."""
         self.flush()
-        BatchLoad.objects.using(self.db).filter(pk=self.batch.pk).update(finished=self.clock.now())
+        BatchLoad.objects.using(self.context.db).filter(pk=self.batch.pk).update(finished=self.context.clock.now())
 
     def _write_ended(self) -> None:
         # Inside a transaction of the caller's: what is lost with it is found open, and settled, by the next pass.
@@ -220,28 +219,28 @@ class Journal:
             self._close(attempt, closing)
 
     def _close(self, attempt: LoadAttempt, closing: AttemptEnd) -> None:
-        close(self.db, attempt, closing)
+        close(self.context.db, attempt, closing)
 
     def _execute(self, sql: str, *parameters: Any) -> int:  # noqa: ANN401 - what a database takes
-        with connections[self.db].cursor() as cursor:
+        with connections[self.context.db].cursor() as cursor:
             cursor.execute(sql, parameters)
             return int(cursor.rowcount)
 
     def _time(self, at: datetime | None) -> Any:  # noqa: ANN401 - as the vendor wants it
-        return connections[self.db].ops.adapt_datetimefield_value(at)
+        return connections[self.context.db].ops.adapt_datetimefield_value(at)
 
     def _open_row(self, attempt: LoadAttempt) -> QuerySet[LoadAttempt]:
-        return LoadAttempt.objects.using(self.db).filter(pk=attempt.pk, outcome=AttemptOutcome.OPEN)
+        return LoadAttempt.objects.using(self.context.db).filter(pk=attempt.pk, outcome=AttemptOutcome.OPEN)
 
     def _create(self, attempts: list[LoadAttempt]) -> None:
-        if connections[self.db].features.can_return_rows_from_bulk_insert:
-            LoadAttempt.objects.using(self.db).bulk_create(attempts)
+        if connections[self.context.db].features.can_return_rows_from_bulk_insert:
+            LoadAttempt.objects.using(self.context.db).bulk_create(attempts)
         else:
             for attempt in attempts:
-                attempt.save(using=self.db)
+                attempt.save(using=self.context.db)
 
     def _unsendable(self, fetched: Fetched) -> AttemptEnd:
-        now = self.clock.now()
+        now = self.context.clock.now()
         if fetched.ended_as is FetchOutcome.NEVER:
             return rejected(fetched.problem, now)
         if fetched.ended_as is FetchOutcome.GONE:
@@ -259,8 +258,8 @@ class Journal:
         self.place += 1
         sample = fetched.sample
         return LoadAttempt(
-            host_name=self.host,
-            findneighbour_server_url=self.server.url,
+            host_name=self.context.host,
+            findneighbour_server_url=self.context.server.url,
             parse_status="Success" if sample else f"Failed, {fetched.problem}",
             batch_start_time=self.batch.check_time,
             batch_size=self.batch.batch_size,
@@ -272,11 +271,11 @@ class Journal:
             bucket_read_start_time=fetched.read_start,
             bucket_read_end_time=fetched.read_end,
             fn4id=sample.guid if sample else None,
-            feed=self.feed,
-            server=self.server,
+            feed=self.context.feed,
+            server=self.context.server,
             bucket_object=fetched.item,
             batch_load=self.batch,
-            fence=self.lease.fence,
+            fence=self.context.lease.fence,
             seq_digest=sample.digest if sample else None,
             outcome=AttemptOutcome.OPEN,
             completed=0,

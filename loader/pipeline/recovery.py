@@ -6,18 +6,16 @@ insert. So nothing is sent to it until it says that the sample exists, or the de
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 
 from loader.choices import AttemptOutcome, LoadResult, ObjectState
-from loader.coordination.database_clock import DatabaseClock
-from loader.coordination.lease import Lease
-from loader.fn4.client import FindNeighbour4
 from loader.fn4.responses import InsertResponse, ResponseKind, ServerMisconfigured
 from loader.models import BucketObject, LoadAttempt, Server
+from loader.pipeline.context import LoadContext
 from loader.pipeline.journal import AttemptEnd, close, failed, loaded, not_sent, rejected
 
 ON_THE_WAY = 1.0
@@ -28,20 +26,14 @@ ON_THE_WAY = 1.0
 class AttemptRecovery:
     """Closes the open attempts of one server, whoever opened them. Its user holds the server's lease."""
 
-    server: Server
-    fn4: FindNeighbour4
-    clock: DatabaseClock
-    db: str
-    deadline: float
-    pause: Callable[[float], None]
-    """Waits that many seconds, keeps the lease, and raises when it is time to stop."""
-    say: Callable[[str], None]
-    lease: Lease
+    context: LoadContext
 
     def recover_all(self) -> int:
         """Closes all that is open; returns how many. Raises what the server's `exists` raises, and then leaves the rest open."""
         count = 0
-        rows = LoadAttempt.objects.using(self.db).filter(server=self.server, outcome=AttemptOutcome.OPEN)
+        rows = LoadAttempt.objects.using(self.context.db).filter(
+            server=self.context.server, outcome=AttemptOutcome.OPEN
+        )
         for attempt in rows.select_related("bucket_object").order_by("gp_int_id").iterator(chunk_size=200):
             self.settle(attempt, None)
             count += 1
@@ -54,7 +46,7 @@ class AttemptRecovery:
         Raises ServerMisconfigured, after closing, when the answer came from something that is no findNeighbour4 server.
         """
         unknown = answer is None and not (attempt.insert_status_code or attempt.message)
-        if attempt.insert_start_time is None or (unknown and not self.lease.may_have_sent(attempt)):
+        if attempt.insert_start_time is None or (unknown and not self.context.lease.may_have_sent(attempt)):
             self._close(attempt, not_sent())
             return ResponseKind.LATER
         past = InsertResponse(
@@ -62,13 +54,13 @@ class AttemptRecovery:
         )
         final = answer or past
         if self._wait_until_known(attempt, final):
-            result = sent_result(self.server, attempt, self.db)
-            self._close(attempt, loaded(AttemptOutcome.FOUND, result, attempt, self.clock.now()))
+            result = sent_result(self.context.server, attempt, self.context.db)
+            self._close(attempt, loaded(AttemptOutcome.FOUND, result, attempt, self.context.clock.now()))
             return ResponseKind.DONE
         # A message is there if an answer, or the end of the connection, was seen: by us now, or by a job that did not wait.
         self._close(attempt, self._lost(attempt, final, spend=answer is not None or bool(attempt.message)))
         if final.meaning is ResponseKind.MISCONFIGURED and answer:
-            raise ServerMisconfigured(f"{self.server.url} answered an insert with {final.text}")
+            raise ServerMisconfigured(f"{self.context.server.url} answered an insert with {final.text}")
         return final.meaning
 
     def _wait_until_known(self, attempt: LoadAttempt, answer: InsertResponse) -> bool:
@@ -76,30 +68,30 @@ class AttemptRecovery:
         begun = attempt.insert_start_time
         assert begun  # noqa: S101 - the caller closed those that were never sent
         # A clock that was set back lets it begin in the future: the deadline from now on is long enough in any case.
-        until = min(begun, self.clock.now()) + timedelta(seconds=self.deadline + ON_THE_WAY)
+        until = min(begun, self.context.clock.now()) + timedelta(seconds=settings.FN4_INSERT_DEADLINE + ON_THE_WAY)
         told = False
-        while not self.fn4.exists(attempt.fn4id or ""):
-            left = (until - self.clock.now()).total_seconds()
+        while not self.context.fn4.exists(attempt.fn4id or ""):
+            left = (until - self.context.clock.now()).total_seconds()
             if answer.meaning is not ResponseKind.UNCLEAR or left <= 0:
                 return False
             if not told:
-                self.say(
+                self.context.say(
                     f"{attempt.seqid}: {answer.text}. The server may still insert it; waiting at most {left:.0f} s."
                 )
                 told = True
-            self.pause(min(1.0, left))
+            self.context.pause(min(1.0, left))
         return True
 
     def _lost(self, attempt: LoadAttempt, answer: InsertResponse, *, spend: bool) -> AttemptEnd:
         tries = attempt.bucket_object.tries if attempt.bucket_object else 0
-        now = self.clock.now()
+        now = self.context.clock.now()
         if answer.meaning is ResponseKind.NEVER:
             return rejected(answer.text, now)
         return failed(answer.text, now, tries=tries, spend=spend and answer.meaning is not ResponseKind.MISCONFIGURED)
 
     def _close(self, attempt: LoadAttempt, closing: AttemptEnd) -> None:
-        with transaction.atomic(using=self.db):
-            close(self.db, attempt, closing)
+        with transaction.atomic(using=self.context.db):
+            close(self.context.db, attempt, closing)
 
 
 def present_result(server: Server, attempt: LoadAttempt, db: str) -> LoadResult:

@@ -18,10 +18,12 @@ from django.db.models.functions import Now
 
 from core.logs import log_context
 from core.processes import is_dead, monotonic
-from loader.feeds.manage import client_for, pause_feeds
+from loader.feeds.manage import client_for
 from loader.models import Feed, Server
+from loader.pipeline.context import LoadContext
 from loader.pipeline.feed_pass import FeedPass
 from loader.pipeline.result import PassResult
+from loader.runners.daemon import finish_pass
 from objectstores import open_store
 from objectstores.base import StoreError
 
@@ -29,7 +31,6 @@ SAMPLES = 20_000
 """A stretch is over after so many samples, or after JOB_STRETCH seconds."""
 GRACE = 20.0
 """Seconds in which what was made ready is still inserted; what is left then is given back."""
-AFTER_TROUBLE = 15.0
 LOST_AFTER = timedelta(seconds=90)
 """A job that was queued so long ago may have been lost with its worker: another one is queued."""
 
@@ -105,18 +106,11 @@ def run_time_slice(feed: Feed, stop: Callable[[], bool], db: str = "default") ->
         else:
             with closing(store), closing(client_for(feed)) as client:
                 ends = monotonic() + settings.JOB_STRETCH
-                loader = FeedPass(feed, store, client, db, lambda: stop() or monotonic() > ends + GRACE, log.info)
-                loader.enough = lambda samples: samples > SAMPLES or monotonic() > ends
-                result = loader.turn()
-                more = loader.unfinished or result.stopped
-        _go_on_later(feed, result, more=more, db=db)
+                context = LoadContext(feed, store, client, db, lambda: stop() or monotonic() > ends + GRACE, log.info)
+                context.enough = lambda samples: samples > SAMPLES or monotonic() > ends
+                feed_pass = FeedPass(context)
+                result = feed_pass.turn()
+                more = feed_pass.unfinished or result.stopped
+        wait = finish_pass(feed, result, float(feed.interval), db, more=more)
+        Feed.objects.using(db).filter(pk=feed.pk).update(next_look_at=Now() + timedelta(seconds=wait))
     return SliceReport(feed, result)
-
-
-def _go_on_later(feed: Feed, result: PassResult, *, more: bool, db: str) -> None:
-    row = Feed.objects.using(db).filter(pk=feed.pk)
-    if result.misconfigured:
-        pause_feeds(row, result.trouble)
-    at_once = not result.trouble and (more or result.due)
-    wait = 0.0 if at_once else min(float(feed.interval), AFTER_TROUBLE if result.trouble else float("inf"))
-    row.update(next_look_at=Now() + timedelta(seconds=wait))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from django import forms
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django_q.tasks import async_task
 
-from core.actions import ConfirmedActionView
+from core.actions import JOBS_NOTE, ConfirmedActionView
 from core.exceptions import OperationRefused
 from core.formatting import pluralize
 from loader.choices import ObjectState
@@ -16,25 +15,23 @@ from loader.feeds import manage, rejections
 from loader.models import BucketObject, Feed
 from loader.models.feeds import TEXT_LENGTH
 
-JOBS_NOTE = "The background jobs do it: `python manage.py qcluster` must run."
-
 
 class FeedActionView(ConfirmedActionView):
     """Something done to one feed."""
 
     permission_required = "loader.change_feed"
 
-    def find(self) -> Feed:
-        """By its name."""
-        return get_object_or_404(Feed.objects.select_related("server"), name=self.kwargs["name"])
+    queryset = Feed.objects.select_related("server")
+    slug_field = slug_url_kwarg = "name"
+    object: Feed
 
-    def back(self, row: Feed) -> str:
+    def get_success_url(self) -> str:
         """To its page."""
-        return reverse("loader:feed", args=[row.name])
+        return reverse("loader:feed", args=[self.object.name])
 
-    def rows(self, row: Feed) -> QuerySet[Feed]:
+    def feeds(self) -> QuerySet[Feed]:
         """As the core takes it."""
-        return Feed.objects.filter(pk=row.pk)
+        return Feed.objects.filter(pk=self.object.pk)
 
 
 class ReasonForm(forms.Form):
@@ -51,15 +48,15 @@ class PauseView(FeedActionView):
     title = "Pause"
     form_class = ReasonForm
 
-    def what(self, row: Feed) -> str:
+    def describe(self) -> str:
         """What will happen."""
-        return f"Nothing more of {row} is loaded until somebody resumes it. An insert that is in flight is finished."
+        return f"Nothing more of {self.object} is loaded until somebody resumes it. An insert that is in flight is finished."
 
-    def do(self, row: Feed, form: forms.Form) -> str:
+    def perform(self, form: forms.Form) -> str:
         """As `feed pause`."""
-        if not manage.pause_feeds(self.rows(row), form.cleaned_data["reason"]):
-            raise OperationRefused(f"{row} is paused already.")
-        return f"{row} is paused: {form.cleaned_data['reason']}"
+        if not manage.pause_feeds(self.feeds(), form.cleaned_data["reason"]):
+            raise OperationRefused(f"{self.object} is paused already.")
+        return f"{self.object} is paused: {form.cleaned_data['reason']}"
 
 
 class ResumeView(FeedActionView):
@@ -67,16 +64,16 @@ class ResumeView(FeedActionView):
 
     title = "Resume"
 
-    def what(self, row: Feed) -> str:
+    def describe(self) -> str:
         """What will happen."""
-        why = f" It was paused because: {row.pause_reason}" if row.pause_reason else ""
-        return f"{row} is loaded again, and refusals of its server are counted anew.{why}"
+        why = f" It was paused because: {self.object.pause_reason}" if self.object.pause_reason else ""
+        return f"{self.object} is loaded again, and refusals of its server are counted anew.{why}"
 
-    def do(self, row: Feed, _form: forms.Form) -> str:
+    def perform(self, _form: forms.Form) -> str:
         """As `feed resume`."""
-        if not manage.resume_feeds(self.rows(row)):
-            raise OperationRefused(f"{row} is not paused.")
-        return f"{row} is resumed."
+        if not manage.resume_feeds(self.feeds()):
+            raise OperationRefused(f"{self.object} is not paused.")
+        return f"{self.object} is resumed."
 
 
 class LoadNowView(FeedActionView):
@@ -84,16 +81,16 @@ class LoadNowView(FeedActionView):
 
     title = "Load now"
 
-    def what(self, row: Feed) -> str:
+    def describe(self) -> str:
         """What will happen."""
-        return f"The bucket of {row} is looked at, and what is due is loaded into {row.server.url}. {JOBS_NOTE}"
+        return f"The bucket of {self.object} is looked at, and what is due is loaded into {self.object.server.url}. {JOBS_NOTE}"
 
-    def do(self, row: Feed, _form: forms.Form) -> str:
+    def perform(self, _form: forms.Form) -> str:
         """Queues the job."""
-        if row.paused_at:
-            raise OperationRefused(f"{row} is paused: resume it first.")
-        async_task("loader.tasks.load_feed", row.pk)
-        return f"{row} is to be loaded now: a job is queued."
+        if self.object.paused_at:
+            raise OperationRefused(f"{self.object} is paused: resume it first.")
+        async_task("loader.tasks.load_feed", self.object.pk)
+        return f"{self.object} is to be loaded now: a job is queued."
 
 
 class ReconcileView(FeedActionView):
@@ -101,17 +98,17 @@ class ReconcileView(FeedActionView):
 
     title = "Reconcile"
 
-    def what(self, row: Feed) -> str:
+    def describe(self) -> str:
         """What will happen."""
         return (
-            f"Bucket, ledger and server of {row} are compared, sample by sample; nothing is changed. The differences "
+            f"Bucket, ledger and server of {self.object} are compared, sample by sample; nothing is changed. The differences "
             f"appear on its page. {JOBS_NOTE}"
         )
 
-    def do(self, row: Feed, _form: forms.Form) -> str:
+    def perform(self, _form: forms.Form) -> str:
         """Queues the job."""
-        async_task("loader.tasks.reconcile_feed", row.pk)
-        return f"{row} is to be compared: a job is queued."
+        async_task("loader.tasks.reconcile_feed", self.object.pk)
+        return f"{self.object} is to be compared: a job is queued."
 
 
 class RejectionsForm(forms.Form):
@@ -127,18 +124,20 @@ class RetryView(FeedActionView):
     permission_required = "loader.change_bucketobject"
     form_class = RejectionsForm
 
-    def what(self, row: Feed) -> str:
+    def describe(self) -> str:
         """What will happen."""
-        done = rejections.retry(row, "default", dry_run=True)
+        done = rejections.retry(self.object, "default", dry_run=True)
         return (
-            f"{pluralize(done.rejected, 'rejected file')} of {row} will wait to be loaded again, and "
+            f"{pluralize(done.rejected, 'rejected file')} of {self.object} will wait to be loaded again, and "
             f"{pluralize(done.postponed, 'file')} that wait for a later try will be due now. Their attempts stay."
         )
 
-    def do(self, row: Feed, form: forms.Form) -> str:
+    def perform(self, form: forms.Form) -> str:
         """As `feed retry`."""
-        done = rejections.retry(row, "default", reason=form.cleaned_data["reason"])
-        return f"{pluralize(done.rejected, 'rejected file')} of {row} wait again, {done.postponed:,} are due now."
+        done = rejections.retry(self.object, "default", reason=form.cleaned_data["reason"])
+        return (
+            f"{pluralize(done.rejected, 'rejected file')} of {self.object} wait again, {done.postponed:,} are due now."
+        )
 
 
 class AcknowledgeView(FeedActionView):
@@ -147,16 +146,15 @@ class AcknowledgeView(FeedActionView):
     title = "Accept rejected files"
     permission_required = "loader.change_bucketobject"
 
-    def what(self, row: Feed) -> str:
+    def describe(self) -> str:
         """What will happen."""
-        number = rejections.acknowledge(row, "default", dry_run=True)
-        return (
-            f"{pluralize(number, 'rejected file')} of {row} will be accepted as failed: no alarm names them any more."
-        )
+        number = rejections.acknowledge(self.object, "default", dry_run=True)
+        return f"{pluralize(number, 'rejected file')} of {self.object} will be accepted as failed: no alarm names them any more."
 
-    def do(self, row: Feed, _form: forms.Form) -> str:
+    def perform(self, _form: forms.Form) -> str:
         """As `feed acknowledge`."""
-        return f"{pluralize(rejections.acknowledge(row, 'default'), 'rejected file')} of {row} accepted as failed."
+        number = rejections.acknowledge(self.object, "default")
+        return f"{pluralize(number, 'rejected file')} of {self.object} accepted as failed."
 
 
 class FileActionView(ConfirmedActionView):
@@ -164,13 +162,12 @@ class FileActionView(ConfirmedActionView):
 
     permission_required = "loader.change_bucketobject"
 
-    def find(self) -> BucketObject:
-        """By its key."""
-        return get_object_or_404(BucketObject.objects.select_related("feed"), pk=self.kwargs["pk"])
+    queryset = BucketObject.objects.select_related("feed")
+    object: BucketObject
 
-    def back(self, row: BucketObject) -> str:
+    def get_success_url(self) -> str:
         """To its page."""
-        return reverse("loader:file", args=[row.pk])
+        return reverse("loader:file", args=[self.object.pk])
 
 
 class TryAgainView(FileActionView):
@@ -178,16 +175,16 @@ class TryAgainView(FileActionView):
 
     title = "Try again"
 
-    def what(self, row: BucketObject) -> str:
+    def describe(self) -> str:
         """What will happen."""
-        why = f" It was rejected because: {row.reason}" if row.state == ObjectState.REJECTED else ""
-        return f"{row} is loaded with the next look at its bucket.{why}"
+        why = f" It was rejected because: {self.object.reason}" if self.object.state == ObjectState.REJECTED else ""
+        return f"{self.object} is loaded with the next look at its bucket.{why}"
 
-    def do(self, row: BucketObject, _form: forms.Form) -> str:
+    def perform(self, _form: forms.Form) -> str:
         """As the admin's action."""
-        if not rejections.try_again(BucketObject.objects.filter(pk=row.pk)):
-            raise OperationRefused(f"{row} is neither rejected nor waiting for a later try.")
-        return f"{row} waits to be loaded."
+        if not rejections.try_again(BucketObject.objects.filter(pk=self.object.pk)):
+            raise OperationRefused(f"{self.object} is neither rejected nor waiting for a later try.")
+        return f"{self.object} waits to be loaded."
 
 
 class AcceptView(FileActionView):
@@ -195,12 +192,12 @@ class AcceptView(FileActionView):
 
     title = "Accept as failed"
 
-    def what(self, row: BucketObject) -> str:
+    def describe(self) -> str:
         """What will happen."""
-        return f"{row} stays rejected, and no alarm names it any more."
+        return f"{self.object} stays rejected, and no alarm names it any more."
 
-    def do(self, row: BucketObject, _form: forms.Form) -> str:
+    def perform(self, _form: forms.Form) -> str:
         """As `feed acknowledge` for one file."""
-        if not rejections.accept(BucketObject.objects.filter(pk=row.pk)):
-            raise OperationRefused(f"{row} is not rejected, or accepted already.")
-        return f"{row} is accepted as failed."
+        if not rejections.accept(BucketObject.objects.filter(pk=self.object.pk)):
+            raise OperationRefused(f"{self.object} is not rejected, or accepted already.")
+        return f"{self.object} is accepted as failed."

@@ -231,16 +231,16 @@ def test_buttons_are_only_for_what_may_be_done_now_and_by_whom(operator: Client,
 def test_a_result_is_taken_back_after_saying_what_that_means_and_written_down(operator: Client, shelf: Shelf) -> None:
     ended(shelf.batch("plc", "a", "b"))
     asked = words(operator, "/batches/plc/rollback-ingest/")
-    assert "The outcome of 2 records in the ingest is forgotten (0 ingested, 2 left)" in asked
+    assert "The ingest outcome of 2 records (0 ingested, 2 remaining) is cleared" in asked
     assert Batch.objects.get().status == BatchStatus.INGESTED
     said = operator.post("/batches/plc/rollback-ingest/", follow=True).content.decode()
-    assert "The result of plc is taken back" in said
+    assert "Ingest result of plc undone" in said
     assert Batch.objects.get().status == BatchStatus.UPLOADED
     step = BatchStep.objects.get()
     assert (step.kind, step.who) == (StepKind.ROLLBACK_INGEST, User.objects.get().username)
     entry = LogEntry.objects.get()
     assert (entry.user.username, entry.object_repr) == (step.who, "plc")
-    assert "Take the result back: " in entry.get_change_message()
+    assert "Undo ingest result: " in entry.get_change_message()
     again = operator.post("/batches/plc/rollback-ingest/", follow=True).content.decode()
     assert "plc has no result of ingest to take back" in again
     assert LogEntry.objects.count() == 1
@@ -260,10 +260,10 @@ def test_a_clear_says_what_it_deletes_deletes_only_that_and_keeps_its_names(oper
     ended(shelf.batch("plc", "apple", "plum"))
     shelf.batch("oth", "pear")
     asked = words(operator, "/batches/plc/clear/")
-    assert "2 objects of plc (12 bytes) will be deleted" in asked
+    assert "Deletes 2 objects of plc (12 bytes)" in asked
     assert re.search(r"apple, plum|plum, apple", asked)
     assert len(shelf.left()) == 3
-    assert "2 objects of plc deleted" in operator.post("/batches/plc/clear/", follow=True).content.decode()
+    assert "Deleted 2 objects of plc" in operator.post("/batches/plc/clear/", follow=True).content.decode()
     assert shelf.left() == {shelf.key("oth", "pear")}
     (link,) = re.findall(r'href="(/batches/plc/cleared_\w+\.csv)"', operator.get("/batches/plc/").content.decode())
     assert "apple" in download(operator, link)

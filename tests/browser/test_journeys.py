@@ -59,9 +59,9 @@ def test_a_specialist_finds_out_why_a_batch_failed_and_checks_it_again(guest: Vi
     lines = Path(started.value.path()).read_text().splitlines()
     assert [line.split(",")[-2] for line in lines] == ["CMT_ingest_status", "success", "failure", "failure"]
     house.ingest("2026.2", "2026.3")
-    page.get_by_role("link", name="Take the result back").click()
-    assert "The outcome of 3 records in the ingest is forgotten" in guest.words()
-    page.get_by_role("button", name="Take the result back").click()
+    page.get_by_role("link", name="Undo ingest result").click()
+    assert "The ingest outcome of 3 records" in guest.words()
+    page.get_by_role("button", name="Undo ingest result").click()
     assert "in ingest" in guest.words()
     agree(guest, "Check now")
     until(guest, "Nothing is left to do but to archive it.")

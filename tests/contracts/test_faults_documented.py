@@ -19,10 +19,10 @@ def test_every_fault_says_what_is_done_and_names_its_test() -> None:
     assert len(faults()) > 30
     for fault, does, *_, test in faults():
         assert does, fault
-        names = re.findall(r"`(test_\w+\.py)`", test)
+        names = re.findall(r"`(tests/[\w/]+\.py)`", test)
         assert names, f"no test of: {fault}"
         for name in names:
-            assert (ROOT / "tests" / name).is_file(), f"{fault}: there is no {name}"
+            assert (ROOT / name).is_file(), f"{fault}: there is no {name}"
 
 
 def test_every_status_of_a_server_and_every_kind_of_store_error_has_a_row() -> None:

@@ -24,6 +24,7 @@ from fnloader_site.monitoring.concerns import all_concerns
 from loader.fn4.client import FindNeighbour4
 from loader.maintenance import counters, prune, reconcile_job
 from loader.models import BucketObject, Feed, LoadAttempt
+from loader.pipeline.context import LoadContext
 from loader.pipeline.feed_pass import FeedPass
 from objectstores import open_store
 from sandbox.clients import Fn4Sandbox
@@ -85,7 +86,7 @@ def load(feed: Feed) -> None:
     ):
         feed.server.url = fn4.url
         feed.server.save()
-        assert FeedPass(feed, store, client).run().inserted == 2
+        assert FeedPass(LoadContext(feed, store, client)).turn().inserted == 2
         reconcile_job.reconcile_and_store(feed, lambda: False)
 
 

@@ -69,11 +69,11 @@ def test_an_exception_of_a_command_is_sent_without_local_variables(manage: Manag
 
 IN_A_JOB = """
 from core.jobs.decorator import job
-from core.logs import bound
+from core.logs import log_context
 
 @job
 def broken():
-    with bound(feed="tb", batch="plc"):
+    with log_context(feed="tb", batch="plc"):
         sequence = "ACGT" * 20
         raise RuntimeError("the job broke")
 

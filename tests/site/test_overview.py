@@ -6,18 +6,18 @@ import re
 from datetime import datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from batches.choices import UploadOutcome, Verdict
+from batches.choices import BatchStatus, UploadOutcome, Verdict
 from batches.models import Batch, BatchRecord, IngestCheck
-from core.concerns import Concern, Level
+from core.models import JobRun
+from fnloader_site.monitoring.concerns import all_concerns
 from fnloader_site.overview import last_day
-from fnloader_site.overview.concern_links import concern_link
 from loader.choices import AttemptOutcome, ObjectState
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
 
@@ -337,15 +337,30 @@ def test_what_changes_is_fetched_alone_and_never_kept(page: Page) -> None:
 
 
 def test_each_concern_leads_to_where_it_can_be_put_right() -> None:
-    user = User.objects.create_superuser("boss")
-    for kind, url in {
+    now = timezone.now()
+    tb = feed(server(circuit_open_since=now, circuit_reason="refused"), paused_at=now)
+    batch("plc", status=BatchStatus.INGESTED, ingest_errs=2, ingest_done_at=now)
+    attempt = {"server": tb.server, "findneighbour_server_url": "http://fn4:5025", "completed": 0}
+    LoadAttempt.objects.create(**attempt, outcome=AttemptOutcome.OPEN)
+    LoadAttempt.objects.create(**attempt, insert_start_time=now, insert_status_code=500)
+    links = {concern.kind: concern.link for concern in all_concerns()}
+    boss = User.objects.create_superuser("boss")
+    assert {kind: link and link.url_for(boss) for kind, link in links.items()} == {
         "feed_paused": "/feeds/tb/",
-        "batch_errors": "/batches/tb/?ingest=failure#records",
+        "batch_errors": "/batches/plc/?ingest=failure#records",
         "server_away": "/feeds/",
         "attempts_open": "/attempts/?outcome=open",
-        "wrong_statuses": "/attempts/?wrong=1&when=day&server=tb",
-    }.items():
-        found = concern_link(Concern(Level.BAD, "x", kind=kind, about="tb"), user)
-        assert found, kind
-        assert found.url == url
-        assert concern_link(Concern(Level.BAD, "x", kind=kind, about="tb"), AnonymousUser()) is None
+        "wrong_statuses": "/attempts/?wrong=1&when=day&server=http%3A%2F%2Ffn4%3A5025",
+    }
+    assert not any(link and link.url_for(AnonymousUser()) for link in links.values())
+
+
+def test_pages_of_the_admin_are_for_staff() -> None:
+    JobRun.objects.create(name="loader.tasks.prune", failed_at=timezone.now(), error="it broke")
+    [link] = [concern.link for concern in all_concerns()]
+    clerk = User.objects.create_user("clerk")
+    clerk.user_permissions.add(Permission.objects.get(codename="view_jobrun"))
+    assert link
+    assert link.url_for(clerk) is None
+    clerk.is_staff = True
+    assert link.url_for(clerk) == "/admin/fnloader_site/jobrun/"

@@ -9,16 +9,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from core.commands import CommandError, CommandParser, FnloaderCommand, seconds
-from core.logs import log_context
-from core.processes import stop_on_signals
+from core.processes import StopFlag, stop_on_signals
 from core.progress import Progress
 
 if TYPE_CHECKING:
     from loader.models import Feed
-    from loader.pipeline.feed_pass import FeedPass
     from loader.pipeline.result import PassResult
 
 HELP = (
@@ -62,42 +59,75 @@ class Command(FnloaderCommand):
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - the options above
         """Runs passes until it is told to stop, or once."""
-        from loader.feeds.manage import client_for, get_or_create_feed
+        self.json, self.once = options["json"], options["once"]
+        with stop_on_signals() as told:
+            status = self._all(options, told) if options["all"] else self._one(options, told)
+        return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
+
+    def _one(self, options: dict[str, Any], told: StopFlag) -> int:
+        from loader.feeds.manage import get_or_create_feed
         from loader.feeds.server_urls import WrongUrl
-        from loader.pipeline.feed_pass import FeedPass
+        from loader.models import Feed
+        from loader.runners.daemon import Loading, ServerWorker
         from objectstores import open_store
 
-        self.json, self.once, self.even_if_paused = options["json"], options["once"], options["even_if_paused"]
-        if options["all"]:
-            return self._all(options)
         store_url, db = self._where(options)
-        with stop_on_signals() as told:
-            store = open_store(store_url)
+        even_if_paused = options["even_if_paused"]
+        store = open_store(store_url)
+        try:
+            feed = get_or_create_feed(options["server_url"], store_url, db)
+        except WrongUrl as error:
+            self.usage(str(error))
+        if feed.paused_at and not even_if_paused:
+            raise CommandError(
+                f"The feed '{feed.name}' is paused ({feed.pause_reason or 'no reason given'}). "
+                f"Resume it (manage.py feed resume {feed.name}), or add --even-if-paused."
+            )
+        with Progress(self.stderr, f"loading {feed.name}") as self.progress:
+            loading = Loading(
+                lambda: Feed.objects.using(db).filter(pk=feed.pk),
+                db,
+                self.once,
+                options["interval"],
+                told.stop,
+                lambda _feed, text: self._line(text),
+                self._report,
+                self.progress.show,
+                even_if_paused=even_if_paused,
+                must_begin=True,
+            )
+            worker = ServerWorker(loading, feed.server_id)
+            worker.add(feed, store)
             try:
-                feed = get_or_create_feed(options["server_url"], store_url, db)
-            except WrongUrl as error:
-                self.usage(str(error))
-            if feed.paused_at and not self.even_if_paused:
-                raise CommandError(
-                    f"The feed '{feed.name}' is paused ({feed.pause_reason or 'no reason given'}). "
-                    f"Resume it (manage.py feed resume {feed.name}), or add --even-if-paused."
-                )
-            interval = feed.interval if options["interval"] is None else options["interval"]
-            with Progress(self.stderr, f"loading {feed.name}") as self.progress, log_context(feed=feed.name):
-                loader = FeedPass(feed, store, client_for(feed), db, told.stop, self._line, self.progress.show)
-                status = self._once(loader) if self.once else self._for_ever(loader, interval)
-            store.close()
-        return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
+                worker.run()
+            finally:
+                worker.close()
+        if 1 in loading.statuses:
+            raise CommandError(loading.trouble)
+        if not (told.stop() or self.once):
+            raise CommandError(f"The feed '{feed.name}' was removed.")
+        return max(loading.statuses, default=0)
 
-    def _all(self, options: dict[str, Any]) -> int:
+    def _all(self, options: dict[str, Any], told: StopFlag) -> int:
+        from loader.models import Feed
         from loader.runners.all_feeds import AllFeedsRunner
+        from loader.runners.daemon import Loading
 
-        if options["server_url"] or self.even_if_paused:
+        if options["server_url"] or options["even_if_paused"]:
             self.usage("--all feeds all feeds that are not paused: it takes no SERVER_URL and no --even-if-paused.")
         db = self._known(options["database"] or "default")
-        with stop_on_signals() as told, Progress(self.stderr, "loading") as self.progress:
-            status = AllFeedsRunner(db, self.once, options["interval"], told.stop, self._line, self._report).run()
-        return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
+        with Progress(self.stderr, "loading") as self.progress:
+            loading = Loading(
+                lambda: Feed.objects.using(db).filter(paused_at=None),
+                db,
+                self.once,
+                options["interval"],
+                told.stop,
+                lambda feed, text: self._line(f"{feed.name}: {text}" if feed else text),
+                self._report,
+            )
+            AllFeedsRunner(loading).run()
+        return next(status for status in (1, 10, 0) if status in (*loading.statuses, 0))
 
     def _where(self, options: dict[str, Any]) -> tuple[str, str]:
         where, alias = list(options["where"]), options["database"]
@@ -122,66 +152,6 @@ class Command(FnloaderCommand):
             known = ", ".join(settings.DATABASES)
             self.usage(f"There is no database '{db}' here; known: {known}. Set DATABASE_URL_{db.upper()} to have it.")
         return db
-
-    def _once(self, loader: FeedPass) -> int:
-        result = loader.run()
-        self._report(loader.feed, result)
-        if result.trouble:
-            raise CommandError(result.trouble)
-        return 0 if result.clean else 10
-
-    def _for_ever(self, loader: FeedPass, interval: float) -> int:
-        from loader.feeds.manage import mark_running, mark_stopped
-
-        trouble = ""
-        while not loader.stop():
-            try:
-                mark_running(loader.feed, interval, loader.db)
-                result = self._pass(loader)
-            except (DatabaseError, InterfaceError) as error:
-                if not loader.begun:
-                    raise
-                self._line(f"The database failed ({str(error).strip().splitlines()[0]}); trying again.")
-                close_old_connections()
-                self._wait(loader, min(interval, 10.0))
-                continue
-            if result and result.trouble and not loader.begun:
-                raise CommandError(result.trouble)
-            if result and result.trouble != trouble and result.trouble:
-                self._line(result.trouble)
-            trouble = result.trouble if result else trouble
-            if not result or result.trouble or not result.due:
-                self._wait(loader, min(interval, 15.0) if trouble else interval)
-        mark_stopped(loader.feed, loader.db)
-        return 0
-
-    def _pass(self, loader: FeedPass) -> PassResult | None:
-        """One pass of a daemon; None while the feed is paused."""
-        from loader.feeds.manage import pause_feeds
-        from loader.models import Feed
-
-        feed = loader.feed
-        try:
-            feed.refresh_from_db(fields=["paused_at", "pause_reason", "header_prefix", "strict_ids", "largest"])
-        except Feed.DoesNotExist:
-            raise CommandError(f"The feed '{feed.name}' was removed.") from None
-        if feed.paused_at and not self.even_if_paused:
-            return None
-        result = loader.run()
-        if not result.stopped or result.inserted:
-            self._report(feed, result)
-        if result.misconfigured:
-            pause_feeds(Feed.objects.using(loader.db).filter(pk=feed.pk), result.trouble)
-            self._line(
-                f"The feed '{feed.name}' is paused: {result.trouble} "
-                f"When that is mended: manage.py feed resume {feed.name}"
-            )
-        return result
-
-    def _wait(self, loader: FeedPass, for_seconds: float) -> None:
-        until = time.monotonic() + for_seconds
-        while time.monotonic() < until and not loader.stop():
-            time.sleep(min(0.2, max(0.0, until - time.monotonic())))
 
     def _report(self, feed: Feed, result: PassResult) -> None:
         self.progress.end()

@@ -207,7 +207,7 @@ def test_the_command_adds_thousands_of_rows_whole_or_not_at_all(site: BatchSite,
     words = ("batch", "add", "plc", str(tmp_path))
     dry = site(*words, "--dry-run")
     assert dry.stdout == (
-        "plc would be added: 3000 records to create, 3000 to send, 0 unuploadable, 0 with a failed mapping.\n"
+        "plc would be added: 3,000 records to create, 3,000 to send, 0 unuploadable, 0 with a failed mapping.\n"
     )
     assert site.manage.rows("select count(*) from batches_batch") == [(0,)]
     result = site(*words)

@@ -68,7 +68,7 @@ def test_the_same_moment_twice_is_no_division_by_zero() -> None:
 def test_it_says_rate_and_range_in_words() -> None:
     assert forecast_text(of(100, 90, 80)) == "80 objects left, 1 a second, empty 00:01:40 to 00:01:40"
     assert forecast_text(of(10**6, 10**6 - 10)) == (
-        "999990 objects left, 1 a second, empty 2026-01-12 13:46:40 to 2026-01-12 13:46:40"
+        "999,990 objects left, 1 a second, empty 2026-01-12 13:46:40 to 2026-01-12 13:46:40"
     )
 
 

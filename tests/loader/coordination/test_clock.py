@@ -11,6 +11,7 @@ import pytest
 from loader.fn4.client import FindNeighbour4
 from loader.ledger.queue import count_due
 from loader.models import BucketObject, LoadAttempt
+from loader.pipeline.context import LoadContext
 from loader.pipeline.feed_pass import FeedPass
 from objectstores import open_store
 from sandbox.clients import Fn4Sandbox
@@ -77,12 +78,12 @@ def test_a_machine_whose_clock_goes_backwards_loads_as_ever(
         store = open_store(feed.store_url)
         for number in range(4):
             store.write(f"s{number}.fasta", fasta(f"s{number}", REFERENCE))
-        loader = FeedPass(feed, store, client)
-        assert loader.run().inserted == 4
+        loader = FeedPass(LoadContext(feed, store, client))
+        assert loader.turn().inserted == 4
         assert len(fn4.guids()) == 4
     attempts = LoadAttempt.objects.order_by("gp_int_id").values_list("insert_start_time", "insert_end_time")
     times = [at for pair in attempts for at in pair if at]
     assert times == sorted(times)
     assert len(times) == 8
-    assert not count_due(feed, "default", loader.clock.now())
+    assert not count_due(feed, "default", loader.context.clock.now())
     assert not BucketObject.objects.exclude(state="loaded").exists()
