@@ -19,7 +19,9 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any
 
+from django.utils import timezone
 from django_q import cluster as django_q_cluster
+from django_q import scheduler as django_q_scheduler
 from django_q.pusher import pusher
 from django_q.worker import worker
 
@@ -129,6 +131,7 @@ class Cluster(django_q_cluster.Cluster):  # type: ignore[misc]
         decorator.cluster_stop_flag = multiprocessing.RawValue("b", 0)
         _end_children_with_their_parent()
         django_q_cluster.Sentinel = Guard
+        compare_schedules_in_utc()
         ends = 0
         while not self.told:
             began = time.monotonic()
@@ -152,6 +155,15 @@ class Cluster(django_q_cluster.Cluster):  # type: ignore[misc]
     def sig_handler(self, _signum: int, _frame: object) -> None:
         """Only notes it: `run` does the rest, where it can't interrupt itself."""
         self.told = True
+
+
+def compare_schedules_in_utc() -> None:
+    """Lets django-q2's scheduler ask for the time in UTC.
+
+    It goes on to the next run of a schedule until that is later than now. Both are times of one zone, for which Python ignores
+    `fold`: in the hour that clocks repeat, 02:15 would never be later than 02:30, and the scheduler would never end.
+    """
+    django_q_scheduler.localtime = timezone.now
 
 
 def _end_children_with_their_parent() -> None:
