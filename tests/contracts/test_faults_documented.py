@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 def faults() -> list[list[str]]:
     """The cells of each row of the table of faults."""
-    section = (ROOT / "docs" / "reliability.md").read_text().partition("## Faults")[2].partition("\n## ")[0]
+    section = (ROOT / "docs" / "reliability.md").read_text().partition("## Loading")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if "|" in line]
     return rows[2:]
 
