@@ -31,10 +31,10 @@ def test_every_status_of_a_server_and_every_kind_of_store_error_has_a_row() -> N
         assert word in text, word
     for word in (
         "listing broken off",
-        "object gone",
+        "object deleted",
         "archived",
         "truncated or damaged",
-        "too large",
+        "file too large",
         "gzip",
         "SIGSTOP",
     ):
