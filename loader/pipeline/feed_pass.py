@@ -38,9 +38,9 @@ class FeedPass:
         self._unfinished: tuple[Journal, PassResult] | None = None
 
     @property
-    def unfinished(self) -> bool:
-        """The last turn yielded to another feed of the server: the next one goes on with the same batch."""
-        return self._unfinished is not None
+    def unfinished(self) -> PassResult | None:
+        """The result so far, if the last turn yielded to another feed of the server: the next turn continues the batch."""
+        return self._unfinished[1] if self._unfinished else None
 
     def turn(self) -> PassResult:
         """One pass, or a part of it if another feed of the server waits; the result is that of the pass until now.

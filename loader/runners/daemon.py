@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, InterfaceError, connections
@@ -70,12 +70,12 @@ class Loading:
 
     def database_failed(self, error: Exception) -> None:
         """The database failed, or a feed was removed while it was fed."""
-        reason = str(error).strip().splitlines()[0]
+        self.trouble = "Database error: " + (str(error).strip() or type(error).__name__).splitlines()[0]
         if self.once:
-            self.say(None, f"Database error: {reason}")
+            self.say(None, self.trouble)
             self.statuses.append(1)
         else:
-            self.say(None, f"Database error: {reason}; retrying.")
+            self.say(None, f"{self.trouble}; retrying.")
         connections[self.db].close()
 
 
@@ -130,7 +130,8 @@ class ServerWorker:
                         loading.statuses.append(1)
                         return
             except (DatabaseError, InterfaceError, ObjectDoesNotExist) as error:
-                if loading.must_begin and not any(slot.feed_pass.begun for slot in self.slots.values()):
+                begun = any(slot.feed_pass.begun for slot in self.slots.values())
+                if loading.must_begin and (loading.once or not begun) and not isinstance(error, ObjectDoesNotExist):
                     raise
                 loading.database_failed(error)
                 if loading.once:
@@ -139,7 +140,10 @@ class ServerWorker:
             else:
                 self._rest()
         for slot in self.slots.values():
-            mark_stopped(slot.feed, loading.db)
+            if result := slot.feed_pass.unfinished:
+                loading.report(slot.feed, replace(result, stopped=True))
+            if not loading.once:
+                mark_stopped(slot.feed, loading.db)
 
     def add(self, feed: Feed, store: Store) -> None:
         """A feed whose store is open already."""
@@ -186,10 +190,10 @@ class ServerWorker:
             mark_running(feed, interval, loading.db)
         result = slot.feed_pass.turn()
         if slot.feed_pass.unfinished:
-            # Who waits in another process asks for the lease twice a second; who waits here is next.
-            slot.next_at = monotonic() + (0.0 if slot.feed_pass.context.others() else YIELD_SECONDS)
+            if slot.feed_pass.context.lease.is_wanted():
+                loading.wait(YIELD_SECONDS)
             return
-        if not result.stopped or result.inserted:
+        if loading.once or not result.stopped or result.inserted:
             loading.report(feed, result)
         loading.trouble = result.trouble
         wait = finish_pass(feed, result, interval, loading.db) if not loading.once else 0.0

@@ -110,7 +110,7 @@ def run_time_slice(feed: Feed, stop: Callable[[], bool], db: str = "default") ->
                 context.enough = lambda samples: samples > SAMPLES or monotonic() > ends
                 feed_pass = FeedPass(context)
                 result = feed_pass.turn()
-                more = feed_pass.unfinished or result.stopped
+                more = bool(feed_pass.unfinished) or result.stopped
         wait = finish_pass(feed, result, float(feed.interval), db, more=more)
         Feed.objects.using(db).filter(pk=feed.pk).update(next_look_at=Now() + timedelta(seconds=wait))
     return SliceReport(feed, result)

@@ -104,7 +104,7 @@ class Command(FnloaderCommand):
                 worker.close()
         if 1 in loading.statuses:
             raise CommandError(loading.trouble)
-        if not (told.stop() or self.once):
+        if not (told.stop() or loading.statuses):
             raise CommandError(f"The feed '{feed.name}' was removed.")
         return max(loading.statuses, default=0)
 
