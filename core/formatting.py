@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.timesince import timesince
 
 
 def format_time(when: datetime | None) -> str:
@@ -22,6 +23,13 @@ def format_duration(duration: timedelta | None) -> str:
     return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
+def format_age(when: datetime) -> str:
+    """How long ago it was, in one unit: `5 minutes`."""
+    # A clock that is ahead of ours would make it negative, which timesince says as 0 minutes.
+    text = timesince(when, depth=1)
+    return "less than a minute" if text.startswith("0") else text
+
+
 def printable(text: str | None) -> str:
     """A text from outside as one line that can do nothing to a terminal."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text or "")
@@ -32,7 +40,8 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[
     cells = [[str("" if value is None else value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     right = [
-        bool(cells) and all(row[index].isdigit() or not row[index] for row in cells) for index in range(len(header))
+        bool(cells) and all(text.replace(",", "").isdigit() or not text for text in column)
+        for column in ([row[index] for row in cells] for index in range(len(header)))
     ]
     return [
         "  ".join(

@@ -1,27 +1,60 @@
-"""Subcommands of a command, such as `batch` and `feed`: a function and a `Subcommand` each."""
+"""Commands with subcommands, such as `batch` and `feed`: each subcommand is a function and a `Subcommand`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from core.commands import CommandParser, FnloaderCommand
+from core.commands import CommandError, CommandParser, FnloaderCommand
+from core.exceptions import OperationRefused
 
 
 class Subcommand(NamedTuple):
     """One subcommand."""
 
     name: str
-    what: str
+    summary: str
     """What it does, in half a sentence for the list of all."""
     statuses: str
     """Its exit statuses, for its own help."""
     arguments: Callable[[CommandParser], None]
     run: Callable[[FnloaderCommand, dict[str, Any]], int]
     """Gets the command, to write and ask with, and its options; returns the exit status."""
+
+
+class SubcommandsCommand(FnloaderCommand):
+    """A command that only parses and dispatches."""
+
+    subcommands: Sequence[Subcommand]
+    epilog = ""
+    failures: tuple[type[Exception], ...] = (OperationRefused,)
+    """What a subcommand may raise to end with its text and status 1."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One parser a subcommand."""
+        parser.epilog = self.epilog
+        subparsers = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+        for subcommand in self.subcommands:
+            summary = subcommand.summary
+            subparser: CommandParser = subparsers.add_parser(
+                subcommand.name,
+                help=summary,
+                description=f"{summary[0].upper()}{summary[1:]}.",
+                epilog=subcommand.statuses,
+            )
+            subcommand.arguments(subparser)
+            subparser.set_defaults(run_subcommand=subcommand.run)
+
+    def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
+        """Runs the subcommand that is named."""
+        run: Callable[[FnloaderCommand, dict[str, Any]], int] = options["run_subcommand"]
+        try:
+            return run(self, options)
+        except self.failures as error:
+            raise CommandError(str(error)) from error
 
 
 def add_confirmation_arguments(parser: CommandParser) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-
+from core.formatting import format_time, text_table
 from loader.choices import ObjectState
 from loader.models import Feed
 from loader.querysets import StateCount, objects_by_state
@@ -15,7 +13,7 @@ from loader.querysets import StateCount, objects_by_state
 FEED_COLUMNS = ("feed", "status", "waiting", "loaded", "rejected", "checked", "server", "store")
 
 
-def feed_table(db: str) -> list[dict[str, Any]]:
+def feed_rows(db: str) -> list[dict[str, Any]]:
     """All feeds by name, each with its numbers."""
     counted = objects_by_state(db)
     return [_feed(feed, counted[feed.pk]) for feed in Feed.objects.using(db).select_related("server").order_by("name")]
@@ -41,7 +39,7 @@ def feed_details(feed: Feed, db: str) -> dict[str, Any]:
     }
 
 
-def status_lines(feed: Feed) -> str:
+def _status(feed: Feed) -> str:
     """Where a feed stands, in a word or two."""
     if feed.paused_at:
         return "paused"
@@ -50,24 +48,35 @@ def status_lines(feed: Feed) -> str:
     return "never checked" if feed.checked_at is None else "in order"
 
 
-def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+def list_lines(rows: list[dict[str, Any]]) -> list[str]:
     """The lines of `feed list`."""
-    cells = [FEED_COLUMNS, *(_cells(row) for row in rows)]
-    widths = [max(len(cell[column]) for cell in cells) for column in range(len(FEED_COLUMNS))]
-    for cell in cells:
-        yield "  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)).rstrip()
+    return text_table(
+        FEED_COLUMNS,
+        [
+            (
+                row["name"],
+                row["status"],
+                f"{row['waiting'] + row['loading']:,}",
+                f"{row['loaded']:,}",
+                f"{row['rejected']:,}",
+                format_time(datetime.fromisoformat(row["checked_at"])) if row["checked_at"] else "never",
+                row["server"],
+                row["store"],
+            )
+            for row in rows
+        ],
+    )
 
 
-def detail_lines(shown: dict[str, Any]) -> Iterator[str]:
+def detail_lines(details: dict[str, Any]) -> list[str]:
     """The lines of `feed show`."""
-    for key, value in shown.items():
-        yield f"{key.replace('_', ' '):<20} {'-' if value in (None, '') else value}"
+    return [f"{key.replace('_', ' '):<20} {'-' if value in (None, '') else value}" for key, value in details.items()]
 
 
 def _feed(feed: Feed, counted: dict[str, StateCount]) -> dict[str, Any]:
     return {
         "name": feed.name,
-        "status": status_lines(feed),
+        "status": _status(feed),
         "server": feed.server.identity,
         "store": feed.store_url,
         "paused_at": _iso(feed.paused_at),
@@ -77,16 +86,5 @@ def _feed(feed: Feed, counted: dict[str, StateCount]) -> dict[str, Any]:
     }
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    checked = _local(row["checked_at"])
-    waiting = f"{row['waiting'] + row['loading']:,}"
-    numbers = (waiting, f"{row['loaded']:,}", f"{row['rejected']:,}")
-    return (row["name"], row["status"], *numbers, checked, row["server"], row["store"])
-
-
 def _iso(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
-
-
-def _local(at: str | None) -> str:
-    return f"{timezone.localtime(datetime.fromisoformat(at)):%Y-%m-%d %H:%M:%S}" if at else "never"

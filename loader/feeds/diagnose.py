@@ -34,8 +34,8 @@ class CheckedLink:
 
     name: str
     ok: bool
-    said: str
-    way_out: str = ""
+    result: str
+    hint: str = ""
 
 
 def diagnose(feed: Feed, db: str) -> Iterator[CheckedLink]:
@@ -52,12 +52,10 @@ def _database(feed: Feed, db: str) -> CheckedLink:
             LoadAttempt.objects.using(db).create(feed=feed, server=feed.server, outcome=AttemptOutcome.NOT_SENT)
             transaction.set_rollback(True, using=db)
     except (DatabaseError, InterfaceError) as error:
-        said = str(error).strip().splitlines()[0]
-        way_out = (
-            "It needs SELECT, INSERT, UPDATE and DELETE on all tables; see DATABASE_URL, and run manage.py migrate."
-        )
-        return CheckedLink("database writes", ok=False, said=said, way_out=way_out)
-    return CheckedLink("database writes", ok=True, said="a lease and an attempt, rolled back")
+        reason = str(error).strip().splitlines()[0]
+        hint = "It needs SELECT, INSERT, UPDATE and DELETE on all tables; see DATABASE_URL, and run manage.py migrate."
+        return CheckedLink("database writes", ok=False, result=reason, hint=hint)
+    return CheckedLink("database writes", ok=True, result="a lease and an attempt, rolled back")
 
 
 def _store(feed: Feed) -> Iterator[CheckedLink]:
@@ -65,10 +63,10 @@ def _store(feed: Feed) -> Iterator[CheckedLink]:
     try:
         store = open_store(feed.store_url)
     except StoreError as error:
-        yield CheckedLink("store opens", ok=False, said=str(error), way_out=_variables(feed))
+        yield CheckedLink("store opens", ok=False, result=str(error), hint=_variables(feed))
         return
     try:
-        yield CheckedLink("store opens", ok=True, said=store.describe())
+        yield CheckedLink("store opens", ok=True, result=store.describe())
         file: StoredObject | None = None
 
         def look() -> str:
@@ -87,7 +85,7 @@ def _store(feed: Feed) -> Iterator[CheckedLink]:
 
 def _read(store: Store, file: StoredObject | None, permission: str, feed: Feed) -> CheckedLink:
     if not file:
-        return CheckedLink("store reads", ok=True, said="not tried: there is no FASTA file among its first objects")
+        return CheckedLink("store reads", ok=True, result="not tried: there is no FASTA file among its first objects")
 
     def read() -> str:
         try:
@@ -101,14 +99,14 @@ def _read(store: Store, file: StoredObject | None, permission: str, feed: Feed) 
 
 def _attempt(name: str, do: Callable[[], str], permission: str, feed: Feed) -> CheckedLink:
     try:
-        return CheckedLink(name, ok=True, said=do())
+        return CheckedLink(name, ok=True, result=do())
     except (Denied, NotFound) as error:
         # A bucket that may not be seen is said not to be there, by OCI always.
-        return CheckedLink(name, ok=False, said=str(error), way_out=f"Missing, if the name is right: {permission}.")
+        return CheckedLink(name, ok=False, result=str(error), hint=f"Missing, if the name is right: {permission}.")
     except Misconfigured as error:
-        return CheckedLink(name, ok=False, said=str(error), way_out=_variables(feed))
+        return CheckedLink(name, ok=False, result=str(error), hint=_variables(feed))
     except StoreError as error:
-        return CheckedLink(name, ok=False, said=str(error), way_out="Try again; a firewall or proxy may stand between.")
+        return CheckedLink(name, ok=False, result=str(error), hint="Try again; a firewall or proxy may stand between.")
 
 
 def _variables(feed: Feed) -> str:
@@ -128,9 +126,9 @@ def _server(feed: Feed) -> CheckedLink:
         return CheckedLink(
             "server answers",
             ok=False,
-            said=str(error),
-            way_out=f"Check its URL and path; {own} {known}; FN4_CA_BUNDLE.",
+            result=str(error),
+            hint=f"Check its URL and path; {own} {known}; FN4_CA_BUNDLE.",
         )
     finally:
         client.close()
-    return CheckedLink("server answers", ok=True, said=f"{feed.server.url}, 'exists'")
+    return CheckedLink("server answers", ok=True, result=f"{feed.server.url}, 'exists'")

@@ -34,7 +34,7 @@ def test_a_server_that_is_not_there_and_its_password_are_named(make_feed: MakeFe
     (tmp_path / "tb-1" / "s1.fasta").write_bytes(b">x")
     links = {link.name: link for link in diagnose(feed, "default")}
     assert [link.ok for link in links.values()] == [True, True, True, True, False]
-    assert "FN4_AUTH_TB_1 is not set" in links["server answers"].way_out
+    assert "FN4_AUTH_TB_1 is not set" in links["server answers"].hint
     assert not LoadAttempt.objects.exists(), "what was written to try the database is rolled back"
 
 
@@ -45,7 +45,7 @@ def test_credentials_that_are_not_there_are_named_by_their_variable(
     feed = make_feed("tb")
     feed.store_url = "oci://queue@lxxxx"
     opens = next(link for link in diagnose(feed, "default") if link.name == "store opens")
-    assert (opens.ok, "OCI_CONFIG_FILE" in opens.way_out) == (False, True)
+    assert (opens.ok, "OCI_CONFIG_FILE" in opens.hint) == (False, True)
 
 
 @pytest.mark.parametrize("with_file", [True, False])

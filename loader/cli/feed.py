@@ -1,0 +1,287 @@
+"""The subcommands of `manage.py feed`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from django.db.models import QuerySet
+
+from core.commands import CommandError, CommandParser, FnloaderCommand, at_least_one, database, moment
+from core.progress import Progress
+from core.subcommands import Subcommand, write_json
+from loader.choices import FindingKind
+from loader.cli.feed_output import detail_lines, feed_details, feed_rows, list_lines
+from loader.feeds import rejections
+from loader.feeds.diagnose import diagnose
+from loader.feeds.manage import add_feed, client_for, get_feed, pause_feeds, resume_feeds
+from loader.feeds.remove import removal_summary, remove_feed
+from loader.feeds.server_urls import WrongUrl
+from loader.maintenance.reconcile import Reconciliation, reconciliation
+from loader.models import Feed
+from objectstores import open_store
+
+DIFFERENCES = 10
+EXIT_STATUSES = (
+    "exit status: 0 done; 10 reconcile found differences; 1 refused, not confirmed, or a link failed; 2 wrong usage"
+)
+
+
+def _named_feed(options: dict[str, Any]) -> Feed:
+    return get_feed(options["name"], options["database"])
+
+
+def _would_be(options: dict[str, Any], otherwise: str) -> str:
+    return "would be" if options["dry_run"] else otherwise
+
+
+def _add_arguments(parser: CommandParser) -> None:
+    parser.add_argument("server_url", metavar="SERVER_URL", help="the server, http://localhost:5025")
+    parser.add_argument(
+        "store_url", metavar="STORE_URL", help="oci://bucket@namespace[/prefix], s3://…, file:///folder"
+    )
+    parser.add_argument("--header-prefix", help="what stands before the sample id in a FASTA header ('GPAS_SP3|')")
+    parser.add_argument("--interval", type=at_least_one, help="seconds between two looks with nothing to load (180)")
+    parser.add_argument("--lenient-ids", action="store_true", help="load a record whose id is not its file's")
+    parser.add_argument("--largest", type=at_least_one, metavar="BYTES", help="larger files are rejected unread")
+    parser.add_argument("--scheduled", action="store_true", help="loaded by the background jobs, too")
+
+
+def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    columns = {name: options[name] for name in ("header_prefix", "interval", "largest", "scheduled")}
+    columns["strict_ids"] = not options["lenient_ids"]
+    try:
+        feed = add_feed(
+            options["name"],
+            options["server_url"],
+            options["store_url"],
+            options["database"],
+            dry_run=options["dry_run"],
+            **{column: value for column, value in columns.items() if value is not None},
+        )
+    except WrongUrl as error:
+        command.usage(str(error))
+    command.stdout.write(
+        f"The feed '{feed.name}' from {feed.store_url} into {feed.server} {_would_be(options, 'is')} added.\n"
+        f"Next: manage.py feed test {feed.name}, then manage.py fnload {feed.server.url} {feed.store_url}"
+    )
+    return 0
+
+
+def _list_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feeds = feed_rows(options["database"])
+    if options["json"]:
+        write_json(command, feeds)
+    elif feeds:
+        command.stdout.write("\n".join(list_lines(feeds)))
+    else:
+        command.stdout.write("There is no feed yet. Next: manage.py feed add NAME SERVER_URL STORE_URL")
+    return 0
+
+
+def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    details = feed_details(_named_feed(options), options["database"])
+    if options["json"]:
+        write_json(command, details)
+    else:
+        command.stdout.write("\n".join(detail_lines(details)))
+    return 0
+
+
+def _test(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feed, failed = _named_feed(options), 0
+    for link in diagnose(feed, options["database"]):
+        failed += not link.ok
+        command.stdout.write(f"{'ok    ' if link.ok else 'FAILED'} {link.name}: {link.result}")
+        if link.hint:
+            command.stdout.write(f"       {link.hint}")
+    if failed:
+        raise CommandError(f"The feed '{feed.name}' can't be loaded as it is.")
+    return 0
+
+
+def _pause_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--reason", required=True, help="why; everybody who looks is told")
+
+
+def _pause(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feed = _named_feed(options)
+    if feed.paused_at:
+        command.stdout.write(f"The feed '{feed.name}' is paused already.")
+        return 0
+    return _switch(command, options, feed, "paused", partial(pause_feeds, reason=options["reason"]))
+
+
+def _resume_arguments(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--refusals-limit", type=int, metavar="N", help="from now on pause after N refusals in a row; 0: never"
+    )
+
+
+def _resume(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feed, limit = _named_feed(options), options["refusals_limit"]
+    if limit is not None and limit < 0:
+        command.usage("--refusals-limit must be 0 (never) or more.")
+    if limit is not None and not options["dry_run"]:
+        feed.refusals_limit = limit
+        feed.save(update_fields=["refusals_limit"])
+    if not feed.paused_at:
+        command.stdout.write(f"The feed '{feed.name}' is not paused.")
+        return 0
+    return _switch(command, options, feed, "resumed", resume_feeds)
+
+
+def _switch(
+    command: FnloaderCommand, options: dict[str, Any], feed: Feed, state: str, switch: Callable[[QuerySet[Feed]], int]
+) -> int:
+    if not options["dry_run"]:
+        switch(Feed.objects.using(options["database"]).filter(pk=feed.pk))
+    command.stdout.write(f"The feed '{feed.name}' {_would_be(options, 'is')} {state}.")
+    return 0
+
+
+def _confirm_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _remove(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feed, db, would = _named_feed(options), options["database"], "would " if options["dry_run"] else ""
+    summary = removal_summary(feed, db)
+    command.stdout.write(
+        f"With the feed '{feed.name}' {summary.objects:,} rows of its ledger {would}go, "
+        f"{summary.attempts:,} load attempts and {summary.loads:,} batch loads {would}stay. "
+        "What was loaded stays in the server; a new feed would send all files of the bucket again (201, already there)."
+    )
+    if options["dry_run"]:
+        return 0
+    if not command.confirmed("Remove it?", yes=options["yes"]):
+        raise CommandError("Nothing was removed: confirm, or add --yes.")
+    with Progress(command.stderr, f"removing {feed.name}") as progress:
+        remove_feed(feed, db, progress.show)
+    command.stdout.write(f"The feed '{feed.name}' was removed.")
+    return 0
+
+
+def _retry_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--reason", default="", help="only those whose reason holds this text")
+    parser.add_argument(
+        "--since", type=moment, metavar="TIME", help="only rejections since then: 2026-01-31 or 2026-01-31T18:25"
+    )
+
+
+def _retry(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feed, are = _named_feed(options), _would_be(options, "are")
+    summary = rejections.retry(
+        feed, options["database"], reason=options["reason"], since=options["since"], dry_run=options["dry_run"]
+    )
+    command.stdout.write(
+        f"{summary.rejected:,} rejected files of '{feed.name}' {are} put back to waiting, "
+        f"{summary.postponed:,} that wait for a later try {are} made due now."
+    )
+    return 0
+
+
+def _acknowledge(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feed = _named_feed(options)
+    number = rejections.acknowledge(feed, options["database"], dry_run=options["dry_run"])
+    command.stdout.write(f"{number:,} rejected files of '{feed.name}' {_would_be(options, 'are')} acknowledged.")
+    return 0
+
+
+def _reconcile_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line, counts last")
+    parser.add_argument("--repair", action="store_true", help="queue again what the server lost")
+    _confirm_arguments(parser)
+
+
+def _reconcile(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feed = _named_feed(options)
+    with (
+        closing(open_store(feed.store_url)) as store,
+        closing(client_for(feed)) as fn4,
+        reconciliation(feed, store, fn4, options["database"]) as compared,
+    ):
+        for difference in compared.differences():
+            row = asdict(difference)
+            command.stdout.write(
+                json.dumps(row) if options["json"] else "  ".join(text for text in row.values() if text)
+            )
+        counts: dict[str, int] = {
+            "held": compared.held,
+            "listed": compared.listed,
+            **{kind.value: compared.counts[kind] for kind in FindingKind},
+        }
+        queued = _repair(command, compared, options) if options["repair"] and not options["dry_run"] else 0
+    if options["json"]:
+        command.stdout.write(json.dumps({"counts": counts, "queued": queued}))
+    else:
+        texts = (f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
+        command.stdout.write(f"{feed.name}: {', '.join(texts)}")
+    return DIFFERENCES if compared.counts else 0
+
+
+def _repair(command: FnloaderCommand, compared: Reconciliation, options: dict[str, Any]) -> int:
+    lost = compared.counts[FindingKind.LOST]
+    if not lost:
+        return 0
+    if not command.confirmed(f"Queue {lost:,} files again?", yes=options["yes"]):
+        raise CommandError(f"{lost:,} files that the server lost were not queued: confirm, or add --yes.")
+    queued = compared.repair()
+    command.stderr.write(f"{queued:,} files are queued again.")
+    return queued
+
+
+def _subcommand(
+    name: str,
+    summary: str,
+    run: Callable[[FnloaderCommand, dict[str, Any]], int],
+    arguments: Callable[[CommandParser], None] = lambda _parser: None,
+    *,
+    changes: bool = True,
+) -> Subcommand:
+    def add_arguments(parser: CommandParser) -> None:
+        if name != "list":
+            parser.add_argument("name", metavar="NAME", help="the feed's name")
+        parser.add_argument(
+            "--database", type=database, default="default", metavar="ALIAS", help="another database's feeds"
+        )
+        if changes:
+            parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
+        arguments(parser)
+
+    return Subcommand(name, summary, EXIT_STATUSES, add_arguments, run)
+
+
+SUBCOMMANDS = (
+    _subcommand("add", "a new feed: from a store into a server", _add, _add_arguments),
+    _subcommand("list", "all feeds, and where they stand", _list, _list_arguments, changes=False),
+    _subcommand("show", "all about one feed", _show, _list_arguments, changes=False),
+    _subcommand("test", "try every link of a feed: database, store, server; nothing is loaded", _test, changes=False),
+    _subcommand(
+        "pause",
+        "load nothing from a feed until it is resumed; an insert in flight is finished",
+        _pause,
+        _pause_arguments,
+    ),
+    _subcommand("resume", "load a paused feed again", _resume, _resume_arguments),
+    _subcommand(
+        "remove", "remove a feed with its ledger of files; attempts and batch loads stay", _remove, _confirm_arguments
+    ),
+    _subcommand(
+        "retry", "undo rejections in bulk, and try at once what waits for a later try", _retry, _retry_arguments
+    ),
+    _subcommand("reconcile", "compare bucket, ledger and server, sample by sample", _reconcile, _reconcile_arguments),
+    _subcommand(
+        "acknowledge",
+        "take note of a feed's rejected files: fnstatus is silent about them from then on",
+        _acknowledge,
+    ),
+)
