@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-READ_SECONDS = 180
-"""So long the loader waits for the answer to an insert (loader.fn4.client)."""
+from loader.fn4.responses import READ_SECONDS
+
 SPARE = 30
 """Seconds in which a stretch that is over still inserts what it has made ready, and some to spare."""
 

@@ -30,8 +30,10 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def read_answer(wire: socket.socket, method: str) -> tuple[Answer, bool]:
+def read_answer(wire: socket.socket, method: str, *, limit: int | None = None) -> tuple[Answer, bool]:
     """The answer to a request, and whether the connection may carry another one.
+
+    With a limit, no more than that many bytes of the body are read, and a body that breaks off is returned as far as it came.
 
     What stores send nearly always, a head with the length of the body, is read here; all else is left to http.client,
     which takes longer over a head than the rest of a small object's exchange. Raises what both raise: OSError,
@@ -46,17 +48,20 @@ def read_answer(wire: socket.socket, method: str) -> tuple[Answer, bool]:
     head, end, body = received.partition(_HEAD_END)
     plain = _plain(head.decode("latin-1")) if end else None
     if plain is None:
-        return _by_library(received, wire, method), False
+        return _by_library(received, wire, method, limit), False
     status, headers, length = plain
-    pieces, missing = [body], length - len(body)
+    wanted = length if limit is None else min(length, limit)
+    pieces, missing = [body], wanted - len(body)
     while missing > 0:
         piece = wire.recv(_MOST)
+        if not piece and limit is not None:
+            break
         if not piece:
             raise ProtocolError(f"the answer ended {missing} bytes before its end")
         pieces.append(piece)
         missing -= len(piece)
-    kept = missing == 0 and headers.get("connection", "keep-alive").lower() == "keep-alive"
-    return Answer(status, headers, b"".join(pieces)[:length]), kept
+    kept = missing == 0 and wanted == length and headers.get("connection", "keep-alive").lower() == "keep-alive"
+    return Answer(status, headers, b"".join(pieces)[:wanted]), kept
 
 
 def _plain(head: str) -> tuple[int, Mapping[str, str], int] | None:
@@ -92,10 +97,12 @@ class _Replayed(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-def _by_library(received: bytes, wire: socket.socket, method: str) -> Answer:
+def _by_library(received: bytes, wire: socket.socket, method: str, limit: int | None) -> Answer:
     response = http.client.HTTPResponse(_Replayed(received, wire), method=method)  # type: ignore[arg-type]
     response.begin()
     lengths = {*response.headers.get_all("content-length", [])}
+    if limit is not None:
+        return Answer(response.status, HTTPHeaderDict(response.getheaders()), response.read(limit))
     if len(lengths) > 1 or (response.status == 200 and response.length is None and not response.chunked):
         raise ProtocolError(NO_LENGTH)
     return Answer(response.status, HTTPHeaderDict(response.getheaders()), response.read())

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import http.client
-import re
 import select
-import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
-from loader.fn4.responses import InsertResponse
+from loader.fn4.responses import READ_SECONDS, InsertResponse
+from objectstores.answers import read_answer
 
-READ_SECONDS = 180.0
 QUESTION_SECONDS = 10.0
 FRESH_SECONDS = 5.0
 """A connection that was opened ahead is not used when it is older: proxies and workers hang up on idle ones."""
@@ -75,42 +72,16 @@ class PendingInsert:
                 if monotonic() > self._until:
                     return InsertResponse(0, error=f"no answer within {READ_SECONDS:g} s")
             self._connection.sock.settimeout(QUESTION_SECONDS)
-            return read_plain_answer(self._peek()) or self._any_answer()
+            answer, _ = read_answer(self._connection.sock, "POST", limit=LARGEST_ANSWER)
+            return InsertResponse(answer.status, answer.body)
         except (OSError, http.client.HTTPException) as error:
             return InsertResponse(
                 0, error=self._broken or f"the connection broke before an answer came ({reason_of(error)})"
             )
 
-    def _peek(self) -> bytes:
-        """What has come, left where it is; nothing over TLS, which can't look without taking."""
-        sock = self._connection.sock
-        return b"" if isinstance(sock, ssl.SSLSocket) else sock.recv(LARGEST_ANSWER, socket.MSG_PEEK)
-
-    def _any_answer(self) -> InsertResponse:
-        # Not the connection's own getresponse, which would hang up here and now.
-        response = http.client.HTTPResponse(self._connection.sock, method="POST")
-        response.begin()
-        return InsertResponse(response.status, response.read(LARGEST_ANSWER))
-
     def close(self) -> None:
         """Hangs up."""
         self._connection.close()
-
-
-PLAIN_ANSWER = re.compile(rb"HTTP/1\.[01] ([2-5]\d\d)(?: [^\r\n]*)?\r\n((?:[\w-]+:[^\r\n]*\r\n)+)\r\n(.*)", re.DOTALL)
-CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
-
-
-def read_plain_answer(came: bytes) -> InsertResponse | None:
-    """What these bytes say, if they are a whole answer with its length, as findNeighbour4 sends it; else None.
-
-    The server waits for its next insert meanwhile, and http.client takes ten times as long (RFC 9112, 6.3).
-    """
-    found = PLAIN_ANSWER.fullmatch(came)
-    if not found or b"transfer-encoding" in found[2].lower():
-        return None
-    lengths = CONTENT_LENGTH.findall(found[2])
-    return InsertResponse(int(found[1]), found[3]) if [int(one) for one in lengths] == [len(found[3])] else None
 
 
 def insert_form(guid: str, sequence: bytes) -> bytes:

@@ -8,6 +8,11 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+IN_SERVER = (200, 201)
+"""Statuses of an insert that mean that the server holds the sample."""
+READ_SECONDS = 180.0
+"""How long the answer to an insert is waited for."""
+
 
 class ResponseKind(Enum):
     """What follows from an answer."""
@@ -31,7 +36,7 @@ class InsertResponse:
     @property
     def meaning(self) -> ResponseKind:
         """What follows from it, before the server was asked whether the sample exists."""
-        if self.status in (200, 201):
+        if self.status in IN_SERVER:
             return ResponseKind.DONE if _is_json_text(self.body) else ResponseKind.MISCONFIGURED
         if self.status == 409:
             return ResponseKind.LOCKED

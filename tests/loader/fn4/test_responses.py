@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from loader.fn4.insert import read_plain_answer
 from loader.fn4.responses import InsertResponse, ResponseKind
+from objectstores.answers import read_answer
 
 PAGE = b"<html><title>500 Internal Server Error</title><p>%s</p></html>"
 
@@ -45,6 +45,17 @@ def test_the_text_of_an_answer_has_no_markup_and_no_sequence() -> None:
 WHOLE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\ncontent-length: 4\r\nConnection: close\r\n\r\n"in"'
 
 
+def read_by_library(wire: socket.socket, _method: str, *, limit: int) -> tuple[int, bytes]:
+    response = http.client.HTTPResponse(wire)
+    response.begin()
+    return response.status, response.read(limit)
+
+
+def read_by_us(wire: socket.socket, method: str, *, limit: int) -> tuple[int, bytes]:
+    answer, _ = read_answer(wire, method, limit=limit)
+    return answer.status, answer.body
+
+
 @pytest.mark.parametrize(
     "came",
     [
@@ -53,21 +64,7 @@ WHOLE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\ncontent-length: 4\r\nCon
         WHOLE.replace(b"4\r\n", b"4 \t\r\n"),
         WHOLE.replace(b'"in"', b"a\r\nb"),
         WHOLE.replace(b"4\r\n", b"0\r\n").replace(b'"in"', b""),
-    ],
-)
-def test_a_plain_answer_is_read_as_http_client_reads_it(came: bytes) -> None:
-    here, there = socket.socketpair()
-    with here, there:
-        there.sendall(came)
-        there.close()
-        response = http.client.HTTPResponse(here)
-        response.begin()
-        assert read_plain_answer(came) == InsertResponse(response.status, response.read())
-
-
-@pytest.mark.parametrize(
-    "came",
-    [
+        WHOLE.replace(b"4\r\n", b"80\r\n").replace(b'"in"', b"x" * 80),
         b"",
         *[WHOLE[:end] for end in range(1, len(WHOLE))],
         WHOLE + b"x",
@@ -79,5 +76,15 @@ def test_a_plain_answer_is_read_as_http_client_reads_it(came: bytes) -> None:
         WHOLE.replace(b"\r\n", b"\n"),
     ],
 )
-def test_what_is_not_plain_and_whole_is_left_to_http_client(came: bytes) -> None:
-    assert read_plain_answer(came) is None
+def test_an_answer_with_a_limit_is_read_as_http_client_reads_it(came: bytes) -> None:
+    results: list[object] = []
+    for read in (read_by_library, read_by_us):
+        here, there = socket.socketpair()
+        with here, there:
+            there.sendall(came)
+            there.close()
+            try:
+                results.append(read(here, "POST", limit=64))
+            except http.client.HTTPException as error:
+                results.append(type(error))
+    assert results[0] == results[1]
