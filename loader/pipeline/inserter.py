@@ -106,15 +106,15 @@ class BatchInserter:
                 self._unloadable(one)
 
     def _unloadable(self, one: Fetched) -> None:
-        if one.ended_as is FetchOutcome.NEVER:
+        if one.outcome is FetchOutcome.NEVER:
             self._rejected(one, one.problem)
-        elif one.ended_as is FetchOutcome.GONE:
+        elif one.outcome is FetchOutcome.GONE:
             self.result.gone += 1
             self.context.say(f"{one.item.name}: gone or replaced before it could be read")
         else:
             self._postponed(one, one.problem)
         self._tick()
-        self._store_failures = self._store_failures + 1 if one.ended_as is FetchOutcome.LATER else 0
+        self._store_failures = self._store_failures + 1 if one.outcome is FetchOutcome.LATER else 0
         if self._store_failures >= STORE_FAILURES:
             raise Unavailable(
                 f"{self.context.store.describe()} failed for {STORE_FAILURES} files in a row: {one.problem}"

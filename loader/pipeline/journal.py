@@ -241,15 +241,15 @@ class Journal:
 
     def _unsendable(self, fetched: Fetched) -> AttemptEnd:
         now = self.context.clock.now()
-        if fetched.ended_as is FetchOutcome.NEVER:
+        if fetched.outcome is FetchOutcome.NEVER:
             return rejected(fetched.problem, now)
-        if fetched.ended_as is FetchOutcome.GONE:
+        if fetched.outcome is FetchOutcome.GONE:
             return AttemptEnd(
                 {"outcome": AttemptOutcome.FAILED, "completed": 0, "message": fetched.problem},
                 {"state": ObjectState.GONE, "reason": fetched.problem, "done_at": now},
             )
         closing = failed(
-            fetched.problem, now, tries=fetched.item.tries, spend=fetched.ended_as is not FetchOutcome.LATER
+            fetched.problem, now, tries=fetched.item.tries, spend=fetched.outcome is not FetchOutcome.LATER
         )
         closing.item.setdefault("not_before", now + timedelta(seconds=FIRST_BACK_OFF))
         return closing

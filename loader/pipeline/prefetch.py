@@ -28,6 +28,7 @@ AHEAD = 48
 BUDGET = 128_000_000
 """Bytes of files that are held at a time, at the most (one file always is)."""
 WRONG_CONTENT_TRIES = 3
+MAX_PROBLEM_LENGTH = 900
 
 
 class FetchOutcome(Enum):
@@ -41,13 +42,12 @@ class FetchOutcome(Enum):
     LATER = "later"
 
 
-@dataclass(slots=True)
-class Judged:
-    """What a file that was read turned out to be."""
-
-    ended_as: FetchOutcome
-    problem: str = ""
-    sample: Sample | None = None
+ERROR_OUTCOMES: dict[type[StoreError], FetchOutcome] = {
+    NotFound: FetchOutcome.GONE,
+    Changed: FetchOutcome.GONE,
+    TooLarge: FetchOutcome.NEVER,
+    Archived: FetchOutcome.ARCHIVED,
+}
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Fetched:
     """One object, read and judged."""
 
     item: BucketObject
-    ended_as: FetchOutcome
+    outcome: FetchOutcome
     read_start: datetime
     read_end: datetime
     problem: str = ""
@@ -114,53 +114,40 @@ class Prefetch:
 
     def _fetch(self, item: BucketObject) -> Fetched:
         start = self._clock.now()
-
-        def end(
-            ended_as: FetchOutcome, problem: str = "", content: bytes = b"", sample: Sample | None = None
-        ) -> Fetched:
-            return Fetched(item, ended_as, start, read_end, problem[:900], first_characters(content), sample)
-
-        read_end = start
-        if item.size > self._feed.largest:
-            return end(FetchOutcome.NEVER, f"the file has {item.size:,} bytes, and {self._feed.largest:,} are allowed")
+        fetched = Fetched(item, FetchOutcome.NEVER, start, start)
         try:
-            content, read_end, judged = self._read(item)
-        except (NotFound, Changed) as error:
-            return end(FetchOutcome.GONE, str(error))
+            self._read(fetched)
         except (Denied, Misconfigured):
             raise
-        except TooLarge as error:
-            return end(FetchOutcome.NEVER, str(error))
-        except Archived as error:
-            return end(FetchOutcome.ARCHIVED, str(error))
         except StoreError as error:
-            return end(FetchOutcome.LATER, str(error))
-        if judged.ended_as is FetchOutcome.DAMAGED and item.tries + 1 >= WRONG_CONTENT_TRIES:
-            return end(FetchOutcome.NEVER, judged.problem, content)
-        return end(judged.ended_as, judged.problem, content, judged.sample)
+            kinds = (outcome for kind, outcome in ERROR_OUTCOMES.items() if isinstance(error, kind))
+            fetched.outcome, fetched.problem = next(kinds, FetchOutcome.LATER), str(error)
+        fetched.problem = fetched.problem[:MAX_PROBLEM_LENGTH]
+        return fetched
 
-    def _read(self, item: BucketObject) -> tuple[bytes, datetime, Judged]:
-        """The content, when it had come, and what it is; what arrived damaged is read once more at once."""
-        again = True
-        while True:
-            content = self._store.read(item.name, etag=item.etag, limit=self._feed.largest)
-            read_end = self._clock.now()
-            judged = _judge(content, item, self._feed)
-            if judged.ended_as is not FetchOutcome.DAMAGED or not again:
-                return content, read_end, judged
-            again = False
-
-
-def _judge(content: bytes, item: BucketObject, feed: Feed) -> Judged:
-    if wrong := _damage(content, item):
-        return Judged(FetchOutcome.DAMAGED, wrong)
-    try:
-        whole = unpacked(content, item.name, feed.largest)
-        return Judged(
-            FetchOutcome.READY, sample=read_sample(whole, item.name, feed.header_prefix, strict_ids=feed.strict_ids)
-        )
-    except NotLoadable as error:
-        return Judged(FetchOutcome.NEVER, str(error))
+    def _read(self, fetched: Fetched) -> None:
+        """Reads, checks and parses one file; a damaged one is read once more at once."""
+        item, feed = fetched.item, self._feed
+        if item.size > feed.largest:
+            fetched.problem = f"the file has {item.size:,} bytes, and {feed.largest:,} are allowed"
+            return
+        for _ in range(2):
+            content = self._store.read(item.name, etag=item.etag, limit=feed.largest)
+            fetched.read_end = self._clock.now()
+            fetched.problem = _damage(content, item)
+            if not fetched.problem:
+                break
+        fetched.head = first_characters(content)
+        if fetched.problem:
+            is_last_try = item.tries + 1 >= WRONG_CONTENT_TRIES
+            fetched.outcome = FetchOutcome.NEVER if is_last_try else FetchOutcome.DAMAGED
+            return
+        try:
+            whole = unpacked(content, item.name, feed.largest)
+            fetched.sample = read_sample(whole, item.name, feed.header_prefix, strict_ids=feed.strict_ids)
+            fetched.outcome = FetchOutcome.READY
+        except NotLoadable as error:
+            fetched.problem = str(error)
 
 
 def _damage(content: bytes, item: BucketObject) -> str:
