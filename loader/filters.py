@@ -12,10 +12,9 @@ from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, ExactFi
 from loader.choices import FINDING_KINDS, AttemptOutcome, FeedState, LoadResult, ObjectState
 from loader.fasta.parser import sample_id
 from loader.models import Feed, Server
+from loader.querysets import NOT_IN_SERVER
 
 PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Success") & Q(parse_status__isnull=False)}
-
-WRONG = (Q(insert_status_code__lt=200), Q(insert_status_code__gt=201))
 
 
 def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
@@ -88,12 +87,16 @@ class AttemptFilterSet(SampleFilterSet):
 
     def other(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
         """What the reference text's monitoring asks for."""
-        return rows.filter(WRONG[0] | WRONG[1])
+        return rows.filter(NOT_IN_SERVER[0] | NOT_IN_SERVER[1])
 
     def parts(self) -> list[QuerySet[Any]]:
         """Of wrong answers each side is a range of an index."""
         parts = super().parts()
-        return [part.filter(side) for part in parts for side in WRONG] if self.form.cleaned_data.get("wrong") else parts
+        return (
+            [part.filter(side) for part in parts for side in NOT_IN_SERVER]
+            if self.form.cleaned_data.get("wrong")
+            else parts
+        )
 
     def parse(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Failed is all that is not Success."""

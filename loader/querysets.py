@@ -6,14 +6,16 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Case, CharField, Count, Min, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Case, CharField, Count, Min, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Now
 
 from loader.choices import FeedState, ObjectState
+from loader.fn4.responses import IN_SERVER
 from loader.models import BucketObject, Feed, LoadAttempt
 
 HOUR = timedelta(hours=1)
-IN_SERVER = (200, 201)
+NOT_IN_SERVER = (Q(insert_status_code__lt=min(IN_SERVER)), Q(insert_status_code__gt=max(IN_SERVER)))
+"""Other answers, as two ranges of an index, so that successes are not read."""
 
 
 def feeds_with_state() -> QuerySet[Feed]:

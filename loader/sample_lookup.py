@@ -8,14 +8,13 @@ from datetime import datetime
 
 from django.db.models import Q
 
+from core.formatting import format_age
 from core.lists.filters import begins
-from core.templatetags.formatting import duration
-from loader.choices import OBJECT_STATE_COLOURS, LoadResult, ObjectState
+from loader.choices import LoadResult, ObjectState
 from loader.fasta.parser import sample_id
 from loader.models import BucketObject, Feed, LoadAttempt
 
 MOST = 50
-IN_SERVER = (200, 201)
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class SampleHit:
     @property
     def colour(self) -> str:
         """Of the file's state."""
-        return OBJECT_STATE_COLOURS[self.file.state] if self.file else ""
+        return self.file.colour if self.file else ""
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,14 @@ class SampleReport:
     @property
     def colour(self) -> str:
         """Of the sentence."""
-        if self.loaded or any(attempt.insert_status_code in IN_SERVER for attempt in self.attempts):
+        if self.loaded or any(attempt.in_server for attempt in self.attempts):
             return "orange" if any(file.result == LoadResult.CONFLICTING for file in self.loaded) else "green"
         return "red" if any(file.state == ObjectState.REJECTED for file in self.files) else "grey"
 
     @property
     def sentence(self) -> str:
         """Whether it is in, where, since when, or why not."""
-        said = [_loaded(file) for file in self.loaded] or [_old(one) for one in self.attempts if _is_in(one)][:1]
+        said = [_loaded(file) for file in self.loaded] or [_old(one) for one in self.attempts if one.in_server][:1]
         if said:
             return f"{self.id} is in: " + "; ".join(said[:5]) + "."
         if self.files:
@@ -128,12 +127,8 @@ def _few_feeds() -> Iterator[Feed]:
     yield from Feed.objects.select_related("server").order_by("name")[:10]
 
 
-def _is_in(attempt: LoadAttempt) -> bool:
-    return attempt.insert_status_code in IN_SERVER
-
-
 def _loaded(file: BucketObject) -> str:
-    since = f"since {duration(file.done_at)} ago" if file.done_at else "since an unknown time"
+    since = f"since {format_age(file.done_at)} ago" if file.done_at else "since an unknown time"
     how = f" ({file.get_result_display()[0].lower()}{file.get_result_display()[1:]})" if file.result else ""
     return f"in {file.feed.server.url} {since}{how}"
 
@@ -150,5 +145,5 @@ def _not_in(file: BucketObject) -> str:
     why = f"feed {file.feed} is paused" if file.feed.paused_at else ""
     if file.feed.server.circuit_open_since:
         why = f"the server of feed {file.feed} is away"
-    waited = f"{file.name} of feed {file.feed} has waited for {duration(file.created)}"
+    waited = f"{file.name} of feed {file.feed} has waited for {format_age(file.created)}"
     return f"{waited}: {why or file.reason or 'it is its turn soon'}."

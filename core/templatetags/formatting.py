@@ -10,9 +10,9 @@ from django.template import Context
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from core.concerns import Concern
+from core.formatting import format_age
 
 register = template.Library()
 
@@ -76,9 +76,7 @@ def duration(value: datetime | timedelta | None) -> str:
     if isinstance(value, timedelta):
         seconds = max(0, round(value.total_seconds()))
         return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    # A clock that is ahead of ours would make it negative, which timesince says as 0 minutes.
-    text = timesince(value, depth=1)
-    return "less than a minute" if text.startswith("0") else text
+    return format_age(value)
 
 
 @register.simple_tag(takes_context=True)

@@ -21,6 +21,7 @@ from batches.models import Batch
 from core.charts import Chart, Series
 from core.time_slots import TimeSlot, TimeSlots
 from loader.choices import AttemptOutcome
+from loader.fn4.responses import IN_SERVER
 from loader.models import LoadAttempt
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -29,7 +30,6 @@ SAMPLE = 2000
 """Attempts of a day whose insert time is read; a day with fewer is read whole."""
 LATEST = 2
 """Hours that are counted at every look: the one that runs, and the one whose inserts may still end."""
-IN_SERVER = (200, 201)
 
 
 @dataclass(frozen=True)

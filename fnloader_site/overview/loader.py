@@ -11,7 +11,7 @@ from core.concerns import Concern
 from core.formatting import pluralize
 from fnloader_site.overview.entries import SHOWN, Running
 from fnloader_site.overview.last_day import loading_charts
-from loader.choices import FEED_STATE_COLOURS, OUTCOME_COLOURS, AttemptOutcome
+from loader.choices import FEED_STATE_COLOURS
 from loader.concerns import loader_concerns
 from loader.models import Feed, LoadAttempt, Server
 from loader.querysets import feeds_with_state
@@ -86,7 +86,4 @@ def _running(server: Server, rows: list[Any]) -> Running:
 
 
 def _attempt_row(attempt: LoadAttempt) -> AttemptRow:
-    if attempt.outcome is None:
-        done = attempt.insert_status_code in (200, 201)
-        return AttemptRow(attempt, "by an older loader", "green" if done else "grey")
-    return AttemptRow(attempt, attempt.get_outcome_display(), OUTCOME_COLOURS[AttemptOutcome(attempt.outcome)])
+    return AttemptRow(attempt, attempt.get_outcome_display() or "by an older loader", attempt.colour)

@@ -11,6 +11,7 @@ from django.db.models import Q
 from loader.choices import LoadResult, ObjectState
 from loader.coordination.write_lock import locked_transaction
 from loader.fasta.parser import sample_id
+from loader.fn4.responses import IN_SERVER
 from loader.models import BucketObject, Feed, LoadAttempt
 from objectstores.base import StoredObject
 
@@ -61,7 +62,7 @@ def _done_before(feed: Feed, items: list[StoredObject], db: str) -> dict[str, bo
     A version that is new under a name that we ourselves know is loaded: only adopted attempts (no feed) count (domain.md 4).
     """
     old = LoadAttempt.objects.using(db).filter(
-        Q(completed=1) | Q(insert_status_code__in=(200, 201)),
+        Q(completed=1) | Q(insert_status_code__in=IN_SERVER),
         outcome__isnull=True,
         findneighbour_server_url__in=(feed.server.url, feed.server.url + "/"),
     )
@@ -72,4 +73,4 @@ def _done_before(feed: Feed, items: list[StoredObject], db: str) -> dict[str, bo
     # Asked by sample id, which has an index in every database; file names are too long for one in some.
     by_sample = old.filter(seqid__in={sample_id(name)[:255] for name in names})
     found = dict(by_sample.values_list("file_name", "insert_status_code"))
-    return {name: found[name] in (200, 201) for name in names if name in found and name not in known}
+    return {name: found[name] in IN_SERVER for name in names if name in found and name not in known}

@@ -9,7 +9,8 @@ from django.db import models
 from django.db.models import Q
 
 from core.fields import BytewiseCharField
-from loader.choices import AttemptOutcome
+from loader.choices import OUTCOME_COLOURS, AttemptOutcome
+from loader.fn4.responses import IN_SERVER
 from loader.models.feeds import DIGEST_LENGTH, NAME_LENGTH, TEXT_LENGTH, URL_LENGTH, Feed, Server
 from loader.models.objects import BucketObject
 
@@ -143,3 +144,15 @@ class LoadAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seqid} ({self.outcome or 'adopted'})"
+
+    @property
+    def in_server(self) -> bool:
+        """Whether the server answered that it holds the sample."""
+        return self.insert_status_code in IN_SERVER
+
+    @property
+    def colour(self) -> str:
+        """Of its outcome; the old loader wrote none."""
+        if self.outcome:
+            return OUTCOME_COLOURS[self.outcome]
+        return "green" if self.in_server else "grey"

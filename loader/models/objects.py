@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from core.fields import BytewiseCharField
-from loader.choices import LoadResult, ObjectState
+from loader.choices import OBJECT_STATE_COLOURS, LoadResult, ObjectState
 from loader.models.feeds import DIGEST_LENGTH, NAME_LENGTH, TEXT_LENGTH, Feed
 
 
@@ -72,3 +72,8 @@ class BucketObject(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def colour(self) -> str:
+        """Of its state."""
+        return OBJECT_STATE_COLOURS[self.state]

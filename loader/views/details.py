@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.generic import View
 
 from core.permissions import PermissionView
-from loader.choices import OBJECT_STATE_COLOURS, OUTCOME_COLOURS, ObjectState
+from loader.choices import ObjectState
 from loader.models import BucketObject, LoadAttempt
 
 MOST = 50
@@ -87,8 +87,7 @@ class AttemptDetailView(PermissionView, View):
         related = ("feed", "server", "bucket_object", "batch_load")
         attempt = get_object_or_404(LoadAttempt.objects.select_related(*related), pk=pk)
         steps = timeline(attempt)
-        colour = OUTCOME_COLOURS.get(attempt.outcome or "", "grey")
-        context = {"attempt": attempt, "steps": steps, "bar": time_bar(steps), "colour": colour}
+        context = {"attempt": attempt, "steps": steps, "bar": time_bar(steps)}
         return render(request, "loader/attempt.html", context)
 
 
@@ -104,9 +103,7 @@ class FileDetailView(PermissionView, View):
         first = next((attempt.first_128_chars for attempt in tried if attempt.first_128_chars), "")
         context = {
             "file": file,
-            "colour": OBJECT_STATE_COLOURS[ObjectState(file.state)],
             "attempts": tried,
-            "colours": OUTCOME_COLOURS,
             "first": first,
             "rejected": file.state == ObjectState.REJECTED,
             "postponed": file.state == ObjectState.WAITING and file.not_before,

@@ -14,9 +14,9 @@ from loader.models import BatchLoad, Feed, LoadAttempt
 
 SPANS = {"day": (timedelta(days=1), 3600), "week": (timedelta(days=7), 6 * 3600), "month": (timedelta(days=30), 86400)}
 """How far back a page looks, and the seconds of one bar."""
-IN_SERVER = (AttemptOutcome.INSERTED, AttemptOutcome.FOUND)
+LOADED = (AttemptOutcome.INSERTED, AttemptOutcome.FOUND)
 KINDS = (
-    ("loaded", "blue", IN_SERVER),
+    ("loaded", "blue", LOADED),
     ("already there", "grey", (AttemptOutcome.PRESENT,)),
     ("to be tried again", "orange", (AttemptOutcome.FAILED,)),
     ("rejected", "red", (AttemptOutcome.REJECTED,)),
