@@ -71,19 +71,25 @@ class Manage:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A migrated database to copy: the path of a SQLite file, or the name of a PostgreSQL template."""
-    if POSTGRES:
-        name = f"fnloader_template_{uuid.uuid4().hex[:8]}"
-        _postgres(f"CREATE DATABASE {name}")
-        result = Manage({"DATABASE_URL": _url(name)})("migrate", "-v0")
-    else:
-        name = str(tmp_path_factory.mktemp("migrated") / "db.sqlite3")
-        result = Manage({"DATABASE_URL": f"sqlite:///{name}"})("migrate", "-v0")
-    assert result.returncode == 0, result.stderr
-    yield name
-    if POSTGRES:
-        if name in _copies:
-            _copies.pop(name).close()
-        _postgres(f"DROP DATABASE {name} WITH (FORCE)")
+    with empty_database(tmp_path_factory.mktemp("migrated")) as (name, url):
+        result = Manage({"DATABASE_URL": url})("migrate", "-v0")
+        assert result.returncode == 0, result.stderr
+        yield name
+
+
+@contextmanager
+def empty_database(folder: Path) -> Iterator[tuple[str, str]]:
+    """A database without a table: its name for `a_site`, which copies it once it is filled, and its URL."""
+    if not POSTGRES:
+        path = folder / "db.sqlite3"
+        yield str(path), f"sqlite:///{path}"
+        return
+    name = f"fnloader_template_{uuid.uuid4().hex[:8]}"
+    _postgres(f"CREATE DATABASE {name}")
+    yield name, _url(name)
+    if name in _copies:
+        _copies.pop(name).close()
+    _postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
