@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from django.db.models import F
@@ -14,7 +15,6 @@ from django_q.models import OrmQ
 from batches import tasks
 from batches.choices import BatchStatus, UploadOutcome
 from batches.concerns import batch_concerns
-from batches.ingest import count as counting
 from batches.ingest import options, scheduled
 from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
 from batches.reports.ingest_report import report_path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
     from sandbox.logs import LogsSandbox
+    from tests.support.batch_site import BatchSite
 
 pytestmark = pytest.mark.django_db
 
@@ -78,24 +79,28 @@ def test_jobs_that_come_twice_or_too_early_count_nothing(shelf: Shelf) -> None:
     assert IngestCount.objects.count() == 2, "late is one count, not nine"
 
 
-def test_a_listing_that_takes_longer_than_the_spacing_is_overtaken(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shelf.batch("plc", "a")
-    tasks.count_batches()
-    listing = counting.count
+COUNT = ("shell", "-v0", "-c", "from batches.tasks import count_batches; count_batches()")
 
-    def slow(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes
-        monkeypatch.setattr("batches.ingest.check_run.count", listing)
-        the_spacing_passes()
-        tasks.count_batches()
-        return listing(*arguments, **named)
 
-    the_spacing_passes()
-    monkeypatch.setattr("batches.ingest.check_run.count", slow)
-    tasks.count_batches()
-    assert [count.number for count in IngestCount.objects.order_by("number")] == [1, 2]
-    assert kinds() == []
+def test_a_listing_that_takes_longer_than_the_spacing_is_overtaken(site: BatchSite) -> None:
+    site.seed(plc=["a"])
+
+    def job() -> None:
+        site.manage.rows("UPDATE batches_batch SET counted_at = NULL RETURNING 1")
+        process = site.manage.start(*COUNT)
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+
+    def overtake(listing: int) -> None:
+        if listing == 1:
+            job()
+
+    site.between.before_listing = overtake
+    job()
+    job()
+    assert site.between.listings == 3
+    assert site.manage.rows("SELECT number FROM batches_ingestcount ORDER BY number") == [(1,), (2,)]
+    assert json.loads(site("fnstatus", "--json").stdout)["concerns"] == []
 
 
 def test_a_tick_queues_as_many_jobs_as_can_share_the_work(shelf: Shelf) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +12,11 @@ from pytest_django.fixtures import Settings
 
 from batches.models import Batch, BatchRecord
 from batches.upload.media_pause import MediaThrottle
-from batches.upload.put import PutResult
 from batches.upload.run import upload_batch
-from batches.upload.sender import Sender
 
 if TYPE_CHECKING:
+    from sandbox.s3 import S3Sandbox
+    from tests.support.batch_site import Between
     from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.django_db
@@ -46,26 +47,36 @@ def test_only_a_record_with_a_mediafileuri_brings_media(shelf: Shelf) -> None:
 
 
 def test_as_many_at_a_time_as_the_setting_says_and_none_is_lost(
-    shelf: Shelf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf,
+    settings: Settings,
+    s3: S3Sandbox,
+    bucket: str,
+    between_process: Between,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.MEDIA_UPLOAD_PAUSE, settings.MEDIA_UPLOAD_THREADS = 0.01, 2
     batch = media_batch(shelf, 30, media=20)
-    lock, at_once, most, send = threading.Lock(), [0], [0], Sender._send
+    settings.BATCH_STORE_URL, batch.store_url = f"s3://{bucket}", None
+    batch.save()
+    for name, value in s3.environ(between_process.endpoint).items():
+        monkeypatch.setenv(name, value)
+    media = {shelf.key("plc", f"r{n}") for n in range(20)}
+    lock, now, most = threading.Lock(), 0, 0
 
-    def counted(self: Sender, parcel: object, name: str) -> PutResult:
+    def slow(key: str) -> None:
+        nonlocal now, most
         with lock:
-            at_once[0] += parcel.media  # type: ignore[attr-defined]
-            most[0] = max(most[0], at_once[0])
-        try:
-            return send(self, parcel, name)  # type: ignore[arg-type]
-        finally:
-            with lock:
-                at_once[0] -= parcel.media  # type: ignore[attr-defined]
+            now += key in media
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= key in media
 
-    monkeypatch.setattr(Sender, "_send", counted)
+    between_process.reset()
+    between_process.before_put = slow
     assert upload_batch(batch).outcomes == {"success": 30}
-    assert 1 <= most[0] <= 2
-    assert len(shelf.left()) == 30
+    assert 1 <= most <= 2
+    assert len(s3.objects(bucket)) == 30
 
 
 def test_the_pause_comes_before_the_record_and_ends_at_once_when_the_upload_stops(
