@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,24 @@ pytest_plugins = [
     "tests.support.oracle",
 ]
 
+MARKED_FOLDERS = {"crash", "browser"}
+"""Each of their tests is marked with the folder's name: `pytest -m "not crash"`."""
 _skipped: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of those folders."""
+    for item in items:
+        for folder in MARKED_FOLDERS & set(item.path.relative_to(Path(__file__).parent).parts):
+            item.add_marker(folder)
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Random numbers. Their seed is printed, so it stands with a failed test; SEED repeats it."""
+    seed = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**9))
+    print(f"To repeat these random numbers: SEED={seed}")
+    return random.Random(seed)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -31,11 +31,10 @@ def start_and_kill(feeding: Feeding, after: float) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.004])
-def test_it_can_be_killed_at_any_moment(feeding: Feeding, seconds: float) -> None:
+def test_it_can_be_killed_at_any_moment(feeding: Feeding, chance: random.Random, seconds: float) -> None:
     """A server that is slower, and one for which the starts of several inserts are committed ahead."""
     feeding.put_samples(*SAMPLES)
     feeding.fn4.insert_seconds(seconds)
-    chance = random.Random(4)
     for _ in range(5):
         start_and_kill(feeding, chance.uniform(0, SAMPLES_TAKE * seconds))
     result = feeding.load()

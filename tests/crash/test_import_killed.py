@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.support.batch_site"]
 
-chance = random.Random()
-
 
 def kill(process: Popen[str], delay: float) -> bool:
     """Kills it after so many seconds; False if it ended by itself."""
@@ -40,7 +38,7 @@ def batches(manage: Manage) -> dict[str, tuple[int, int, int]]:
 
 
 def test_an_import_that_dies_has_taken_each_batch_whole_or_not_at_all_and_goes_on(
-    manage: Manage, tmp_path: Path
+    manage: Manage, tmp_path: Path, chance: random.Random
 ) -> None:
     tracking = make(tmp_path, batches=20, records=30)
     for lines in sorted(chance.sample(range(18), 2)):
@@ -59,7 +57,9 @@ def test_an_import_that_dies_has_taken_each_batch_whole_or_not_at_all_and_goes_o
     assert "20 unchanged" in manage("batch", "import", str(tracking)).stdout
 
 
-def test_a_clear_that_dies_has_named_and_marked_all_that_it_deleted_and_goes_on(site: BatchSite) -> None:
+def test_a_clear_that_dies_has_named_and_marked_all_that_it_deleted_and_goes_on(
+    site: BatchSite, chance: random.Random
+) -> None:
     own, others = [f"r{n}" for n in range(1_000)], ["x", "y"]
     site.seed(plc=own, plcb=others)
     clear = ("batch", "clear", "plc", "--even-if-ingesting", "--yes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -16,37 +17,56 @@ pytest_plugins = ["tests.support.batch_site"]
 
 RECORDS = 500
 KILLS = 10
+PUTS = 50
+"""Objects after which an upload is killed, at the most."""
+SLACK = 32
+"""Objects that may be put while the kill is under way; the others wait."""
 
 
 def kill_after(site: BatchSite, puts: int, delay: float, *options: str) -> bool:
-    """Starts an upload and kills it `delay` seconds after so many objects more were put; False if it ended by itself."""
+    """Starts an upload and kills it `delay` seconds after so many objects more were put; False if there were not so many.
+
+    However fast the machine is, it can't end before: what goes beyond `SLACK` never reaches the bucket.
+    """
+    goal, killed = len(site.between.puts) + puts, threading.Event()
+
+    def before_put(_key: str) -> int | None:
+        time.sleep(0.004)  # as far away as a bucket on the same continent
+        if len(site.between.puts) < goal + SLACK:
+            return None
+        killed.wait(60)
+        return -1
+
+    site.between.before_put = before_put
     process = site.manage.start("batch", "upload", "plc", *options)
-    goal = len(site.between.puts) + puts
     while process.poll() is None and len(site.between.puts) < goal:
         time.sleep(0.001)
     time.sleep(delay)
     alive = process.poll() is None
     process.kill()
+    killed.set()
     process.communicate()
     return alive
 
 
-def test_no_object_is_put_again_after_it_was_ingested_however_often_the_upload_dies(site: BatchSite) -> None:
-    chance = random.Random()
+def test_no_object_is_put_again_after_it_was_ingested_however_often_the_upload_dies(
+    site: BatchSite, chance: random.Random
+) -> None:
     log = site.folder / "ingested"
     assert site("batch", "add", "plc", str(site.files("plc", RECORDS))).returncode == 0
-    site.between.before_put = lambda _key: time.sleep(0.004)  # as far away as a bucket on the same continent
     with Ingest(site.s3.environ(), site.bucket, rate=400, log=log):
         killed = 0
         for _ in range(KILLS):
-            killed += kill_after(site, chance.randrange(0, RECORDS // KILLS), chance.random() * 0.02)
+            killed += kill_after(site, chance.randrange(PUTS), chance.random() * 0.02)
             assert site.batch("plc")["outcomes"]["upload"].get("sending", 0) <= 2 * LARGEST_GROUP
+        site.between.before_put = lambda _key: None
         last = site("batch", "upload", "plc")
         deadline = time.monotonic() + 30
         while site.s3.objects(site.bucket) and time.monotonic() < deadline:
             time.sleep(0.05)
     keys = [one.key for one in ingested(log)]
-    assert killed > KILLS // 2
+    # A run puts or marks no more than this, and only one that has fewer left ends by itself.
+    assert killed >= RECORDS // (PUTS + SLACK + 2 * LARGEST_GROUP)
     assert len(keys) == len(set(keys)), "an object was put, ingested, and put again"
     assert len(site.between.puts) == len(set(site.between.puts)), "an object was put twice"
     batch = site.batch("plc")
@@ -65,6 +85,7 @@ def test_no_object_is_put_again_after_it_was_ingested_however_often_the_upload_d
 def test_without_an_ingest_an_upload_that_died_is_completed(site: BatchSite) -> None:
     assert site("batch", "add", "plc", str(site.files("plc", 150))).returncode == 0
     assert kill_after(site, 40, 0)
+    site.between.before_put = lambda _key: None
     unfinished = site.ingstat("plc")
     assert unfinished.returncode == 1
     assert "The upload of plc is unfinished" in unfinished.stderr
