@@ -63,7 +63,7 @@ def test_after_the_clock_was_set_back_an_open_insert_is_waited_for_no_longer_tha
     began = time.monotonic()
     told = feeding.load()
     assert told.returncode == 0, told.stderr
-    assert time.monotonic() - began < 600, "not two hours"
+    assert time.monotonic() - began < 60, "FN4_INSERT_DEADLINE is 2 s here: not two hours"
     assert feeding.attempts("outcome") == [("failed",), ("inserted",)]
     feeding.assert_every_sample_is_in_once()
 
