@@ -1,15 +1,21 @@
-"""This process, in words that another one on the same machine can check, and a clock that never jumps."""
+"""Processes: an identity that others on the same machine can check, signals, and a clock that never jumps."""
 
 from __future__ import annotations
 
+import ctypes
 import getpass
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 
 
 def monotonic() -> float:
@@ -21,65 +27,71 @@ def monotonic() -> float:
 
 @cache
 def this_process() -> str:
-    """Boot, process namespace, id and start of this process: no other process ever has the same."""
-    return f"{_machine()} {os.getpid()} {_started(os.getpid())}"
+    """Boot, process namespace, id and start time of this process: no other process ever has the same."""
+    return f"{_boot()} {os.getpid()} {_start_time(os.getpid())}"
 
 
 def is_dead(process: str) -> bool:
-    """True if the process certainly ended: it ran on this very boot and process namespace, and is there no more."""
-    machine, _, rest = process.partition(" ")
+    """True if the process has certainly ended: it ran in this boot and process namespace, and is gone."""
+    boot, _, rest = process.partition(" ")
     pid, _, started = rest.partition(" ")
-    return bool(machine) and machine == _machine() and pid.isdigit() and _started(int(pid)) != started
+    return bool(boot) and boot == _boot() and pid.isdigit() and _start_time(int(pid)) != started
 
 
 @cache
-def _machine() -> str:
+def _boot() -> str:
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return boot + "/" + Path("/proc/self/ns/pid").readlink().name
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return boot_id + "/" + Path("/proc/self/ns/pid").readlink().name
     except OSError:
-        return ""  # not Linux: an owner is known to be dead only when its lease or heartbeat is too old
+        return ""  # not Linux: only an expired lease or heartbeat shows that an owner is dead
 
 
-def _started(pid: int) -> str:
+def _start_time(pid: int) -> str:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    # A zombie has ended, though its parent has not yet noticed. Field 3 is the state, field 22 the start (proc(5)).
+    # A zombie has ended, even if its parent has not noticed yet. Field 3 is the state, field 22 the start (proc(5)).
     return "" if fields[0] in "ZX" else fields[19]
 
 
 @cache
 def os_user() -> str:
-    """The user who runs this process, at most 150 characters."""
+    """The user that runs this process, at most 150 characters."""
     try:
         return getpass.getuser()[:150]
     except (KeyError, OSError):
-        return f"uid {os.getuid()}"  # a container need not know a name for its user
+        return f"uid {os.getuid()}"  # a container may have no name for its user
 
 
 class StopFlag:
-    """Whether somebody said so; `signal` is the number of the signal, or 0."""
+    """Set by a signal; `signal` is its number, or 0."""
 
     signal = 0
 
     def stop(self) -> bool:
-        """Whether it is time to stop."""
+        """Whether a signal has arrived."""
         return bool(self.signal)
 
 
 @contextmanager
 def stop_on_signals(*signals: int) -> Iterator[StopFlag]:
     """SIGTERM and Ctrl-C (or the given signals) only set a flag, so that an insert in flight is finished and recorded."""
-    told = StopFlag()
+    flag = StopFlag()
 
-    def note(number: int, _frame: object) -> None:
-        told.signal = number
+    def handle(number: int, _frame: object) -> None:
+        flag.signal = number
 
-    before = {number: signal.signal(number, note) for number in signals or (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, handle) for number in signals or (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield told
+        yield flag
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """On Linux, makes this process get a SIGTERM when its parent dies, however that dies."""
+    if sys.platform == "linux":
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

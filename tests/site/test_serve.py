@@ -70,7 +70,7 @@ def test_pages_and_jobs_run_and_what_dies_is_started_again(manage: Manage, serve
     assert (process.returncode, "Traceback" in err) == (0, False), err
     assert f"http://127.0.0.1:{port}/" in out
     assert "createsuperuser" in out
-    assert err.count("it is started again") == 2
+    assert err.count("Restarting in ") == 2
     assert not word(port)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in left)  # noqa: PTH110
 

@@ -26,7 +26,7 @@ class Command(FnloaderCommand):
         from django_q.brokers import get_broker
         from django_q.models import Schedule
 
-        from core.jobs.cluster import Cluster
+        from core.jobs.cluster import JobCluster
 
         Schedule.objects.exists()
         try:
@@ -36,7 +36,7 @@ class Command(FnloaderCommand):
             raise CommandError(f"The jobs' broker does not answer ({error}); check REDIS_URL.") from error
         # A connection must not be shared with children.
         connections.close_all()
-        status = Cluster().run()
+        status = JobCluster().run()
         if status:
             raise CommandError("The cluster could not be kept running: the lines above say why.")
         return 0
