@@ -1,4 +1,4 @@
-"""A concern: something that should not be, and the way out. Each app reports its own with it."""
+"""Concerns: what needs attention, and what to do about it. Each app reports its own."""
 
 from __future__ import annotations
 
@@ -12,27 +12,38 @@ from django.urls import NoReverseMatch, reverse
 
 
 class Level(StrEnum):
-    """How bad something is; the value is its colour on the page."""
+    """How bad a concern is; the value is its colour on pages."""
 
-    BAD = "red"
-    WARN = "orange"
+    ERROR = "red"
+    WARNING = "orange"
+    BAD, WARN = ERROR, WARNING
+
+    @property
+    def label(self) -> str:
+        """As pages, mails and `fnstatus` show it."""
+        return self.name.lower()
+
+    @property
+    def code(self) -> str:
+        """As `fnstatus --json`, webhooks and the table of alarms have it."""
+        return "wrong" if self is Level.ERROR else "look"
 
 
 @dataclass(frozen=True)
 class PageLink:
-    """A page of the site, and who may open it."""
+    """A page of the site, and the permission to open it."""
 
     label: str
     url_name: str
     permission: str
     args: tuple[object, ...] = ()
     query: str = ""
-    """What follows the path: a query with its `?`, a fragment with its `#`."""
+    """What follows the path: a query with `?`, a fragment with `#`."""
     staff_only: bool = False
-    """It is a page of the admin."""
+    """A page of the admin."""
 
     def url_for(self, user: User | AnonymousUser) -> str | None:
-        """Its URL; None for who may not open it, and for a name that no URL can hold."""
+        """Its URL; None for a user who may not open it, and for a name that no URL can hold."""
         if not user.has_perm(self.permission) or (self.staff_only and not user.is_staff):
             return None
         try:
@@ -43,7 +54,7 @@ class PageLink:
 
 @dataclass(frozen=True)
 class Concern:
-    """Something that should not be, and the way out."""
+    """Something that needs attention, and what to do about it."""
 
     level: Level
     what: str
@@ -52,18 +63,13 @@ class Concern:
     command: str = ""
     since: datetime | None = None
     link: PageLink | None = None
-    """Where it is shown, and can be put right."""
+    """The page that shows it and has the buttons to fix it."""
     kind: str = ""
-    """One word for monitors, the same for the same matter (docs/loader.md, fnstatus)."""
+    """An identifier for monitors (docs/loader.md, fnstatus)."""
     about: str = ""
-    """The feed or server it is about, by its name."""
-
-    @property
-    def word(self) -> str:
-        """The level in a word, so that the colour is not all that says it."""
-        return "wrong" if self.level is Level.BAD else "look"
+    """The name of the feed, server or batch."""
 
 
 def worst_first(concerns: Iterable[Concern]) -> list[Concern]:
-    """What is bad before what is only worth a look; otherwise in the order given."""
-    return sorted(concerns, key=lambda concern: concern.level is not Level.BAD)
+    """Errors before warnings, otherwise in the order given."""
+    return sorted(concerns, key=lambda concern: concern.level is not Level.ERROR)

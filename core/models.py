@@ -1,4 +1,4 @@
-"""What the site itself remembers: how its background jobs ran, and which alarms are up."""
+"""The site's own state: how its background jobs ran, and which alarms are up."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from django.db import models
 
 
 class JobRun(models.Model):
-    """How one kind of background job ran last: one row a kind. django-q2's own tables keep only the latest results."""
+    """The last run of one kind of background job: one row a kind. django-q2's own tables keep only the latest results."""
 
-    name = models.CharField(max_length=100, unique=True, help_text="The function, as in the list of schedules.")
-    begun_at = models.DateTimeField(null=True, blank=True, help_text="When it last began (database's clock).")
-    finished_at = models.DateTimeField(null=True, blank=True, help_text="When it last ended well (database's clock).")
-    said = models.CharField(max_length=1000, blank=True, default="", help_text="What it said then.")
-    failed_at = models.DateTimeField(null=True, blank=True, help_text="When it last failed (database's clock).")
-    error = models.CharField(max_length=1000, blank=True, default="", help_text="Why.")
-    host = models.CharField(max_length=255, blank=True, default="", help_text="HOST_NAME where it last began.")
-    runs = models.PositiveBigIntegerField(default=0, help_text="How often it ended well.")
-    failures = models.PositiveBigIntegerField(default=0, help_text="How often it failed.")
+    name = models.CharField(max_length=100, unique=True, help_text="Dotted name of the function, as in the schedules.")
+    begun_at = models.DateTimeField(null=True, blank=True, help_text="Start of the last run (database clock).")
+    finished_at = models.DateTimeField(
+        null=True, blank=True, help_text="End of the last successful run (database clock)."
+    )
+    said = models.CharField(max_length=1000, blank=True, default="", help_text="Result of that run.")
+    failed_at = models.DateTimeField(null=True, blank=True, help_text="Time of the last failure (database clock).")
+    error = models.CharField(max_length=1000, blank=True, default="", help_text="Error of that failure.")
+    host = models.CharField(max_length=255, blank=True, default="", help_text="HOST_NAME of the last run.")
+    runs = models.PositiveBigIntegerField(default=0, help_text="Successful runs.")
+    failures = models.PositiveBigIntegerField(default=0, help_text="Failed runs.")
 
     class Meta:
         verbose_name = "background job"
@@ -26,23 +28,27 @@ class JobRun(models.Model):
 
 
 class Alarm(models.Model):
-    """One matter that `fnstatus` tells of: that it came up, and that it is over. One row a matter, for as often as it comes."""
+    """A concern of `fnstatus` that was raised: one row, however often it comes up."""
 
-    kind = models.CharField(max_length=50, help_text="What kind of matter, as `fnstatus --json` says it.")
-    about = models.CharField(max_length=520, blank=True, default="", help_text="The feed, server or batch.")
+    kind = models.CharField(max_length=50, help_text="The kind, as in `fnstatus --json`.")
+    about = models.CharField(max_length=520, blank=True, default="", help_text="Name of the feed, server or batch.")
     key = models.CharField(max_length=32, unique=True, editable=False, help_text="Digest of kind and about.")
-    level = models.CharField(max_length=10, help_text="wrong, or look.")
-    what = models.CharField(max_length=1000, help_text="What is the matter.")
-    why = models.CharField(max_length=1000, blank=True, default="", help_text="Why.")
-    way_out = models.CharField(max_length=1000, blank=True, default="", help_text="What to do about it.")
-    since = models.DateTimeField(null=True, blank=True, help_text="Since when it is so.")
-    raised_at = models.DateTimeField(help_text="When it was noticed, the last time.")
-    recovered_at = models.DateTimeField(null=True, blank=True, help_text="When it was over; empty: it is up.")
-    times = models.PositiveIntegerField(default=1, help_text="How often it came up.")
+    level = models.CharField(
+        max_length=10,
+        choices=[("wrong", "error"), ("look", "warning")],
+        help_text="How bad it is.",
+    )
+    what = models.CharField(max_length=1000, help_text="What happened, and to what.")
+    why = models.CharField(max_length=1000, blank=True, default="", help_text="Reason.")
+    way_out = models.CharField(max_length=1000, blank=True, default="", help_text="What to do.")
+    since = models.DateTimeField(null=True, blank=True, help_text="When it began.")
+    raised_at = models.DateTimeField(help_text="When it was last detected.")
+    recovered_at = models.DateTimeField(null=True, blank=True, help_text="When it was resolved; empty: still up.")
+    times = models.PositiveIntegerField(default=1, help_text="How many times it was raised.")
 
     class Meta:
         indexes = [
-            # What is up, and what was up last.
+            # Alarms that are up, and the latest of the others.
             models.Index(fields=["recovered_at", "raised_at"], name="fnloader_alarm_up"),
         ]
 
@@ -51,33 +57,37 @@ class Alarm(models.Model):
 
     @property
     def is_up(self) -> bool:
-        """Whether it is so now."""
+        """Whether it is not resolved."""
         return self.recovered_at is None
 
 
 class AlarmChannel(models.Model):
-    """One way out for alarms (mail, webhook, ping), and whether it works."""
+    """A channel for alarms (mail, webhook, ping), and whether it works."""
 
     name = models.CharField(max_length=20, unique=True, help_text="mail, webhook or ping.")
-    busy_until = models.DateTimeField(null=True, blank=True, help_text="Somebody sends now (database's clock).")
-    sent_at = models.DateTimeField(null=True, blank=True, help_text="When it last took something.")
-    failing_since = models.DateTimeField(null=True, blank=True, help_text="Since when it fails; empty: it works.")
-    error = models.CharField(max_length=1000, blank=True, default="", help_text="Why it fails.")
-    tries = models.PositiveIntegerField(default=0, help_text="Failed tries in a row.")
-    next_try_at = models.DateTimeField(null=True, blank=True, help_text="When it is tried again; empty: at once.")
+    busy_until = models.DateTimeField(
+        null=True, blank=True, help_text="A process is sending until then (database clock)."
+    )
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="Last delivery.")
+    failing_since = models.DateTimeField(
+        null=True, blank=True, help_text="First of the failures in a row; empty: it works."
+    )
+    error = models.CharField(max_length=1000, blank=True, default="", help_text="Last error.")
+    tries = models.PositiveIntegerField(default=0, help_text="Failures in a row.")
+    next_try_at = models.DateTimeField(null=True, blank=True, help_text="Next retry; empty: immediately.")
 
     def __str__(self) -> str:
         return self.name
 
 
 class AlarmNotice(models.Model):
-    """What a channel was told of an alarm. Each channel for itself: one that fails is tried again without the others."""
+    """What a channel has been sent of an alarm, so that a channel that fails is retried without the others."""
 
-    alarm = models.ForeignKey(Alarm, models.CASCADE, db_index=False, help_text="Which alarm.")
-    channel = models.ForeignKey(AlarmChannel, models.CASCADE, help_text="Who was told.")
-    raised = models.PositiveIntegerField(default=0, help_text="For which of its times it was told that it came up.")
-    recovered = models.PositiveIntegerField(default=0, help_text="For which of its times it was told that it is over.")
-    told_at = models.DateTimeField(help_text="When it was told last.")
+    alarm = models.ForeignKey(Alarm, models.CASCADE, db_index=False, help_text="The alarm.")
+    channel = models.ForeignKey(AlarmChannel, models.CASCADE, help_text="The channel.")
+    raised = models.PositiveIntegerField(default=0, help_text="The last of its times that was sent as raised.")
+    recovered = models.PositiveIntegerField(default=0, help_text="The last of its times that was sent as recovered.")
+    told_at = models.DateTimeField(help_text="Last delivery.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["alarm", "channel"], name="fnloader_notice_once")]

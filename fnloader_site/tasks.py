@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.alarms import notifications as core
+from core.alarms import notifications
 from core.formatting import pluralize
 from core.jobs.decorator import job
 from fnloader_site.monitoring.concerns import all_concerns
@@ -10,8 +10,8 @@ from fnloader_site.monitoring.concerns import all_concerns
 
 @job
 def alarms() -> str:
-    """Notes what came up and what is over, and tells every channel; scheduled every minute."""
-    noted = core.record_changes(all_concerns())
-    told = core.deliver()
-    said = f"{pluralize(noted.up, 'alarm')} up, {noted.raised} new, {noted.recovered} over"
-    return "; ".join([said, *(f"{channel}: {what}" for channel, what in told.items())])
+    """Records which alarms came up and which are resolved, and sends them to every channel; scheduled every minute."""
+    changes = notifications.record_changes(all_concerns())
+    results = notifications.deliver()
+    summary = f"{pluralize(changes.up, 'alarm')} up, {changes.raised} new, {changes.recovered} resolved"
+    return "; ".join([summary, *(f"{channel}: {result}" for channel, result in results.items())])

@@ -1,9 +1,10 @@
-"""The ways out for alarms: mail, a webhook, and a ping that says that fnloader itself lives (docs/alarms.md)."""
+"""Channels for alarms: mail, a webhook, and a ping that shows that fnloader itself is alive (docs/alarms.md)."""
 
 from __future__ import annotations
 
 import smtplib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -13,52 +14,63 @@ from django.utils import timezone
 from core.formatting import pluralize
 from core.models import Alarm
 
-SECONDS = 15.0
-LONGEST_SUBJECT = 150
+HTTP_TIMEOUT = 15.0
+MAX_SUBJECT_LENGTH = 150
 
 
-class Undeliverable(Exception):
-    """The receiver did not take it: try again later."""
+class DeliveryFailed(Exception):
+    """The receiver did not accept the message. Retry later."""
 
 
 class Channel(Protocol):
-    """One way out."""
+    """One way to send alarms."""
 
     name: str
     always: bool
-    """Whether it is used when there is nothing to tell, too."""
+    """Whether it also sends when nothing has changed."""
 
     def is_set_up(self) -> bool:
         """Whether its settings are there."""
 
-    def parcels(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
-        """What is sent together."""
+    def groups(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
+        """The alarms of each message."""
 
     def send(self, alarms: list[Alarm]) -> None:
-        """Sends one parcel. Raises Undeliverable."""
+        """Sends one message. Raises DeliveryFailed."""
 
 
 class MailChannel:
-    """One mail with all that changed."""
+    """One mail with all changes."""
 
     name = "mail"
     always = False
 
     def is_set_up(self) -> bool:
-        """ALARM_MAIL names somebody."""
+        """ALARM_MAIL is set."""
         return bool(settings.ALARM_MAIL)
 
-    def parcels(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
-        """All at once."""
+    def groups(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
+        """One."""
         yield list(alarms)
 
     def send(self, alarms: list[Alarm]) -> None:
         """Sends one mail to all of ALARM_MAIL."""
-        message = EmailMessage(_subject(alarms), _text(alarms), to=settings.ALARM_MAIL)
+        up = [alarm for alarm in alarms if alarm.is_up]
+        summary = "alarm" if up else "resolved"
+        if len(alarms) > 1:
+            summary = f"{pluralize(len(up), 'alarm')}, {len(alarms) - len(up)} resolved"
+        first = " ".join((up or alarms)[0].what.split())
+        ordered = sorted(alarms, key=lambda alarm: (not alarm.is_up, alarm.level != "wrong"))
+        footer = f"-- \nfnloader on {settings.HOST_NAME} {settings.SITE_URL}"
+        message = EmailMessage(
+            f"[fnloader] {summary}: {first}"[:MAX_SUBJECT_LENGTH],
+            "\n\n".join([*map(_paragraph, ordered), footer]),
+            to=settings.ALARM_MAIL,
+        )
         try:
             message.send()
         except (OSError, smtplib.SMTPException) as error:
-            raise Undeliverable(f"the mail server did not take it ({_said(error)})") from error
+            raise DeliveryFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
 
 
 class WebhookChannel:
@@ -71,18 +83,18 @@ class WebhookChannel:
         """ALARM_WEBHOOK_URL is set."""
         return bool(settings.ALARM_WEBHOOK_URL)
 
-    def parcels(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
-        """One by one."""
+    def groups(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
+        """One for each alarm."""
         for alarm in alarms:
             yield [alarm]
 
     def send(self, alarms: list[Alarm]) -> None:
-        """Any answer of 200 to 299 means that it was taken."""
-        _request("POST", settings.ALARM_WEBHOOK_URL, event(alarms[0]))
+        """Posts the alarm; a status of 200 to 299 means accepted."""
+        _request("POST", settings.ALARM_WEBHOOK_URL, webhook_payload(alarms[0]))
 
 
 class PingChannel:
-    """A GET with every look: when it stays away, a service such as healthchecks.io tells somebody."""
+    """A GET on each run: when it stops, a service such as healthchecks.io notifies somebody."""
 
     name = "ping"
     always = True
@@ -91,24 +103,24 @@ class PingChannel:
         """ALARM_PING_URL is set."""
         return bool(settings.ALARM_PING_URL)
 
-    def parcels(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
-        """One, and nothing in it: what is up is for the others to tell."""
+    def groups(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
+        """One, whatever the alarms are: the other channels carry them."""
         yield list(alarms)
 
     def send(self, _alarms: list[Alarm]) -> None:
-        """Asks for the URL."""
+        """Requests the URL."""
         _request("GET", settings.ALARM_PING_URL, None)
 
 
 CHANNELS: tuple[Channel, ...] = (MailChannel(), WebhookChannel(), PingChannel())
 
 
-def event(alarm: Alarm) -> dict[str, Any]:
-    """What a webhook gets."""
-    happened = "raised" if alarm.is_up else "recovered"
+def webhook_payload(alarm: Alarm) -> dict[str, Any]:
+    """The JSON document of a webhook."""
+    event = "raised" if alarm.is_up else "recovered"
     return {
-        "id": f"{alarm.pk}-{alarm.times}-{happened}",
-        "event": happened,
+        "id": f"{alarm.pk}-{alarm.times}-{event}",
+        "event": event,
         "site": settings.SITE_URL,
         "host": settings.HOST_NAME,
         "kind": alarm.kind,
@@ -123,54 +135,36 @@ def event(alarm: Alarm) -> dict[str, Any]:
     }
 
 
-def _subject(alarms: list[Alarm]) -> str:
-    up = [alarm for alarm in alarms if alarm.is_up]
-    first = " ".join((up or alarms)[0].what.split())
-    numbers = (
-        f"{pluralize(len(up), 'alarm')}, {len(alarms) - len(up)} over" if len(alarms) > 1 else "alarm" if up else "over"
-    )
-    return f"[fnloader] {numbers}: {first}"[:LONGEST_SUBJECT]
-
-
-def _text(alarms: list[Alarm]) -> str:
-    parts = [_paragraph(alarm) for alarm in sorted(alarms, key=lambda alarm: (not alarm.is_up, alarm.level != "wrong"))]
-    return "\n\n".join([*parts, f"-- \nfnloader on {settings.HOST_NAME} {settings.SITE_URL}"])
-
-
 def _paragraph(alarm: Alarm) -> str:
-    if not alarm.is_up:
-        return f"OVER: {alarm.what}\n    since {_at(alarm.recovered_at)}, noticed {_at(alarm.raised_at)}"
-    since = f"\n    since {_at(alarm.since)}" if alarm.since else ""
-    return "\n    ".join(
-        line for line in (f"{alarm.level.upper()}: {alarm.what}{since}", alarm.why, alarm.way_out) if line
-    )
+    """An alarm in a mail."""
 
+    def local(when: datetime) -> str:
+        return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}"
 
-def _at(when: Any) -> str:  # noqa: ANN401 - a time or nothing
-    return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}" if when else "?"
+    if alarm.recovered_at:
+        return f"RESOLVED: {alarm.what}\n    since {local(alarm.recovered_at)}, raised {local(alarm.raised_at)}"
+    since = f"since {local(alarm.since)}" if alarm.since else ""
+    lines = (f"{alarm.get_level_display().upper()}: {alarm.what}", since, alarm.why, alarm.way_out)
+    return "\n    ".join(line for line in lines if line)
 
 
 def _request(method: str, url: str, body: dict[str, Any] | None) -> None:
     import requests
 
     try:
-        # A redirect is not followed: what the receiver says must be meant for us.
-        answer = requests.request(
+        # Redirects are not followed: the response must come from the receiver itself.
+        response = requests.request(
             method,
             url,
             json=body,
-            timeout=SECONDS,
+            timeout=HTTP_TIMEOUT,
             allow_redirects=False,
             headers={"User-Agent": "fnloader"},
             stream=True,
         )
     except requests.RequestException as error:
-        # The text of the error names the URL, which may hold a secret.
-        raise Undeliverable(f"no answer ({type(error).__name__})") from None
-    with answer:
-        if not 200 <= answer.status_code < 300:
-            raise Undeliverable(f"it answered {answer.status_code}")
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        # The text of the error has the URL, which may hold a secret.
+        raise DeliveryFailed(f"No response ({type(error).__name__})") from None
+    with response:
+        if not 200 <= response.status_code < 300:
+            raise DeliveryFailed(f"HTTP {response.status_code}")

@@ -1,12 +1,11 @@
-"""Alarms: what `fnstatus` finds, told on change only, and told again when it is over (docs/alarms.md).
+"""Alarms: what `fnstatus` finds, sent once when it comes up and once when it is resolved (docs/alarms.md).
 
-Two steps that know nothing of each other: `note` writes what is up, and `deliver` tells each channel what it was not told
-yet. A channel that fails is tried again, later and later, without telling the others twice.
+Two independent steps: `record_changes` writes what is up, and `deliver` sends each channel what it has not been sent yet. A
+channel that fails is retried later and later; the others get nothing twice.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,126 +16,100 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from core.alarms.channels import CHANNELS, Channel, Undeliverable
+from core.alarms.channels import CHANNELS, Channel, DeliveryFailed
 from core.concerns import Concern
+from core.digests import digest
 from core.models import Alarm, AlarmChannel, AlarmNotice
 
-BUSY = timedelta(minutes=3)
-FIRST_BACK_OFF = 60.0
-LONGEST_BACK_OFF = 3600.0
-LONGEST = 1000
+SEND_TIMEOUT = timedelta(minutes=3)
+FIRST_RETRY_DELAY = 60.0
+MAX_RETRY_DELAY = 3600.0
+MAX_TEXT_LENGTH = 1000
 
 log = logging.getLogger("fnloader.alarms")
 
 
 @dataclass(frozen=True)
-class Noted:
-    """What changed with one look."""
+class AlarmChanges:
+    """What one run changed, and how many alarms are up now."""
 
     raised: int
     recovered: int
     up: int
 
 
-def record_changes(concerns: Iterable[Concern]) -> Noted:
-    """Writes which matters came up and which are over."""
-    now = timezone.now()
-    raised, seen = 0, set()
+def record_changes(concerns: Iterable[Concern]) -> AlarmChanges:
+    """Raises an alarm for each new concern, and marks those without a concern as recovered."""
+    now, raised = timezone.now(), 0
+    by_key = {digest(concern.kind, concern.about): concern for concern in concerns}
     with transaction.atomic():
-        known = {alarm.key: alarm for alarm in Alarm.objects.filter(key__in=[_key(one) for one in concerns])}
-        for concern in concerns:
-            key = _key(concern)
-            seen.add(key)
-            raised += _write(known.get(key), key, concern) if key not in known or not known[key].is_up else 0
-            if key in known and known[key].is_up:
-                Alarm.objects.filter(key=key).update(**_said(concern))
-        recovered = Alarm.objects.filter(recovered_at=None).exclude(key__in=seen).update(recovered_at=now)
-    return Noted(raised, recovered, len(seen))
-
-
-def _write(known: Alarm | None, key: str, concern: Concern) -> int:
-    now = timezone.now()
-    if known:
-        rows = Alarm.objects.filter(pk=known.pk).exclude(recovered_at=None)
-        return rows.update(**_said(concern), raised_at=now, recovered_at=None, times=F("times") + 1)
-    about = concern.about[:520]
-    Alarm.objects.get_or_create(
-        key=key, defaults={"kind": concern.kind, "about": about, "raised_at": now, **_said(concern)}
-    )
-    return 1
+        alarms = {alarm.key: alarm for alarm in Alarm.objects.filter(key__in=by_key)}
+        for key, concern in by_key.items():
+            texts = {
+                "level": concern.level.code,
+                "what": concern.what[:MAX_TEXT_LENGTH],
+                "why": concern.why[:MAX_TEXT_LENGTH],
+                "way_out": f"{concern.way_out} {concern.command}".strip()[:MAX_TEXT_LENGTH],
+                "since": concern.since,
+            }
+            alarm, row = alarms.get(key), Alarm.objects.filter(key=key)
+            if alarm is None:
+                identity = {"kind": concern.kind, "about": concern.about[:520], "raised_at": now}
+                Alarm.objects.get_or_create(key=key, defaults=identity | texts)
+                raised += 1
+            elif alarm.is_up:
+                row.update(**texts)
+            else:
+                again = row.exclude(recovered_at=None)
+                raised += again.update(**texts, raised_at=now, recovered_at=None, times=F("times") + 1)
+        recovered = Alarm.objects.filter(recovered_at=None).exclude(key__in=by_key).update(recovered_at=now)
+    return AlarmChanges(raised, recovered, len(by_key))
 
 
 def deliver(channels: Sequence[Channel] = CHANNELS) -> dict[str, str]:
-    """Tells every channel that is set up what it was not told yet; returns what happened, by channel."""
-    return {channel.name: _deliver(channel) for channel in channels if channel.is_set_up()}
+    """Sends every channel that is set up what it has not been sent yet; returns the result of each."""
+    return {channel.name: _deliver_to(channel) for channel in channels if channel.is_set_up()}
 
 
-def _deliver(channel: Channel) -> str:
-    row, _ = AlarmChannel.objects.get_or_create(name=channel.name)
-    # Several jobs may be here at once: one of them sends.
+def _deliver_to(channel: Channel) -> str:
+    channel_row, _ = AlarmChannel.objects.get_or_create(name=channel.name)
+    row = AlarmChannel.objects.filter(pk=channel_row.pk)
+    # Several jobs may get here at once: only one of them sends.
     free = Q(busy_until=None) | Q(busy_until__lt=Now())
     due = Q(next_try_at=None) | Q(next_try_at__lte=Now())
-    ours = AlarmChannel.objects.filter(pk=row.pk)
-    if not ours.filter(free, due).update(busy_until=Now() + BUSY):
-        return "not now"
+    if not row.filter(free, due).update(busy_until=Now() + SEND_TIMEOUT):
+        return "skipped"
+    pending = _undelivered(channel_row)
     try:
-        sent = _send(channel, row)
-    except Undeliverable as error:
-        log.warning("alarms can't be sent by %s: %s", channel.name, error)
-        wait = min(FIRST_BACK_OFF * 2 ** min(row.tries, 10), LONGEST_BACK_OFF)
-        ours.update(
+        for group in channel.groups(pending) if pending or channel.always else ():
+            channel.send(group)
+            for alarm in group:
+                sent = {"told_at": timezone.now(), "raised" if alarm.is_up else "recovered": alarm.times}
+                AlarmNotice.objects.update_or_create(alarm=alarm, channel=channel_row, defaults=sent)
+    except DeliveryFailed as error:
+        log.warning("delivery of alarms by %s failed: %s", channel.name, error)
+        delay = min(FIRST_RETRY_DELAY * 2 ** min(channel_row.tries, 10), MAX_RETRY_DELAY)
+        row.update(
             busy_until=None,
-            failing_since=row.failing_since or Now(),
-            error=str(error)[:LONGEST],
+            failing_since=channel_row.failing_since or Now(),
+            error=str(error)[:MAX_TEXT_LENGTH],
             tries=F("tries") + 1,
-            next_try_at=Now() + timedelta(seconds=wait),
+            next_try_at=Now() + timedelta(seconds=delay),
         )
         return f"failed: {error}"
-    works = {"failing_since": None, "error": "", "tries": 0, "next_try_at": None}
-    ours.update(busy_until=None, **(works | {"sent_at": Now()} if sent or channel.always else {}))
-    return f"{sent} sent"
+    success = {"failing_since": None, "error": "", "tries": 0, "next_try_at": None}
+    row.update(busy_until=None, **(success | {"sent_at": Now()} if pending or channel.always else {}))
+    return f"{len(pending)} sent"
 
 
-def _send(channel: Channel, row: AlarmChannel) -> int:
-    """Sends what is pending, in one go or one by one as the channel likes; each is noted as soon as it was taken."""
-    pending = _pending(row)
-    if not pending and not channel.always:
-        return 0
-    for some in channel.parcels(pending):
-        channel.send(some)
-        for alarm in some:
-            _mark_told(alarm, row)
-    return len(pending)
-
-
-def _pending(row: AlarmChannel) -> list[Alarm]:
-    """Alarms that are up and of which it was not told, and those that are over of which it knows that they were up."""
-    notices = {notice.alarm_id: notice for notice in AlarmNotice.objects.filter(channel=row)}
-    recent = Alarm.objects.filter(Q(recovered_at=None) | Q(alarmnotice__channel=row)).distinct()
-    found = []
-    for alarm in recent.order_by("raised_at", "pk"):
+def _undelivered(channel: AlarmChannel) -> list[Alarm]:
+    """Alarms that are up and were not sent, and resolved ones that were sent only as up."""
+    notices = {notice.alarm_id: notice for notice in AlarmNotice.objects.filter(channel=channel)}
+    candidates = Alarm.objects.filter(Q(recovered_at=None) | Q(alarmnotice__channel=channel)).distinct()
+    undelivered = []
+    for alarm in candidates.order_by("raised_at", "pk"):
         notice = notices.get(alarm.pk)
-        told = (notice.raised, notice.recovered) if notice else (0, 0)
-        news = told[0] < alarm.times if alarm.is_up else told[0] == alarm.times > told[1]
-        if news:
-            found.append(alarm)
-    return found
-
-
-def _mark_told(alarm: Alarm, row: AlarmChannel) -> None:
-    told = {"told_at": timezone.now(), "raised" if alarm.is_up else "recovered": alarm.times}
-    AlarmNotice.objects.update_or_create(alarm=alarm, channel=row, defaults=told)
-
-
-def _said(concern: Concern) -> dict[str, object]:
-    return {
-        "level": concern.word,
-        "what": concern.what[:LONGEST],
-        "why": concern.why[:LONGEST],
-        "way_out": f"{concern.way_out} {concern.command}".strip()[:LONGEST],
-        "since": concern.since,
-    }
-
-
-def _key(concern: Concern) -> str:
-    return hashlib.blake2b(f"{concern.kind}\0{concern.about}".encode(), digest_size=16).hexdigest()
+        raised, recovered = (notice.raised, notice.recovered) if notice else (0, 0)
+        if raised < alarm.times if alarm.is_up else raised == alarm.times > recovered:
+            undelivered.append(alarm)
+    return undelivered

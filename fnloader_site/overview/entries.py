@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-SHOWN = 10
-"""Rows of each list of what happened last."""
+LIST_LENGTH = 10
+"""Rows of each list of the latest."""
 
 
 @dataclass(frozen=True)
-class Running:
-    """Something that is under way now."""
+class RunningTask:
+    """An upload, an ingest or a loader that is running."""
 
-    what: str
-    who: str
-    since: datetime | None
-    said: str = "since"
-    """What `since` is."""
+    title: str
+    details: str
+    time: datetime | None
+    time_label: str = "since"
+    """What `time` is."""
     done: int | None = None
-    of: int | None = None
-    link: str = ""
-    """The page of it."""
-    until: str = ""
-    """When it is expected to end."""
+    total: int | None = None
+    url: str = ""
+    """Its page."""
+    forecast: str = ""
+    """When it should end."""

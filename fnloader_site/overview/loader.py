@@ -1,4 +1,4 @@
-"""The loader's half of the overview: servers, feeds, the last day and the last attempts of the default database."""
+"""The overview's section of the loader: servers, feeds, the last day and the last attempts, in the default database."""
 
 from __future__ import annotations
 
@@ -9,46 +9,49 @@ from typing import Any
 from core.charts import Chart
 from core.concerns import Concern
 from core.formatting import pluralize
-from fnloader_site.overview.entries import SHOWN, Running
+from fnloader_site.overview.entries import LIST_LENGTH, RunningTask
 from fnloader_site.overview.last_day import loading_charts
 from loader.choices import FEED_STATE_COLOURS
 from loader.concerns import loader_concerns
 from loader.models import Feed, LoadAttempt, Server
 from loader.querysets import feeds_with_state
 
-MOST = 100
-"""Feeds shown; more than that is a matter of their own pages."""
+MAX_FEEDS = 100
+"""Feeds shown; the list of feeds has the rest."""
 
 
 @dataclass(frozen=True)
 class AttemptRow:
-    """One load attempt as it is shown."""
+    """A load attempt in a table; one of an older loader has no outcome."""
 
     attempt: LoadAttempt
-    outcome: str
-    colour: str
 
     @property
-    def matter(self) -> str:
-        """Why it failed; for rows of older loaders what they said of the file. Empty if nothing was the matter."""
+    def outcome(self) -> str:
+        """Its outcome as a label."""
+        return self.attempt.get_outcome_display() or "by an older loader"
+
+    @property
+    def error(self) -> str:
+        """Why it failed; of an older loader, the result of parsing. Empty if it did not fail."""
         status = self.attempt.parse_status or ""
         return self.attempt.message or ("" if status == "Success" else status)
 
 
 @dataclass(frozen=True)
 class LoaderSection:
-    """What somebody who may see load attempts is shown."""
+    """For users who may see load attempts."""
 
     concerns: list[Concern]
-    running: list[Running]
+    running: list[RunningTask]
     feeds: list[Feed]
-    """With what `loader.querysets.feeds_with_state` reckons for each, and `colour`."""
+    """With the annotations of `loader.querysets.feeds_with_state`, and `colour`."""
     more_feeds: bool
     attempts: list[AttemptRow]
     charts: list[Chart]
     waiting: int
     oldest: datetime | None
-    """Since when the earliest of those that wait has been in its bucket."""
+    """When the oldest waiting file was put into its bucket."""
     rejected: int
 
     @property
@@ -59,31 +62,26 @@ class LoaderSection:
 
 def loader_section(now: datetime) -> LoaderSection:
     """Thirteen queries, whatever the tables hold."""
-    seen = loader_concerns()
-    rows: list[Any] = list(feeds_with_state().order_by("name")[: MOST + 1])
-    for row in rows:
-        row.colour = FEED_STATE_COLOURS[row.stands]
+    status = loader_concerns()
+    feeds: list[Any] = list(feeds_with_state().order_by("name")[: MAX_FEEDS + 1])
+    for feed in feeds:
+        feed.colour = FEED_STATE_COLOURS[feed.stands]
+    attempts = LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")[:LIST_LENGTH]
     return LoaderSection(
-        concerns=seen.concerns,
-        running=[_running(server, rows) for server in seen.servers if server.held],  # type: ignore[attr-defined]
-        feeds=rows[:MOST],
-        more_feeds=len(rows) > MOST,
-        attempts=[
-            _attempt_row(one) for one in LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")[:SHOWN]
-        ],
+        concerns=status.concerns,
+        running=[_running_loader(server, feeds) for server in status.servers if server.held],  # type: ignore[attr-defined]
+        feeds=feeds[:MAX_FEEDS],
+        more_feeds=len(feeds) > MAX_FEEDS,
+        attempts=[AttemptRow(attempt) for attempt in attempts],
         charts=loading_charts(now),
-        waiting=sum(row.waiting for row in rows),
-        oldest=min((row.oldest for row in rows if row.oldest), default=None),
-        rejected=sum(row.rejected for row in rows),
+        waiting=sum(feed.waiting for feed in feeds),
+        oldest=min((feed.oldest for feed in feeds if feed.oldest), default=None),
+        rejected=sum(feed.rejected for feed in feeds),
     )
 
 
-def _running(server: Server, rows: list[Any]) -> Running:
-    who = f"process {server.lease_pid} on {server.lease_host}"
-    waiting = sum(row.waiting for row in rows if row.server_id == server.pk)
-    until = f"{pluralize(waiting, 'sample')} to go" if waiting else "nothing is due"
-    return Running(f"Loading into {server}", who, server.lease_heartbeat, "last sign of life", until=until)
-
-
-def _attempt_row(attempt: LoadAttempt) -> AttemptRow:
-    return AttemptRow(attempt, attempt.get_outcome_display() or "by an older loader", attempt.colour)
+def _running_loader(server: Server, feeds: list[Any]) -> RunningTask:
+    process = f"process {server.lease_pid} on {server.lease_host}"
+    waiting = sum(feed.waiting for feed in feeds if feed.server_id == server.pk)
+    forecast = f"{pluralize(waiting, 'sample')} waiting" if waiting else "nothing is due"
+    return RunningTask(f"Loading into {server}", process, server.lease_heartbeat, "last heartbeat", forecast=forecast)

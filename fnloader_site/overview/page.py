@@ -1,6 +1,6 @@
-"""The overview: is anything wrong, what runs now, since when. Each half is built by its own module, for who may see it.
+"""The overview: what needs attention, what is running, and since when. Each section has a module of its own.
 
-Everything here reads; nothing is changed by looking. Lists are short, and no table that grows is counted but by index.
+Everything here only reads. Lists are short, and tables that grow are counted by index only.
 """
 
 from __future__ import annotations
@@ -13,46 +13,43 @@ from core.concerns import Concern, Level, worst_first
 from core.formatting import pluralize
 from fnloader_site.monitoring.concerns import alarm_concerns, job_concerns
 from fnloader_site.overview.batches import BatchesSection, batches_section
-from fnloader_site.overview.entries import Running
+from fnloader_site.overview.entries import RunningTask
 from fnloader_site.overview.loader import LoaderSection, loader_section
 
 
 @dataclass(frozen=True)
 class Overview:
-    """What one user may see; a half that is None is not for them."""
+    """The overview of one user; a section that is None is hidden from them."""
 
-    asked_at: datetime
+    read_at: datetime
     loader: LoaderSection | None
     batches: BatchesSection | None
     concerns: list[Concern] = field(default_factory=list)
-    running: list[Running] = field(default_factory=list)
+    running: list[RunningTask] = field(default_factory=list)
 
     @property
     def charts(self) -> list[Chart]:
-        """The last 24 hours, of both halves."""
-        return [chart for half in (self.loader, self.batches) if half for chart in half.charts]
+        """The last 24 hours, of both sections."""
+        return [chart for section in (self.loader, self.batches) if section for chart in section.charts]
 
     @property
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """All concerns in one line."""
-        wrong = sum(concern.level is Level.BAD for concern in self.concerns)
-        parts = (
-            (f"{pluralize(wrong, 'thing')} wrong", wrong),
-            (f"{len(self.concerns) - wrong} to look at", len(self.concerns) - wrong),
-        )
-        return ", ".join(text for text, number in parts if number) or "Nothing needs a person"
+        errors = sum(concern.level is Level.ERROR for concern in self.concerns)
+        counts = {"error": errors, "warning": len(self.concerns) - errors}
+        return ", ".join(pluralize(number, level) for level, number in counts.items() if number) or "All clear"
 
 
-def overview(asked_at: datetime, *, loader: bool, batches: bool) -> Overview:
-    """Reads the halves that are asked for, worst concerns first."""
-    first = loader_section(asked_at) if loader else None
-    second = batches_section(asked_at) if batches else None
-    halves = [half for half in (first, second) if half]
+def read_overview(now: datetime, *, loader: bool, batches: bool) -> Overview:
+    """Reads the sections that are asked for, worst concerns first."""
+    loader_part = loader_section(now) if loader else None
+    batches_part = batches_section(now) if batches else None
+    sections = [section for section in (loader_part, batches_part) if section]
     site = [*job_concerns(), *alarm_concerns()]
     return Overview(
-        asked_at,
-        first,
-        second,
-        worst_first([*site, *(concern for half in halves for concern in half.concerns)]),
-        [running for half in halves for running in half.running],
+        now,
+        loader_part,
+        batches_part,
+        worst_first([*site, *(concern for section in sections for concern in section.concerns)]),
+        [task for section in sections for task in section.running],
     )

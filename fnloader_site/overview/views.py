@@ -1,4 +1,4 @@
-"""The overview, and the word that says the process lives."""
+"""The overview."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from fnloader_site.overview.page import overview as read
+from fnloader_site.overview.page import read_overview
 
-SEES_LOADER = "loader.view_loadattempt"
-SEES_BATCHES = "batches.view_batch"
+LOADER_PERMISSION = "loader.view_loadattempt"
+BATCHES_PERMISSION = "batches.view_batch"
 
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    """What was sent, what was loaded, and whether something needs a person: the half that this user may see."""
-    loader, batches = request.user.has_perm(SEES_LOADER), request.user.has_perm(SEES_BATCHES)
+    """What was uploaded, what was loaded, and what needs attention: the sections that this user may see."""
+    loader, batches = request.user.has_perm(LOADER_PERMISSION), request.user.has_perm(BATCHES_PERMISSION)
     if not (loader or batches):
         raise PermissionDenied(
-            f"To see the overview, a user needs the permission {SEES_LOADER} (the loader's half) or {SEES_BATCHES} "
-            "(the batches' half)."
+            f"The overview needs the permission {LOADER_PERMISSION} (for the loader) or {BATCHES_PERMISSION} (for batches)."
         )
-    page = read(timezone.now(), loader=loader, batches=batches)
-    # static/refresh.js asks for what changes, and keeps the reader's place.
-    name = "overview/live.html" if "live" in request.GET else "overview.html"
-    response = render(request, name, {"page": page, "zone": timezone.get_current_timezone_name()})
+    page = read_overview(timezone.now(), loader=loader, batches=batches)
+    # static/refresh.js requests only what changes.
+    template = "overview/live.html" if "live" in request.GET else "overview.html"
+    response = render(request, template, {"page": page, "zone": timezone.get_current_timezone_name()})
     response["Cache-Control"] = "no-store"
     return response

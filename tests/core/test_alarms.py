@@ -1,4 +1,4 @@
-"""Alarms: on change only, to each receiver once, and never lost because a receiver is away. Against real receivers."""
+"""Alarms: on change only, to each receiver once, and never lost because a receiver is unavailable. Against real receivers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-AWAY = Concern(Level.BAD, "Server fn4 is away", "refused", "It goes on by itself.", kind="server_away", about="fn4")
+AWAY = Concern(Level.ERROR, "Server fn4 is unavailable", "refused", "Loading resumes.", kind="server_away", about="fn4")
 PAUSED = Concern(
-    Level.BAD, "Feed tb is paused", "HTTP 413", "Resume it:", "feed resume tb", kind="feed_paused", about="tb"
+    Level.ERROR, "Feed tb is paused", "HTTP 413", "Resume it:", "feed resume tb", kind="feed_paused", about="tb"
 )
 
 
@@ -65,27 +65,27 @@ def mail(settings: Any) -> Iterator[MailServer]:  # noqa: ANN401 - pytest-django
     collect()
 
 
-def the_time_for_another_try_has_come() -> None:
+def make_retries_due() -> None:
     AlarmChannel.objects.update(next_try_at=timezone.now() - timedelta(seconds=1))
 
 
-def test_a_mail_says_what_came_up_and_another_one_that_it_is_over(mail: MailServer) -> None:
+def test_one_mail_reports_what_came_up_and_another_that_it_is_resolved(mail: MailServer) -> None:
     record_changes([AWAY, PAUSED])
     assert deliver() == {"mail": "2 sent"}
     record_changes([AWAY, PAUSED])
     assert deliver() == {"mail": "0 sent"}, "nothing changed"
     record_changes([PAUSED])
     deliver()
-    first, over = mail.mails
+    first, resolved = mail.mails
     assert mail.recipients[0] == ["one@example.org", "two@example.org"]
-    assert first["Subject"] == "[fnloader] 2 alarms, 0 over: Server fn4 is away"
+    assert first["Subject"] == "[fnloader] 2 alarms, 0 resolved: Server fn4 is unavailable"
     text = str(first.get_payload())
-    assert "WRONG: Server fn4 is away" in text
+    assert "ERROR: Server fn4 is unavailable" in text
     assert "Resume it: feed resume tb" in text
-    assert over["Subject"] == "[fnloader] over: Server fn4 is away"
+    assert resolved["Subject"] == "[fnloader] resolved: Server fn4 is unavailable"
     record_changes([AWAY, PAUSED])
     deliver()
-    assert mail.mails[2]["Subject"] == "[fnloader] alarm: Server fn4 is away", "it came up again"
+    assert mail.mails[2]["Subject"] == "[fnloader] alarm: Server fn4 is unavailable", "it came up again"
 
 
 def test_a_webhook_gets_one_json_document_for_each_change(settings: Any, receiver: Receiver) -> None:  # noqa: ANN401
@@ -94,7 +94,7 @@ def test_a_webhook_gets_one_json_document_for_each_change(settings: Any, receive
     deliver()
     record_changes([])
     deliver()
-    (method, path, raised), (_, _, over) = receiver.got
+    (method, path, raised), (_, _, recovered) = receiver.got
     assert (method, path) == ("POST", "/hook")
     assert set(raised) == {
         "id", "event", "site", "host", "kind", "about", "level", "what", "why", "way_out", "since", "raised_at", "recovered_at",
@@ -105,11 +105,11 @@ def test_a_webhook_gets_one_json_document_for_each_change(settings: Any, receive
         "fn4",
         None,
     )
-    assert (over["event"], bool(over["recovered_at"])) == ("recovered", True)
-    assert raised["id"] != over["id"]
+    assert (recovered["event"], bool(recovered["recovered_at"])) == ("recovered", True)
+    assert raised["id"] != recovered["id"]
 
 
-def test_a_receiver_that_fails_is_tried_again_and_the_others_are_not_told_twice(
+def test_a_receiver_that_fails_is_retried_and_the_others_get_nothing_twice(
     settings: Any,  # noqa: ANN401
     mail: MailServer,
     receiver: Receiver,
@@ -117,63 +117,63 @@ def test_a_receiver_that_fails_is_tried_again_and_the_others_are_not_told_twice(
     settings.ALARM_WEBHOOK_URL = receiver.url
     receiver.status = 500
     record_changes([AWAY])
-    assert deliver() == {"mail": "1 sent", "webhook": "failed: it answered 500"}
-    assert [concern.kind for concern in all_concerns()] == ["alarm_undelivered"], "fnstatus says so, too"
-    assert deliver() == {"mail": "0 sent", "webhook": "not now"}, "it is not hammered"
+    assert deliver() == {"mail": "1 sent", "webhook": "failed: HTTP 500"}
+    assert [concern.kind for concern in all_concerns()] == ["alarm_undelivered"], "fnstatus reports it, too"
+    assert deliver() == {"mail": "0 sent", "webhook": "skipped"}, "it is not hammered"
     receiver.status = 200
-    the_time_for_another_try_has_come()
+    make_retries_due()
     assert deliver() == {"mail": "0 sent", "webhook": "1 sent"}
     assert (len(mail.mails), len(receiver.got)) == (1, 2)
     assert all_concerns() == []
 
 
 @pytest.mark.parametrize("refusal", ["451 try later", "550 no such user"])
-def test_a_mail_server_that_refuses_or_is_away_loses_no_alarm(mail: MailServer, refusal: str) -> None:
+def test_a_mail_server_that_refuses_loses_no_alarm(mail: MailServer, refusal: str) -> None:
     mail.refuses = refusal
     record_changes([AWAY])
-    assert "the mail server did not take it" in deliver()["mail"]
+    assert deliver()["mail"].startswith("failed: SMTP")
     mail.refuses = ""
     record_changes([AWAY, PAUSED])
-    the_time_for_another_try_has_come()
+    make_retries_due()
     assert deliver() == {"mail": "2 sent"}
 
 
-def test_what_was_never_told_and_is_over_is_not_told(mail: MailServer) -> None:
+def test_an_alarm_that_is_resolved_before_it_was_sent_is_not_sent(mail: MailServer) -> None:
     mail.refuses = "451 try later"
     record_changes([AWAY])
     deliver()
     record_changes([])
     mail.refuses = ""
-    the_time_for_another_try_has_come()
+    make_retries_due()
     assert deliver() == {"mail": "0 sent"}
 
 
-def test_receivers_that_are_not_there_end_in_a_word_without_their_address(settings: Any) -> None:  # noqa: ANN401
+def test_receivers_that_are_not_there_are_an_error_without_their_address(settings: Any) -> None:  # noqa: ANN401
     settings.ALARM_WEBHOOK_URL = settings.ALARM_PING_URL = "http://127.0.0.1:1/secret-token"
     settings.ALARM_MAIL, settings.EMAIL_PORT = ["one@example.org"], 1
     settings.EMAIL_BACKEND, settings.EMAIL_HOST = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1"
     record_changes([AWAY])
-    said = deliver()
-    assert {channel: text.startswith("failed: ") for channel, text in said.items()} == dict.fromkeys(said, True)
-    assert set(said) == {"mail", "webhook", "ping"}
-    assert "secret-token" not in str(said) + str(list(AlarmChannel.objects.values_list("error")))
+    results = deliver()
+    assert {channel: text.startswith("failed: ") for channel, text in results.items()} == dict.fromkeys(results, True)
+    assert set(results) == {"mail", "webhook", "ping"}
+    assert "secret-token" not in str(results) + str(list(AlarmChannel.objects.values_list("error")))
 
 
-def test_each_look_pings_whether_something_is_up_or_not(settings: Any, receiver: Receiver) -> None:  # noqa: ANN401
+def test_each_run_pings_whether_something_is_up_or_not(settings: Any, receiver: Receiver) -> None:  # noqa: ANN401
     settings.ALARM_PING_URL = receiver.url + "/ping"
     alarms_job()
     alarms_job()
     assert receiver.got == [("GET", "/ping", None)] * 2
     receiver.status = 302
-    assert "it answered 302" in alarms_job()
+    assert "HTTP 302" in alarms_job()
 
 
 def test_one_of_several_jobs_sends(mail: MailServer) -> None:
     record_changes([AWAY])
     AlarmChannel.objects.create(name="mail", busy_until=timezone.now() + timedelta(minutes=1))
-    assert deliver() == {"mail": "not now"}
+    assert deliver() == {"mail": "skipped"}
     AlarmChannel.objects.update(busy_until=timezone.now() - timedelta(minutes=1))
-    assert deliver() == {"mail": "1 sent"}, "who was sending died"
+    assert deliver() == {"mail": "1 sent"}, "the sender died"
 
 
 def test_an_alarm_is_one_row_however_often_it_comes(mail: MailServer) -> None:
@@ -199,6 +199,6 @@ def test_without_settings_nothing_is_sent_and_with_cron_the_command_sends(mail: 
 
 
 def test_line_ends_in_a_text_can_not_add_headers(mail: MailServer) -> None:
-    record_changes([Concern(Level.BAD, "Feed x\r\nBcc: evil@example.org", kind="k")])
+    record_changes([Concern(Level.ERROR, "Feed x\r\nBcc: evil@example.org", kind="k")])
     assert deliver() == {"mail": "1 sent"}
     assert mail.mails[0]["Bcc"] is None

@@ -1,4 +1,4 @@
-"""`fnstatus`: what should not be, each with since when and what to do, and nothing else."""
+"""`fnstatus`: what needs attention, each with since when and what to do, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def only() -> Concern:
     return concern
 
 
-def test_a_feed_in_order_is_no_concern(make_feed: MakeFeed) -> None:
+def test_a_feed_that_is_ok_is_not_a_concern(make_feed: MakeFeed) -> None:
     feed = make_feed(scheduled=True, checked_at=timezone.now())
     add_attempt(add_object(feed, "s1", ObjectState.LOADED), AttemptOutcome.INSERTED, insert_status_code=200)
     add_object(feed, "s2")
     out = StringIO()
     call_command("fnstatus", stdout=out)
-    assert out.getvalue() == "Nothing needs a person.\n"
+    assert out.getvalue() == "All clear\n"
 
 
 def test_monitors_get_a_document_and_the_exit_status(make_feed: MakeFeed) -> None:
@@ -59,7 +59,7 @@ def test_monitors_get_a_document_and_the_exit_status(make_feed: MakeFeed) -> Non
     assert "feed resume tb" in concern["way_out"]
     with pytest.raises(SystemExit):
         call_command("fnstatus", stdout=out)
-    assert "WRONG: Feed tb is paused since " in out.getvalue()
+    assert "ERROR: Feed tb is paused since " in out.getvalue()
 
 
 def test_answers_other_than_200_and_201_count_for_a_day(make_feed: MakeFeed) -> None:
@@ -81,7 +81,7 @@ def test_answers_other_than_200_and_201_count_for_a_day(make_feed: MakeFeed) -> 
 def test_a_feed_that_should_run_and_is_silent_is_a_concern(make_feed: MakeFeed) -> None:
     now = timezone.now()
     feed = make_feed(checked_at=now - 2 * HOUR)
-    assert kinds() == [], "nobody said that it should run"
+    assert kinds() == [], "it is not scheduled"
     Feed.objects.update(scheduled=True, created_at=now - 9 * HOUR)
     assert (only().kind, only().since) == ("feed_silent", now - 2 * HOUR)
     add_attempt(
@@ -94,7 +94,7 @@ def test_a_feed_that_should_run_and_is_silent_is_a_concern(make_feed: MakeFeed) 
     assert kinds() == [], "it inserts: a long batch"
     LoadAttempt.objects.all().delete()
     Server.objects.update(circuit_open_since=now, circuit_reason="refused")
-    assert kinds() == ["server_away"], "that says it all"
+    assert kinds() == ["server_away"], "one concern is enough"
 
 
 def test_a_loader_that_died_is_missed_and_one_that_was_stopped_is_not(make_feed: MakeFeed) -> None:
@@ -105,7 +105,7 @@ def test_a_loader_that_died_is_missed_and_one_that_was_stopped_is_not(make_feed:
     Feed.objects.update(running_since=timezone.now() - timedelta(seconds=100))
     assert kinds() == ["feed_silent"], "its own --interval counts"
     mark_running(feed, 30, "default")
-    assert kinds() == ["feed_silent"], "saying again that it runs is no sign of work"
+    assert kinds() == ["feed_silent"], "marking it as running again is not a sign of work"
     mark_stopped(feed, "default")
     assert kinds() == []
 
@@ -120,13 +120,13 @@ def test_each_other_feed_of_the_server_may_have_its_turn_first(make_feed: MakeFe
 def test_files_that_wait_longer_than_the_feed_allows_are_a_concern(make_feed: MakeFeed) -> None:
     now = timezone.now()
     item = add_object(make_feed(oldest_limit=600), "s1", created=now - 900 * HOUR, first_seen=now - HOUR / 10)
-    assert kinds() == [], "it is old, and was put into the bucket only now"
+    assert kinds() == [], "it is old, and has just been put into the bucket"
     item.first_seen = now - HOUR
     item.save()
     assert (only().kind, only().since) == ("waiting_too_long", now - HOUR)
 
 
-def test_rejected_files_are_a_concern_until_somebody_takes_note(make_feed: MakeFeed) -> None:
+def test_rejected_files_are_a_concern_until_they_are_acknowledged(make_feed: MakeFeed) -> None:
     feed = make_feed()
     add_object(feed, "bad", ObjectState.REJECTED, reason="it is empty")
     assert only().kind == "files_rejected"
@@ -136,13 +136,13 @@ def test_rejected_files_are_a_concern_until_somebody_takes_note(make_feed: MakeF
     assert "1 file of feed tb" in only().what
 
 
-def test_a_lease_that_was_taken_over_is_said_for_a_day(make_feed: MakeFeed) -> None:
+def test_a_lease_that_was_taken_over_is_reported_for_a_day(make_feed: MakeFeed) -> None:
     server = make_feed().server
     first, second = Lease(server, "default", "h1"), Lease(server, "default", "h2")
     assert first.acquire()
     first.release()
     assert second.acquire()
-    assert kinds() == [], "it was given back"
+    assert kinds() == [], "it was released"
     Server.objects.update(lease_expires=timezone.now() - HOUR)
     assert kinds() == ["loader_vanished"]
     assert first.acquire()
@@ -152,7 +152,7 @@ def test_a_lease_that_was_taken_over_is_said_for_a_day(make_feed: MakeFeed) -> N
     assert kinds() == []
 
 
-def test_clocks_that_do_not_agree_are_a_concern(make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_differ_are_a_concern(make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     make_feed(checked_at=timezone.now() + HOUR)
     assert kinds() == ["clock_jumped"]
     Feed.objects.update(checked_at=None)
@@ -160,7 +160,7 @@ def test_clocks_that_do_not_agree_are_a_concern(make_feed: MakeFeed, monkeypatch
     assert "clocks_apart" in kinds()
 
 
-def test_it_tells_of_a_loader_that_was_killed(feeding: Feeding) -> None:
+def test_it_reports_a_loader_that_was_killed(feeding: Feeding) -> None:
     from tests.support.waiting import until
 
     feeding.put_samples("s1")

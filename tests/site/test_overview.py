@@ -1,4 +1,4 @@
-"""The overview: what is wrong, what runs and where things stand, with few queries, whatever the tables hold."""
+"""The overview: what needs attention, what is running and the state of all, with few queries, whatever the tables hold."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
 pytestmark = pytest.mark.django_db
 
 MOST_QUERIES = 28
-"""Session and user, ten or twelve for each half, and four for the site's own jobs and alarms."""
+"""Session and user, ten or twelve for each section, and four for the site's own jobs and alarms."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ class Page:
         return re.sub(r"\s+", " ", text.replace("&#x27;", "'"))
 
     def banner(self) -> str:
-        """What stands under the question whether anything is wrong."""
+        """The text above "Running now"."""
         return self.words().partition("Running now")[0]
 
 
@@ -88,9 +88,9 @@ def records(of: Batch, *outcomes: UploadOutcome) -> None:
     )
 
 
-def test_an_empty_site_says_what_to_do_next(page: Page) -> None:
+def test_an_empty_site_suggests_the_next_step(page: Page) -> None:
     words = page.words()
-    assert "Nothing needs a person" in words
+    assert "All clear" in words
     assert "python manage.py batch add BID FOLDER" in words
     assert "python manage.py fnload SERVER_URL NAMESPACE BUCKET" in words
 
@@ -99,7 +99,7 @@ def test_a_server_that_is_away_is_said_with_since_when_and_why(page: Page) -> No
     since = timezone.now() - timedelta(minutes=36)
     feed(server(circuit_open_since=since, circuit_reason="connection refused"))
     words = page.banner()
-    assert "1 thing wrong" in words
+    assert "1 error" in words
     assert f"Server http://fn4:5025 is away since {since:%Y-%m-%d %H:%M:%S} (36 minutes) connection refused" in words
 
 
@@ -115,7 +115,7 @@ def test_files_that_can_not_be_loaded_are_counted_and_lead_to_their_reasons(page
     objects(one, ObjectState.REJECTED, 3)
     objects(one, ObjectState.LOADED, 1234)
     objects(one, ObjectState.WAITING, 2)
-    assert "1 to look at" in page.banner()
+    assert "1 warning" in page.banner()
     assert "3 files of feed tb can't be loaded" in page.banner()
     assert page.client.get("/feeds/tb/").status_code == 200
     assert re.search(r"tb in order .* 2 for 3 hours 0 3 ", page.words())
@@ -127,7 +127,7 @@ def test_an_open_attempt_is_only_wrong_when_nobody_loads(page: Page) -> None:
     feed(alive)
     Server.objects.update(lease_expires=now + timedelta(minutes=5))
     LoadAttempt.objects.create(server=alive, outcome=AttemptOutcome.OPEN, seqid="s1")
-    assert "Nothing needs a person" in page.words()
+    assert "All clear" in page.words()
     assert "Loading into http://alive process 1 on h" in page.words()
     Server.objects.update(lease_expires=now - timedelta(minutes=5))
     words = page.banner()
@@ -143,7 +143,7 @@ def test_an_upload_runs_or_was_cut_off_by_the_databases_clock(page: Page) -> Non
     records(one, UploadOutcome.SUCCESS, UploadOutcome.FAILURE, UploadOutcome.SENDING, UploadOutcome.PENDING)
     assert "Uploading batch plc process 7 on h" in page.words()
     assert "2 of 4 records" in page.words()
-    assert "Nothing needs a person" in page.words()
+    assert "All clear" in page.words()
     Batch.objects.update(upload_heartbeat=now - timedelta(minutes=5))
     assert "The upload of batch plc was cut off" in page.banner()
     assert "python manage.py batch upload plc" in page.banner()
@@ -154,7 +154,7 @@ def test_uncertain_records_are_counted_by_batch_and_archived_ones_are_left_alone
     records(batch("plc"), UploadOutcome.UNCERTAIN, UploadOutcome.UNCERTAIN, UploadOutcome.SUCCESS)
     records(batch("old", archived_at=timezone.now()), UploadOutcome.UNCERTAIN)
     assert "2 records of batch plc uncertain" in page.banner()
-    assert "1 to look at" in page.banner()
+    assert "1 warning" in page.banner()
     assert "old" not in page.words().partition("Batches")[2].partition("Feeds")[0]
 
 
@@ -211,7 +211,7 @@ def test_times_are_in_the_zone_that_the_page_names(page: Page) -> None:
     assert 'datetime="2026-07-01T12:00:00+00:00"' in html
 
 
-def test_it_asks_the_database_few_questions_however_much_there_is(page: Page) -> None:
+def test_it_takes_few_queries_however_much_there_is(page: Page) -> None:
     now = timezone.now()
     for number in range(12):
         on = server(f"http://s{number}", circuit_open_since=now)
@@ -252,8 +252,8 @@ def hour(back: int) -> datetime:
     return timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=back)
 
 
-def drawn(title: str) -> dict[str, list[float]]:
-    """What a picture shows, hour by hour without those that have nothing, the latest last."""
+def charted(title: str) -> dict[str, list[float]]:
+    """The values of a chart by hour, without empty hours, the latest last."""
     (chart,) = [
         one
         for one in [*last_day.loading_charts(timezone.now()), last_day.batches_ended_chart(timezone.now())]
@@ -273,10 +273,10 @@ def test_the_last_day_is_drawn_by_the_hour(page: Page) -> None:
     attempt(one, hour(0), outcome=AttemptOutcome.FAILED, insert_status_code=500)
     batch("plc", status="ingested", ingest_done_at=hour(3), ingest_errs=0)
     batch("bad", status="ingested", ingest_done_at=hour(3), ingest_errs=2)
-    assert drawn("Samples loaded an hour") == {"loaded": [2, 1]}
-    assert drawn("Failures an hour") == {"to be tried again": [1], "rejected": [1]}
-    assert drawn("Insert time in milliseconds") == {"median": [40, 40], "95th percentile": [40, 40]}
-    assert drawn("Batches ended an hour") == {"complete": [1], "complete, with errors": [1]}
+    assert charted("Samples loaded per hour") == {"loaded": [2, 1]}
+    assert charted("Failures per hour") == {"will retry": [1], "rejected": [1]}
+    assert charted("Insert time in milliseconds") == {"median": [40, 40], "95th percentile": [40, 40]}
+    assert charted("Batches ended per hour") == {"complete": [1], "complete, with errors": [1]}
     assert "Loaded 3 in the last 24 hours" in page.words()
 
 
@@ -303,11 +303,11 @@ def test_of_many_insert_times_a_spread_sample_is_read(page: Page, monkeypatch: p
     for number in range(40):
         when = hour(2 if number < 20 else 1)
         attempt(one, when, insert_end_time=when + timedelta(milliseconds=10 + number % 20))
-    monkeypatch.setattr(last_day, "SAMPLE", 20)
-    assert drawn("Insert time in milliseconds")["median"] == [19, 19], "every second one: 10, 12, … 28"
+    monkeypatch.setattr(last_day, "SAMPLE_SIZE", 20)
+    assert charted("Insert time in milliseconds")["median"] == [19, 19], "every second one: 10, 12, … 28"
 
 
-def test_a_percentile_is_the_least_that_so_many_do_not_exceed() -> None:
+def test_a_percentile_is_the_smallest_value_that_the_share_does_not_exceed() -> None:
     assert last_day.percentile(range(1, 101), 0.95) == 95
     assert last_day.percentile([7], 0.95) == 7
     assert last_day.percentile([3, 1, 2], 0.5) == 2
@@ -325,7 +325,7 @@ def test_an_ingest_that_runs_shows_its_progress(page: Page) -> None:
         when = now - timedelta(minutes=30 - 10 * number)
         check.counts.create(number=number, counted_at=when, remaining=left, digest="d", foreign=0, invalid=0)
     words = page.words()
-    assert re.search(r"Ingest of batch plc 40 objects left, counted .* at the earliest", words)
+    assert re.search(r"Ingest of batch plc 40 objects remaining, counted .* at the earliest", words)
     assert "60 of 100 records" in words
 
 
@@ -336,7 +336,7 @@ def test_what_changes_is_fetched_alone_and_never_kept(page: Page) -> None:
     assert response["Cache-Control"] == "no-store"
 
 
-def test_each_concern_leads_to_where_it_can_be_put_right() -> None:
+def test_each_concern_links_to_the_page_that_fixes_it() -> None:
     now = timezone.now()
     tb = feed(server(circuit_open_since=now, circuit_reason="refused"), paused_at=now)
     batch("plc", status=BatchStatus.INGESTED, ingest_errs=2, ingest_done_at=now)

@@ -1,4 +1,4 @@
-"""`manage.py fnstatus`: what should not be, for cron and monitors (reference/object-store-loader.txt)."""
+"""`manage.py fnstatus`: what needs attention, for cron and monitors (reference/object-store-loader.txt)."""
 
 from __future__ import annotations
 
@@ -8,71 +8,74 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from core.commands import CommandParser, FnloaderCommand, database
+from core.formatting import format_time
 
 if TYPE_CHECKING:
     from core.concerns import Concern
 
-SOME = 10
+CONCERNS_FOUND = 10
 
 
 class Command(FnloaderCommand):
-    """Prints what `fnloader_site.monitoring.concerns` finds."""
+    """Prints the concerns of `fnloader_site.monitoring.concerns`."""
 
-    help = "Says what should not be: since when, why, and what to do about it."
+    help = "Lists what needs attention: since when, why, and what to do."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Few: a monitor calls it every minute."""
-        parser.epilog = "exit status: 0 nothing; 10 something should not be; 1 it could not be found out; 2 wrong usage"
+        """Few: a monitor runs it every minute."""
+        parser.epilog = "exit status: 0 all clear; 10 something needs attention; 1 check failed; 2 invalid argument"
         parser.add_argument("--json", action="store_true", help="print one JSON document")
         parser.add_argument(
             "--alarm",
             action="store_true",
-            help="send what changed by mail, webhook and ping, as the background job does",
+            help="send changes by mail, webhook and ping, as the background job does",
         )
         parser.add_argument("--database", type=database, default="default", metavar="ALIAS", help="another database")
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
-        """Looks once."""
+        """Checks once."""
         from core.concerns import worst_first
         from fnloader_site.monitoring.concerns import all_concerns
 
         concerns = worst_first(all_concerns(options["database"]))
         if options["alarm"]:
-            self._alarm(concerns, options["database"])
+            self._send_alarms(concerns, options["database"])
         if options["json"]:
-            shown = {"asked_at": timezone.now().isoformat(), "concerns": [_as_json(concern) for concern in concerns]}
-            self.stdout.write(json.dumps(shown, indent=2))
+            self._print_json(concerns)
         else:
-            for concern in concerns:
-                self._say(concern)
-            if not concerns:
-                self.stdout.write("Nothing needs a person.")
-        return SOME if concerns else 0
+            self._print_text(concerns)
+        return CONCERNS_FOUND if concerns else 0
 
-    def _alarm(self, concerns: list[Concern], db: str) -> None:
+    def _send_alarms(self, concerns: list[Concern], db: str) -> None:
         from core.alarms.notifications import deliver, record_changes
 
         if db != "default":
-            self.usage("--alarm is for the default database: it remembers what was sent.")
+            self.usage("--alarm needs the default database, which records what was sent")
         record_changes(concerns)
-        for channel, what in deliver().items():
-            self.stderr.write(f"{channel}: {what}")
+        for channel, result in deliver().items():
+            self.stderr.write(f"{channel}: {result}")
 
-    def _say(self, concern: Concern) -> None:
-        since = f" since {timezone.localtime(concern.since):%Y-%m-%d %H:%M:%S}" if concern.since else ""
-        self.stdout.write(f"{concern.word.upper()}: {concern.what}{since}")
-        for line in (concern.why, f"{concern.way_out} {concern.command}".strip()):
-            if line:
-                self.stdout.write(f"    {line}")
+    def _print_text(self, concerns: list[Concern]) -> None:
+        for concern in concerns:
+            since = f" since {format_time(concern.since)}" if concern.since else ""
+            self.stdout.write(f"{concern.level.label.upper()}: {concern.what}{since}")
+            for line in (concern.why, f"{concern.way_out} {concern.command}".strip()):
+                if line:
+                    self.stdout.write(f"    {line}")
+        if not concerns:
+            self.stdout.write("All clear")
 
-
-def _as_json(concern: Concern) -> dict[str, str | None]:
-    return {
-        "kind": concern.kind,
-        "level": concern.word,
-        "about": concern.about,
-        "what": concern.what,
-        "why": concern.why,
-        "way_out": f"{concern.way_out} {concern.command}".strip(),
-        "since": concern.since.isoformat() if concern.since else None,
-    }
+    def _print_json(self, concerns: list[Concern]) -> None:
+        documents = [
+            {
+                "kind": concern.kind,
+                "level": concern.level.code,
+                "about": concern.about,
+                "what": concern.what,
+                "why": concern.why,
+                "way_out": f"{concern.way_out} {concern.command}".strip(),
+                "since": concern.since.isoformat() if concern.since else None,
+            }
+            for concern in concerns
+        ]
+        self.stdout.write(json.dumps({"asked_at": timezone.now().isoformat(), "concerns": documents}, indent=2))
