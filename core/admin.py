@@ -1,4 +1,4 @@
-"""What the admins of both apps share, and the background jobs: their schedules, and how each ran."""
+"""The admin of the audit trail, of schedules and background jobs, and of alarms."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from core.models import Alarm, AlarmChannel, JobRun
 
 
 @admin.register(LogEntry)
-class TrailAdmin(ReadOnlyAdmin):
-    """Who did what: what was changed in the admin, and what was done by the buttons of our pages."""
+class AuditTrailAdmin(ReadOnlyAdmin):
+    """Who did what, in the admin and by the buttons of our pages."""
 
     list_display = ("action_time", "user", "content_type", "object_repr", "change_message")
     list_select_related = ("user", "content_type")
     list_filter = ("action_time", "user")
     search_fields = ("object_repr__exact",)
-    search_help_text = "The whole name of a feed, a file or a batch."
+    search_help_text = "The exact name of a feed, a file or a batch."
 
 
-# django-q2 registers its own pages when its module is loaded: first that, then ours in place of one of them.
+# Importing django-q2's admin registers its own pages, one of which ours replaces.
 if admin.site.is_registered(Schedule):
     admin.site.unregister(Schedule)
 
 
 @admin.register(Schedule)
 class ScheduleAdmin(AnyAdmin):
-    list_display = ("name", "on", "func", "cron", "next_run", "ran")
+    list_display = ("name", "on", "func", "cron", "next_run", "last_result")
     list_display_links = None
     actions = ("switch_on", "switch_off", "run_now")
 
@@ -49,30 +49,30 @@ class ScheduleAdmin(AnyAdmin):
     def on(self, schedule: Any) -> bool:  # noqa: ANN401 - a row
         return bool(schedule.repeats)
 
-    @admin.display(description="how it ran")
-    def ran(self, schedule: Any) -> str:  # noqa: ANN401 - a row
+    @admin.display(description="last result")
+    def last_result(self, schedule: Any) -> str:  # noqa: ANN401 - a row
         run = JobRun.objects.filter(name=schedule.func).first()
         if not run:
-            return "never yet"
+            return "has not run yet"
         if run.failed_at and (not run.finished_at or run.failed_at > run.finished_at):
             return f"failed: {run.error}"
         return run.said or "running"
 
-    @admin.action(description="Switch selected schedules on", permissions=["change"])
+    @admin.action(description="Switch on selected schedules", permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         log_action(request, queryset, "Switch on")
-        messages.success(request, f"{switch_schedules(queryset, on=True)} schedules are on.")
+        messages.success(request, f"{switch_schedules(queryset, on=True)} schedules switched on.")
 
-    @admin.action(description="Switch selected schedules off, also for later updates", permissions=["change"])
+    @admin.action(description="Switch off selected schedules (stays off after updates)", permissions=["change"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         log_action(request, queryset, "Switch off")
-        messages.success(request, f"{switch_schedules(queryset, on=False)} schedules are off.")
+        messages.success(request, f"{switch_schedules(queryset, on=False)} schedules switched off.")
 
     @admin.action(description="Run selected schedules now", permissions=["change"])
     def run_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         log_action(request, queryset, "Run now")
         names = [str(async_task(schedule.func)) for schedule in queryset]
-        messages.success(request, f"{len(names)} jobs are queued.")
+        messages.success(request, f"{len(names)} jobs queued.")
 
 
 @admin.register(JobRun)
@@ -92,7 +92,7 @@ class AlarmChannelAdmin(ReadOnlyAdmin):
 
 
 def switch_schedules(schedules: Any, *, on: bool) -> int:  # noqa: ANN401 - a queryset of django_q's, which has no types
-    """Switches them on or off; off stays off through every `migrate`. Returns how many."""
+    """Switches them on or off; `migrate` leaves them off. Returns their number."""
     from django.utils import timezone
 
     return int(schedules.update(repeats=-1 if on else 0, **({"next_run": timezone.now()} if on else {})))

@@ -1,4 +1,4 @@
-"""The admin in its theme (django-unfold): our login, and a policy that lets the theme's scripts run."""
+"""The admin with its theme (django-unfold): our login, and a policy that lets the theme's scripts run."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from unfold.sites import UnfoldAdminSite
 
 
 class ThemedAdminSite(UnfoldAdminSite):
-    """Django's admin site in the theme."""
+    """Django's admin site with the theme."""
 
     def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:  # noqa: FBT001, FBT002
-        """With the admin's own Content-Security-Policy."""
-        inner: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
+        """Adds the admin's own Content-Security-Policy."""
+        wrapped: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
         policy: dict[str, Any] = settings.ADMIN_CONTENT_SECURITY_POLICY
-        return csp_replace(policy)(inner)  # type: ignore[return-value]
+        return csp_replace(policy)(wrapped)  # type: ignore[return-value]
 
     @method_decorator(login_not_required)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
-        """There is one login, ours, which counts wrong passwords."""
-        back = request.GET.get("next") or request.get_full_path()
-        return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': back})}")
+        """Redirects to our login, which counts wrong passwords."""
+        next_url = request.GET.get("next") or request.get_full_path()
+        return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': next_url})}")
 
 
 def icon(_request: HttpRequest) -> str:
-    """Our picture."""
+    """The logo."""
     return static("icon.svg")
 
 
 def apply_theme(site: admin.AdminSite) -> None:
-    """Registers what others registered once more, with the theme's class before theirs."""
-    # These register models themselves, with the very site that this module defines.
+    """Registers the models of other apps again, with the theme's class added."""
+    # Importing these registers models with the site that this module defines.
     from django.contrib.auth.admin import UserAdmin
     from unfold.admin import ModelAdmin
     from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-    for model, registered in list(site._registry.items()):  # noqa: SLF001 - there is no other list of them
+    for model, registered in list(site._registry.items()):  # noqa: SLF001 - Django has no public list of them
         if isinstance(registered, ModelAdmin):
             continue
-        theirs = type(registered)
-        more: dict[str, Any] = {"__module__": __name__}
-        if issubclass(theirs, UserAdmin):
-            more |= {
+        original = type(registered)
+        attributes: dict[str, Any] = {"__module__": __name__}
+        if issubclass(original, UserAdmin):
+            attributes |= {
                 "form": UserChangeForm,
                 "add_form": UserCreationForm,
                 "change_password_form": AdminPasswordChangeForm,
             }
         site.unregister(model)
-        site.register(model, type(theirs.__name__, (theirs, ModelAdmin), more))
+        site.register(model, type(original.__name__, (original, ModelAdmin), attributes))

@@ -1,4 +1,4 @@
-"""The app of what both apps share, and Django's admin, whose pages are put together only when they are first needed."""
+"""The app config of core, and one of Django's admin that loads its pages only when they are first needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.core import checks
 
 
 class CoreConfig(AppConfig):
-    """Jobs and alarms. Its label is the one that its tables, permissions and stored migrations were made with."""
+    """Jobs and alarms. The label is the one of its tables, permissions and recorded migrations."""
 
     name = "core"
     label = "fnloader_site"
@@ -32,11 +32,11 @@ class LazyAdminConfig(SimpleAdminConfig):
     default_site = "core.adminsite.ThemedAdminSite"
 
     def ready(self) -> None:
-        """Registers the admin's own checks so that they find what they are to check."""
-        checks.register(_check, checks.Tags.admin)
+        """Registers the admin's own checks, which load its pages first."""
+        checks.register(_check_admin, checks.Tags.admin)
 
 
-def _check(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:  # noqa: ANN401 - Django's signature
+def _check_admin(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:  # noqa: ANN401 - Django's signature
     from django.contrib.admin import autodiscover
     from django.contrib.admin.checks import check_admin_app, check_dependencies
 

@@ -1,4 +1,4 @@
-"""The audit trail, which the admin shows: who did what to which rows."""
+"""The audit trail: who did what to which rows. The admin shows it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpRequest
 
-MOST_NOTED = 1000
-"""Rows of one act that stand in the audit trail each."""
+MAX_ROWS = 1000
+"""Rows of one action that are recorded."""
 
 
 def log_action(request: HttpRequest, rows: Iterable[Model], text: str) -> None:
-    """Writes to the audit trail, which the admin shows: who did what to which rows."""
+    """Records what the user of the request did to these rows."""
     if isinstance(request.user, User):
-        LogEntry.objects.log_actions(request.user.pk, list(islice(rows, MOST_NOTED)), CHANGE, change_message=text)
+        LogEntry.objects.log_actions(request.user.pk, list(islice(rows, MAX_ROWS)), CHANGE, change_message=text)

@@ -1,4 +1,4 @@
-"""Pictures of numbers over time, drawn by the server as SVG: no script, sharp at every width, and a table for who can't see them.
+"""Charts of numbers over time, drawn by the server as SVG: no script, sharp at every width, with a table for screen readers.
 
 A chart is stretched to its card; its scale and its times are text beside it (templates/parts/chart.html).
 """
@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 WIDTH, HEIGHT = 1000.0, 100.0
-GAP = 0.2
-"""Of a bar's width, left free beside it."""
+BAR_GAP = 0.2
+"""Share of a bar's width that stays free beside it."""
+MAX_TABLE_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,23 @@ class Series:
     colour: str
     values: Sequence[float | None]
     line: bool = False
-    """Drawn as a line; else as bars, which stand on those of the series before."""
+    """Drawn as a line; else as bars, stacked on those of the series before."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A rectangle with what it means."""
+    """A rectangle and its tooltip."""
 
     x: float
     y: float
     width: float
     height: float
-    said: str
+    tooltip: str
 
 
 @dataclass(frozen=True)
 class RenderedSeries:
-    """One series, ready to be drawn."""
+    """The shapes of a series."""
 
     label: str
     colour: str
@@ -51,75 +52,70 @@ class RenderedSeries:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture of series over the same moments."""
+    """Series over the same times."""
 
     title: str
     moments: Sequence[datetime]
     series: Sequence[Series]
     description: str = ""
     day: bool = False
-    """Its span is days: the times beside it are dates."""
+    """It spans days: the times beside it are dates."""
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
-        return not any(value for one in self.series for value in one.values)
+        return not any(value for series in self.series for value in series.values)
 
     @property
     def top(self) -> float:
-        """A round number that nothing exceeds. At least 2 for bars: there is no half of what they count."""
-        bars = [one.values for one in self.series if not one.line]
+        """The end of the scale, a round number. At least 2 for bars, as they count whole things."""
+        bars = [series.values for series in self.series if not series.line]
         stacked = [sum(value or 0 for value in column) for column in zip(*bars, strict=True)] if bars else []
-        lines = [value or 0 for one in self.series if one.line for value in one.values]
-        return _round_up(max([*stacked, *lines, 2 if bars else 1]))
+        lines = [value or 0 for series in self.series if series.line for value in series.values]
+        largest = max([*stacked, *lines, 2 if bars else 1])
+        power: float = 10.0 ** math.floor(math.log10(largest))
+        return next(step * power for step in (1, 2, 4, 5, 6, 8, 10) if step * power >= largest)
 
     @property
-    def half(self) -> float:
+    def middle(self) -> float:
         """The middle of the scale."""
         return self.top / 2 if self.top > 1 else 0.5
 
     @property
-    def drawn(self) -> list[RenderedSeries]:
-        """All series, bars on top of each other."""
-        below = [0.0] * len(self.moments)
-        return [self._line(one) if one.line else self._bars(one, below) for one in self.series]
+    def rendered(self) -> list[RenderedSeries]:
+        """All series, bars stacked."""
+        heights = [0.0] * len(self.moments)
+        return [_render_line(self, one) if one.line else _render_bars(self, one, heights) for one in self.series]
 
     @property
     def rows(self) -> list[tuple[datetime, list[float | None]]]:
         """The same as a table, latest first, at most 200 rows."""
-        step = max(1, math.ceil(len(self.moments) / 200))
-        columns = [one.values for one in self.series]
-        table = [(moment, [values[place] for values in columns]) for place, moment in enumerate(self.moments)]
+        step = max(1, math.ceil(len(self.moments) / MAX_TABLE_ROWS))
+        columns = [series.values for series in self.series]
+        table = [(moment, [values[index] for values in columns]) for index, moment in enumerate(self.moments)]
         return table[::-step]
 
-    def _bars(self, one: Series, below: list[float]) -> RenderedSeries:
-        wide, bars = WIDTH / max(1, len(self.moments)), []
-        for place, value in enumerate(one.values):
-            if value:
-                height = value / self.top * HEIGHT
-                below[place] += height
-                said = f"{value:,.0f} {one.label}"
-                bars.append(_bar(place * wide + wide * GAP / 2, HEIGHT - below[place], wide * (1 - GAP), height, said))
-        return RenderedSeries(one.label, one.colour, sum(value or 0 for value in one.values), bars)
 
-    def _line(self, one: Series) -> RenderedSeries:
-        wide, path, pen = WIDTH / max(1, len(self.moments) - 1), [], "M"
-        points = [(place * wide, HEIGHT - value / self.top * HEIGHT) for place, value in _known(one.values)]
-        for x, y in points:
-            path.append(f"{pen}{x:.1f} {y:.1f}")
-            pen = "L"
-        area = f"{''.join(path)}L{points[-1][0]:.1f} {HEIGHT}L{points[0][0]:.1f} {HEIGHT}Z" if points else ""
-        return RenderedSeries(one.label, one.colour, None, path="".join(path), area=area)
+def _render_bars(chart: Chart, series: Series, heights: list[float]) -> RenderedSeries:
+    """Bars on top of `heights`, to which it adds their own."""
+    slot, bars = WIDTH / max(1, len(chart.moments)), []
+    for index, value in enumerate(series.values):
+        if value:
+            height = value / chart.top * HEIGHT
+            heights[index] += height
+            box = (index * slot + slot * BAR_GAP / 2, HEIGHT - heights[index], slot * (1 - BAR_GAP), height)
+            x, y, width, height = (round(number, 2) for number in box)
+            bars.append(Bar(x, y, width, height, f"{value:,.0f} {series.label}"))
+    return RenderedSeries(series.label, series.colour, sum(value or 0 for value in series.values), bars)
 
 
-def _bar(x: float, y: float, width: float, height: float, said: str) -> Bar:
-    return Bar(round(x, 2), round(y, 2), round(width, 2), round(height, 2), said)
-
-
-def _known(values: Sequence[float | None]) -> list[tuple[int, float]]:
-    return [(place, value) for place, value in enumerate(values) if value is not None]
-
-
-def _round_up(value: float) -> float:
-    power: float = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 5, 6, 8, 10) if step * power >= value)
+def _render_line(chart: Chart, series: Series) -> RenderedSeries:
+    slot = WIDTH / max(1, len(chart.moments) - 1)
+    points = [
+        (index * slot, HEIGHT - value / chart.top * HEIGHT)
+        for index, value in enumerate(series.values)
+        if value is not None
+    ]
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    area = f"M{path}L{points[-1][0]:.1f} {HEIGHT}L{points[0][0]:.1f} {HEIGHT}Z" if points else ""
+    return RenderedSeries(series.label, series.colour, None, path=f"M{path}" if points else "", area=area)

@@ -1,5 +1,5 @@
-"""What any part of fnloader raises towards its user."""
+"""Errors that any part of fnloader raises to its user."""
 
 
 class OperationRefused(Exception):
-    """This can't be done now, or its input is wrong: nothing was changed. The text says why, and the way out."""
+    """The operation is not possible now, or its input is wrong: nothing changed. The text says why, and what to do."""

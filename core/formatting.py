@@ -1,4 +1,4 @@
-"""How commands and pages spell times, durations, counts and tables."""
+"""Times, durations, counts and tables as text, for commands and pages."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def format_duration(duration: timedelta | None) -> str:
 
 
 def format_age(when: datetime) -> str:
-    """How long ago it was, in one unit: `5 minutes`."""
-    # A clock that is ahead of ours would make it negative, which timesince says as 0 minutes.
+    """Time since then, in one unit: `5 minutes`."""
+    # If that clock is ahead of ours, timesince returns 0 minutes.
     text = timesince(when, depth=1)
     return "less than a minute" if text.startswith("0") else text
 
 
 def printable(text: str | None) -> str:
-    """A text from outside as one line that can do nothing to a terminal."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text or "")
+    """External text as one line without control characters."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text or "")
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Lines with aligned columns; numbers to the right."""
+    """Lines with aligned columns, numbers right-aligned."""
     cells = [[str("" if value is None else value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    right = [
+    is_number = [
         bool(cells) and all(text.replace(",", "").isdigit() or not text for text in column)
         for column in ([row[index] for row in cells] for index in range(len(header)))
     ]
     return [
         "  ".join(
             text.rjust(width) if number else text.ljust(width)
-            for text, width, number in zip(row, widths, right, strict=True)
+            for text, width, number in zip(row, widths, is_number, strict=True)
         ).rstrip()
         for row in [list(header), *cells]
     ]

@@ -1,6 +1,6 @@
-"""The log: readable lines, or JSON for machines, with feed, batch, sample and attempt in every line where they are known.
+"""The log: text lines, or JSON for machines, with feed, batch, sample and attempt in every line that concerns them.
 
-What is known is bound to the thread that works on it, so that no call has to pass it on (docs/operations.md, "Logs").
+They are kept in a context variable of the thread, so that no call has to pass them on (docs/monitoring.md, "Logs").
 """
 
 from __future__ import annotations
@@ -17,66 +17,61 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 FIELDS = ("feed", "batch", "sample", "attempt", "job")
-IN_URLS = {"name": "feed", "bid": "batch"}
-_known: ContextVar[dict[str, str]] = ContextVar("fnloader_log", default={})  # noqa: B039 - never changed, only replaced
+FIELDS_BY_URL_ARGUMENT = {"name": "feed", "bid": "batch"}
+_context: ContextVar[dict[str, str]] = ContextVar("fnloader_log", default={})  # noqa: B039 - never changed, only replaced
 
 
 @contextmanager
 def log_context(**fields: object) -> Iterator[None]:
-    """Every line within, and every event that Sentry gets, carries these fields."""
-    before = _known.set(_known.get() | {name: str(value) for name, value in fields.items()})
+    """Adds these fields to every line within, and to every event of Sentry."""
+    previous = _context.set(_context.get() | {name: str(value) for name, value in fields.items()})
     try:
         yield
     except BaseException as error:
-        # Who catches it further out, Sentry or a job, can still say what it was about.
-        if not hasattr(error, "fnloader_known"):
-            error.fnloader_known = _known.get()  # type: ignore[attr-defined]
+        # An outer handler, such as Sentry or a job, can still log the fields.
+        if not hasattr(error, "fnloader_context"):
+            error.fnloader_context = _context.get()  # type: ignore[attr-defined]
         raise
     finally:
-        _known.reset(before)
+        _context.reset(previous)
 
 
-def known_of(error: BaseException | None) -> dict[str, str]:
-    """What was bound where it was raised, and what is bound now."""
-    return _known.get() | getattr(error, "fnloader_known", {})
-
-
-def known() -> dict[str, str]:
-    """What is bound now."""
-    return _known.get()
+def context_of(error: BaseException | None) -> dict[str, str]:
+    """The fields at the place where it was raised, and the current ones."""
+    return _context.get() | getattr(error, "fnloader_context", {})
 
 
 class ContextFilter(logging.Filter):
-    """Puts what is bound on each record: as attributes for JSON, and as `known` for lines to read."""
+    """Puts the fields on each record: as attributes for JSON, and as `context` for text."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Lets every record pass."""
-        fields = known_of(record.exc_info[1] if record.exc_info else None)
+        fields = context_of(record.exc_info[1] if record.exc_info else None)
         for name in FIELDS:
             setattr(record, name, fields.get(name))
-        record.known = "".join(f" {name}={value}" for name, value in fields.items())
+        record.context = "".join(f" {name}={value}" for name, value in fields.items())
         return True
 
 
 class RequestContextMiddleware:
-    """Middleware: binds the feed or batch that a page is about."""
+    """Middleware: adds the feed or batch of the page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """What is bound meanwhile ends with the request."""
+        """Fields that are set meanwhile end with the request."""
         with log_context():
             return self.get_response(request)
 
     def process_view(self, _request: HttpRequest, _view: object, _args: object, kwargs: dict[str, object]) -> None:
-        """Knows them by the names that our URLs have for them."""
-        about = {name: str(kwargs[key]) for key, name in IN_URLS.items() if key in kwargs}
-        _known.set(_known.get() | about)
+        """Reads them from the arguments of the URL."""
+        fields = {name: str(kwargs[key]) for key, name in FIELDS_BY_URL_ARGUMENT.items() if key in kwargs}
+        _context.set(_context.get() | fields)
 
 
 def json_formatter() -> logging.Formatter:
-    """One JSON object a line; fields that are not known are null."""
+    """One JSON object a line; unknown fields are null."""
     from pythonjsonlogger.json import JsonFormatter
 
     fields = ("levelname", "name", "message", *FIELDS)

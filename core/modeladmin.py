@@ -1,4 +1,4 @@
-"""What the admins of all apps are built of."""
+"""Base classes of the admin, for all apps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unfold import admin as theme
 
 from core.lists.paginator import BoundedPaginator
 
-# The theme's classes are Django's with more; for the checker they are Django's.
+# The theme's classes extend Django's; the type checker sees Django's.
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
     AnyInline = admin.TabularInline[Any, Any]
@@ -21,7 +21,7 @@ else:
 
 
 class ReadOnlyAdmin(AnyAdmin):
-    """Rows that machines write: nobody adds, changes or deletes them by hand. Big tables are not counted whole."""
+    """Rows that programs write: nobody adds, changes or deletes them by hand. Big tables are not counted completely."""
 
     show_full_result_count = False
     list_per_page = 50
@@ -29,13 +29,10 @@ class ReadOnlyAdmin(AnyAdmin):
     list_max_show_all = 50
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody may."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401 - any row
-        """Nobody may."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401 - any row
-        """Nobody may."""
         return False

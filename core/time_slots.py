@@ -11,7 +11,7 @@ from django.db.models import Func, IntegerField
 
 
 class TimeSlot(Func):
-    """Which slot of so many seconds since 1970 a moment is in: reckoned in SQL, and grouped by."""
+    """The number of the slot that a time is in, slots of so many seconds counted from 1970: computed in SQL, for grouping."""
 
     output_field = IntegerField()
     template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s) / %(seconds)s)"
@@ -37,7 +37,7 @@ class TimeSlot(Func):
 
 @dataclass(frozen=True)
 class TimeSlots:
-    """The slots of a span that ends now."""
+    """Consecutive slots up to now."""
 
     seconds: int
     first: int
@@ -45,19 +45,19 @@ class TimeSlots:
 
     @classmethod
     def until(cls, now: datetime, span: timedelta, seconds: int) -> TimeSlots:
-        """So many seconds each; the last is not over yet."""
+        """Slots of so many seconds each; the last one is not over yet."""
         number = max(1, round(span.total_seconds() / seconds))
         return cls(seconds, int(now.timestamp()) // seconds - number + 1, number)
 
     @property
     def moments(self) -> list[datetime]:
-        """When each begins."""
-        return [datetime.fromtimestamp((self.first + place) * self.seconds, tz=UTC) for place in range(self.number)]
+        """Start of each."""
+        return [datetime.fromtimestamp((self.first + index) * self.seconds, tz=UTC) for index in range(self.number)]
 
     def last(self, number: int) -> TimeSlots:
-        """The latest of them."""
+        """The latest ones."""
         return TimeSlots(self.seconds, self.first + self.number - number, number)
 
-    def filled(self, found: dict[int, float], default: float | None = 0) -> list[float | None]:
-        """Values by slot as a row without holes."""
-        return [found.get(self.first + place, default) for place in range(self.number)]
+    def filled(self, values: dict[int, float], default: float | None = 0) -> list[float | None]:
+        """One value for each slot."""
+        return [values.get(self.first + index, default) for index in range(self.number)]

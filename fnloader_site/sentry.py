@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sentry_sdk
 from sentry_sdk.utils import BadDsn
 
-from core.logs import known_of
+from core.logs import context_of
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
@@ -36,7 +36,7 @@ def _tagged(event: Event, hint: Hint) -> Event:
     """Adds who and what it is about: host, feed, batch, sample, attempt, job."""
     host = event.get("server_name", "")
     error = hint["exc_info"][1] if hint.get("exc_info") else None
-    event["tags"] = {**dict(event.get("tags") or {}), "host": host, **known_of(error)}
+    event["tags"] = {**dict(event.get("tags") or {}), "host": host, **context_of(error)}
     extra = event.get("extra") or {}
     extra.pop("sys.argv", None)
     return event

@@ -279,12 +279,12 @@ LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"known": {"()": "core.logs.ContextFilter"}},
+    "filters": {"context": {"()": "core.logs.ContextFilter"}},
     "formatters": {
-        "text": {"format": "{asctime} {levelname} {name}{known}: {message}", "style": "{"},
+        "text": {"format": "{asctime} {levelname} {name}{context}: {message}", "style": "{"},
         "json": {"()": "core.logs.json_formatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["known"]}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"fnloader": {"level": LOG_LEVEL}},
 }

@@ -52,7 +52,7 @@ def watch(out: OutputWrapper, err: OutputWrapper, bid: str, patience: CheckOptio
     """
     batch = get_batch(bid)
     try:
-        with Progress(out, str(batch), foretold=True) as progress:
+        with Progress(out, str(batch), forecast=True) as progress:
             follower = WatchProgress(batch, progress, points(batch))
             while True:
                 try:

@@ -1,4 +1,4 @@
-"""What all background jobs share: a row that says how each kind ran last, and the word to stop (docs/jobs.md)."""
+"""What all background jobs share: a row with the last run of each kind, and a flag to stop early (docs/jobs.md)."""
 
 from __future__ import annotations
 
@@ -21,60 +21,56 @@ from core.models import JobRun
 from core.processes import stop_on_signals
 
 P = ParamSpec("P")
-LONGEST = 1000
+MAX_TEXT_LENGTH = 1000
 cluster_stop_flag: Any = None
-"""A number in shared memory, made by `qcluster` before its workers are forked: above 0 once the cluster is told to stop.
+"""A number in shared memory, made by `qcluster` before it forks its workers: above 0 once the cluster must stop.
 
-It has no lock, as an Event has: whoever is killed while it holds a lock keeps it for ever.
+It has no lock, unlike an Event: a process that is killed while it holds a lock never releases it.
 """
 
 log = logging.getLogger("fnloader.jobs")
 
 
 def job(function: Callable[P, str]) -> Callable[P, str]:
-    """Makes a function a job: what it returns is said in the log and in its JobRun, what it raises, too.
+    """Makes a function a job: its result or its error goes to the log and to its JobRun.
 
-    An error is told and raised; the job is not tried again by itself, its schedule is what tries again.
+    An error is raised again; the job's schedule is what retries it.
     """
     name = f"{function.__module__}.{function.__name__}"
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> str:
         with log_context(job=name):
-            _note(name, begun_at=Now(), host=settings.HOST_NAME)
+            _save_run(name, begun_at=Now(), host=settings.HOST_NAME)
             try:
-                said = function(*args, **kwargs)
+                result = function(*args, **kwargs)
             except (Exception, TimeoutException) as error:
-                log.exception("the job failed")
-                _note(
-                    name,
-                    failed_at=Now(),
-                    error=f"{type(error).__name__}: {error}"[:LONGEST],
-                    failures=F("failures") + 1,
-                )
+                log.exception("job failed")
+                text = f"{type(error).__name__}: {error}"[:MAX_TEXT_LENGTH]
+                _save_run(name, failed_at=Now(), error=text, failures=F("failures") + 1)
                 raise
-            _note(name, finished_at=Now(), said=said[:LONGEST], runs=F("runs") + 1)
-            log.info(said)
-            return said
+            _save_run(name, finished_at=Now(), said=result[:MAX_TEXT_LENGTH], runs=F("runs") + 1)
+            log.info(result)
+            return result
 
     return run
 
 
 @contextmanager
 def stop_requested() -> Iterator[Callable[[], bool]]:
-    """For a job that takes seconds: whether it is to end early, because the cluster or this worker is told to stop.
+    """For a job that takes seconds: whether to end early, because the cluster or this worker must stop.
 
-    A SIGTERM meant for this worker alone takes effect when the job has recorded what it did.
+    A SIGTERM for this worker alone takes effect when the job has recorded its work.
     """
-    with stop_on_signals(signal.SIGTERM) as here:
-        yield lambda: here.stop() or (cluster_stop_flag is not None and cluster_stop_flag.value > 0)
-    if here.signal:
-        os.kill(os.getpid(), here.signal)
+    with stop_on_signals(signal.SIGTERM) as flag:
+        yield lambda: flag.stop() or (cluster_stop_flag is not None and cluster_stop_flag.value > 0)
+    if flag.signal:
+        os.kill(os.getpid(), flag.signal)
 
 
-def _note(name: str, **columns: object) -> None:
-    rows = JobRun.objects.filter(name=name)
-    if not rows.update(**columns):
-        with suppress(IntegrityError):  # another worker was faster
+def _save_run(name: str, **columns: object) -> None:
+    row = JobRun.objects.filter(name=name)
+    if not row.update(**columns):
+        with suppress(IntegrityError):  # another worker made it first
             JobRun.objects.create(name=name)
-        rows.update(**columns)
+        row.update(**columns)

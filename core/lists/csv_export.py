@@ -1,8 +1,8 @@
-"""The one way of a table into a CSV file: streamed by the database, in flat memory, however many rows there are.
+"""CSV export of lists: streamed from the database, in flat memory, however many rows there are.
 
-PostgreSQL writes the CSV itself (COPY), which needs no cursor that stays open between statements: it works behind a pooler,
-too. The first rows are read before the response begins, so that an error there is an error page; a later one breaks the
-connection, so that nobody takes half a file for a whole one.
+PostgreSQL writes the CSV itself (COPY), which needs no cursor that stays open between statements, so it also works behind a
+pooler. The first rows are read before the response begins, so that an error there is an error page; a later one breaks the
+connection, so that half a file never looks complete.
 """
 
 from __future__ import annotations
@@ -17,75 +17,70 @@ from django.db.models import Expression, F, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-PAGE = 500
-"""Rows handed on at a time."""
+CHUNK_SIZE = 500
+"""Rows sent at a time."""
 
 
 def csv_response(
     rows: QuerySet[Any], columns: Sequence[tuple[str, Expression | F]], name: str
 ) -> StreamingHttpResponse:
-    """The rows in their order, with these columns (heading, expression), as `name-2026-01-31.csv`."""
+    """A download of the rows in their order, with these columns (heading, expression), as `name-2026-01-31.csv`."""
     return file_response(csv_lines(rows, columns), f"{name}-{timezone.localdate():%Y-%m-%d}.csv")
 
 
-def file_response(pages: Generator[bytes], name: str) -> StreamingHttpResponse:
-    """CSV that is made while it is sent, as a file of that name; its first two pages are read before it begins."""
-    response = StreamingHttpResponse(_Stream(pages), content_type="text/csv; charset=utf-8")
+def file_response(chunks: Generator[bytes], name: str) -> StreamingHttpResponse:
+    """A download of CSV that is made while it is sent; its first two chunks are read before the response begins."""
+    response = StreamingHttpResponse(_ReadAhead(chunks), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["Cache-Control"] = "no-store"
     return response
 
 
-class _Stream:
-    """Lines whose first were read ahead. Closed, as Django does when a client hangs up, it ends the query, too."""
+class _ReadAhead:
+    """Chunks whose first two are already read. Django closes it when a client hangs up, which also ends the query."""
 
-    def __init__(self, lines: Generator[bytes]) -> None:
-        self._lines = lines
-        self._all = chain(list(islice(lines, 2)), lines)
+    def __init__(self, chunks: Generator[bytes]) -> None:
+        self._source = chunks
+        self._chunks = chain(list(islice(chunks, 2)), chunks)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._all
+        return self._chunks
 
     def close(self) -> None:
-        """Lets go of the database's cursor."""
-        self._lines.close()
+        """Closes the database's cursor."""
+        self._source.close()
 
 
 def csv_lines(rows: QuerySet[Any], columns: Sequence[tuple[str, Expression | F]]) -> Generator[bytes]:
-    """The heading, then the rows by hundreds."""
-    yield _lines([[heading for heading, _ in columns]])
-    values = rows.values_list(*(expression for _, expression in columns))
-    if connections[values.db].vendor == "postgresql":
-        yield from _copied(values)
+    """The heading, then the rows in chunks."""
+    yield _encode([[heading for heading, _ in columns]])
+    values: Any = rows.values_list(*(expression for _, expression in columns))
+    connection: Any = connections[values.db]
+    if connection.vendor != "postgresql":
+        for chunk in _chunks(values.iterator(chunk_size=CHUNK_SIZE)):
+            yield _encode(chunk)
         return
-    for page in _pages(values.iterator(chunk_size=PAGE)):
-        yield _lines(page)
-
-
-def _copied(values: QuerySet[Any, Any]) -> Iterator[bytes]:
-    connection = connections[values.db]
     sql, parameters = values.query.get_compiler(using=values.db).as_sql()
-    operations: Any = connection.ops  # PostgreSQL's, which compose a statement with its values
-    statement = operations.compose_sql(sql, parameters)
+    statement = connection.ops.compose_sql(sql, parameters)
     with connection.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv)") as copy:
-        for page in _pages(copy):
-            yield b"".join(page)
+        for chunk in _chunks(copy):
+            yield b"".join(chunk)
 
 
-def _pages(rows: Iterable[Any]) -> Iterator[list[Any]]:
+def _chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
     iterator = iter(rows)
-    while page := list(islice(iterator, PAGE)):
-        yield page
+    while chunk := list(islice(iterator, CHUNK_SIZE)):
+        yield chunk
 
 
 class _Lines(list[str]):
-    """What csv writes into. Its lines end as PostgreSQL's do; told so at once, it would not quote a lone carriage return."""
+    """A file for csv.writer that strips line ends: PostgreSQL's differ, and with those csv would not quote a lone "\\r"."""
 
     def write(self, line: str) -> None:
         self.append(line[:-2])
 
 
-def _lines(rows: Iterable[Sequence[object]]) -> bytes:
+def _encode(rows: Iterable[Sequence[object]]) -> bytes:
     lines = _Lines()
     csv.writer(lines).writerows(rows)
     return ("\n".join(lines) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Filters of list pages. A search by the beginning of a name is a range, which an index serves in every database."""
+"""Filters of list pages. A search by prefix is a range, which an index serves in every database."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils import timezone
 
-LAST = chr(0x10FFFF)
-"""No text begins behind this letter, in the order of bytes."""
+LAST_CHARACTER = chr(0x10FFFF)
+"""The last one in the order of bytes."""
 PERIODS = {
     "hour": ("last hour", timedelta(hours=1)),
     "day": ("last 24 hours", timedelta(days=1)),
@@ -21,39 +21,39 @@ PERIODS = {
 
 
 def begins(field: str, text: str) -> dict[str, str]:
-    """Conditions of a filter: the field begins with that text. The field must sort bytewise (BytewiseCharField)."""
-    return {f"{field}__gte": text, f"{field}__lt": text + LAST}
+    """Lookups for `filter`: the field begins with the text. The field must sort by bytes (BytewiseCharField)."""
+    return {f"{field}__gte": text, f"{field}__lt": text + LAST_CHARACTER}
 
 
 class BaseFilterSet(filters.FilterSet):
-    """Base of every filter set. `more` names those that are folded away until one of them is used."""
+    """Base of every filter set. `more` names the filters that are collapsed until one of them is used."""
 
     more: tuple[str, ...] = ()
 
     def parts(self) -> list[QuerySet[Any]]:
-        """The rows that are found, in parts that have none in common: where an OR is counted faster by its sides, these."""
+        """The matching rows in disjoint parts, for a set with an OR that is counted faster by its sides."""
         return [self.qs]
 
     @property
-    def shown(self) -> list[forms.BoundField]:
-        """Fields that are always there."""
+    def main_fields(self) -> list[forms.BoundField]:
+        """Fields that are always shown."""
         return [self.form[name] for name in self.form.fields if name not in self.more]
 
     @property
-    def folded(self) -> list[forms.BoundField]:
-        """Fields behind "more"."""
+    def more_fields(self) -> list[forms.BoundField]:
+        """Fields under "More filters"."""
         return [self.form[name] for name in self.form.fields if name in self.more]
 
     @property
-    def unfolded(self) -> bool:
-        """Whether one of the folded fields is used, or wrong."""
-        return any(field.value() or field.errors for field in self.folded)
+    def more_open(self) -> bool:
+        """Whether a field under "More filters" is used, or invalid."""
+        return any(field.value() or field.errors for field in self.more_fields)
 
     @property
     def active(self) -> list[tuple[str, str, str]]:
-        """What is filtered by: name of the parameter, label, and value as its reader knows it."""
+        """The filters in use: parameter, label and displayed value."""
         return [
-            (field.html_name, str(field.label), _said(field))
+            (field.html_name, str(field.label), _displayed_value(field))
             for field in self.form
             if field.value() and not field.errors and self.is_bound
         ]
@@ -63,23 +63,23 @@ class PrefixFilter(filters.CharFilter):
     """Rows whose field begins with the text."""
 
     def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
-        """By range."""
+        """Filters by range."""
         return qs.filter(**begins(self.field_name, value)) if value else qs
 
 
 class ExactFilter(filters.CharFilter):
-    """Rows whose field is the text."""
+    """Rows whose field equals the text."""
 
 
 class AfterFilter(filters.DateTimeFilter):
-    """Rows from a moment on."""
+    """Rows from a time on."""
 
     def __init__(self, field_name: str, label: str = "From") -> None:
         super().__init__(field_name, "gte", label=label, widget=forms.DateTimeInput({"type": "datetime-local"}))
 
 
 class BeforeFilter(filters.DateTimeFilter):
-    """Rows before a moment."""
+    """Rows before a time."""
 
     def __init__(self, field_name: str, label: str = "Until") -> None:
         super().__init__(field_name, "lt", label=label, widget=forms.DateTimeInput({"type": "datetime-local"}))
@@ -89,15 +89,15 @@ class RecentFilter(filters.ChoiceFilter):
     """Rows of the last hour, day, week or month."""
 
     def __init__(self, field_name: str, label: str = "When") -> None:
-        choices = [(key, said) for key, (said, _) in PERIODS.items()]
+        choices = [(key, period_label) for key, (period_label, _) in PERIODS.items()]
         super().__init__(field_name, label=label, choices=choices, empty_label="any time")
 
     def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
-        """Reckoned from now."""
+        """Counts back from now."""
         return qs.filter(**{f"{self.field_name}__gte": timezone.now() - PERIODS[value][1]}) if value else qs
 
 
-def _said(field: forms.BoundField) -> str:
+def _displayed_value(field: forms.BoundField) -> str:
     value = field.value()
     choices = getattr(field.field, "choices", None)
     if choices is None:

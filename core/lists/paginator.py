@@ -1,4 +1,4 @@
-"""Pages of a long list, whose total is counted only as far as it is cheap."""
+"""Pages of a long list, whose rows are counted only up to a limit."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import TYPE_CHECKING, Any
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 
-# Paginator takes its type in brackets only while it is checked.
+# Paginator accepts type arguments only in its stubs.
 if TYPE_CHECKING:
     AnyPaginator = Paginator[Any]
 else:
     AnyPaginator = Paginator
 
-LARGEST_COUNT = 100_000
-"""A longer list pages without a total, and ends here: counting it would take longer than reading it."""
+MAX_COUNT = 100_000
+"""A longer list has no total and ends here: counting it would take longer than reading it."""
 
 
 class BoundedPaginator(AnyPaginator):
-    """Pages of a queryset, or of a table's rows; `more` says that there are more than were counted."""
+    """Pages of a queryset, or of a table's rows; `more` says whether there are more rows than MAX_COUNT."""
 
     parts: Sequence[QuerySet[Any]] = ()
-    """The same rows in parts that have none in common, if they are counted faster one by one."""
+    """The same rows in disjoint parts, if those are counted faster."""
 
     @cached_property
     def count(self) -> int:
-        """Rows, COUNTED at the most."""
-        return min(self._found, LARGEST_COUNT)
+        """Number of rows, at most MAX_COUNT."""
+        return min(self._counted, MAX_COUNT)
 
     @property
     def more(self) -> bool:
-        """Whether the list goes on behind its last page."""
-        return self._found > LARGEST_COUNT
+        """Whether there are rows after the last page."""
+        return self._counted > MAX_COUNT
 
     @cached_property
-    def _found(self) -> int:
-        given: Any = self.object_list
-        rows: QuerySet[Any] = given if isinstance(given, QuerySet) else given.data.data
-        found = 0
+    def _counted(self) -> int:
+        source: Any = self.object_list
+        rows: QuerySet[Any] = source if isinstance(source, QuerySet) else source.data.data
+        number = 0
         for part in self.parts or (rows,):
-            found += part.order_by()[: LARGEST_COUNT + 1 - found].count()
-            if found > LARGEST_COUNT:
+            number += part.order_by()[: MAX_COUNT + 1 - number].count()
+            if number > MAX_COUNT:
                 break
-        return found
+        return number

@@ -1,6 +1,6 @@
-"""Columns of list pages: how each kind of value is shown in a cell, and which SQL expression the export writes for it.
+"""Tables of list pages and their columns: how a cell shows each kind of value, and the SQL expression for its CSV.
 
-A table of ours is a `Table` with these columns; its base class and `core.lists.views` do the rest (docs/pages.md).
+A table is a `BaseTable` with these columns; `core.lists.views` does the rest (docs/pages.md).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.templatetags.formatting import NONE, duration, local_time, number
 
 
 class BaseTable(tables.Table):
-    """Base of every table: sorted only where a column says so, since on a big table each order wants an index."""
+    """Base of every table. Columns are not sortable by default, as each order of a big table needs an index."""
 
     class Meta:
         orderable = False
@@ -27,7 +27,7 @@ class BaseTable(tables.Table):
 
 
 class TextColumn(tables.Column):
-    """Text. `wide`: not shown on a phone. `roomy`: only on a large screen. `long`: may be broken anywhere.
+    """Text. `wide`: hidden on a phone. `roomy`: only on a large screen. `long`: may break anywhere.
 
     `visible=False` (django-tables2's): in the CSV only. `exported=False`: on the page only.
     """
@@ -45,17 +45,17 @@ class TextColumn(tables.Column):
         **options: Any,  # noqa: ANN401 - django-tables2's
     ) -> None:
         self.exported = exported
-        words = {self.css: True, "wide": wide or roomy, "roomy": roomy, "long": long}
-        self.css = " ".join(word for word, on in words.items() if word and on)
+        classes = {self.css: True, "wide": wide or roomy, "roomy": roomy, "long": long}
+        self.css = " ".join(name for name, used in classes.items() if name and used)
         super().__init__(verbose_name=heading, **({"default": NONE} | options))
 
     def csv(self, source: str) -> Expression | F:
-        """What the export selects; `source` is the path of the field."""
+        """The expression for the export; `source` is the path of the field."""
         return SafeText(F(source))
 
 
 class CodeColumn(TextColumn):
-    """Text of ours that can hold no formula: a state, a digest, a name from a list."""
+    """Text that can't hold a formula: a state, a digest, a name from a list."""
 
     def csv(self, source: str) -> Expression | F:
         """As it is."""
@@ -80,7 +80,7 @@ class NumberColumn(TextColumn):
 
 
 class KeyColumn(NumberColumn):
-    """A number that is a name: no separators."""
+    """A number that identifies something: no separators."""
 
     def render(self, value: float) -> str:
         """`12345`."""
@@ -88,14 +88,14 @@ class KeyColumn(NumberColumn):
 
 
 class DateTimeColumn(TextColumn):
-    """A moment, in the viewer's zone; `form="minute"` leaves out its seconds on the page."""
+    """A time, in the viewer's zone; `form="minute"` omits the seconds on the page."""
 
     def __init__(self, heading: str | None = None, *, form: str = "full", **options: Any) -> None:  # noqa: ANN401
         self.form = form
         super().__init__(heading, **({"initial_sort_descending": True} | options))
 
     def render(self, value: datetime) -> str:
-        """With the exact one on hover."""
+        """With the exact time on hover."""
         return local_time(value, self.form)
 
     def csv(self, source: str) -> Expression | F:
@@ -104,7 +104,7 @@ class DateTimeColumn(TextColumn):
 
 
 class DurationColumn(TextColumn):
-    """How long something took."""
+    """A duration."""
 
     css = "number"
 
@@ -118,7 +118,7 @@ class DurationColumn(TextColumn):
 
 
 class ChoiceColumn(CodeColumn):
-    """A state, as a tag in its colour; the CSV has the value itself."""
+    """A choice, as a tag in its colour; the CSV has the value itself."""
 
     def __init__(self, heading: str | None, colours: Mapping[Any, str], **options: Any) -> None:  # noqa: ANN401
         self.colours = colours
@@ -127,6 +127,6 @@ class ChoiceColumn(CodeColumn):
     def render(self, value: object, record: Any, bound_column: Any) -> SafeString:  # noqa: ANN401
         """The label of the choice."""
         name = str(bound_column.accessor)
-        raw = getattr(record, name, value)
+        choice = getattr(record, name, value)
         label = getattr(record, f"get_{name}_display", lambda: value)()
-        return format_html('<span class="tag {}">{}</span>', self.colours.get(raw, "grey"), label)
+        return format_html('<span class="tag {}">{}</span>', self.colours.get(choice, "grey"), label)

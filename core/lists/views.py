@@ -1,6 +1,6 @@
-"""A list page: a queryset, its filters and its table, five declarative lines (docs/pages.md says how to add one).
+"""Base of list pages: a queryset, its filters and its table, in five declarative lines (docs/pages.md: how to add one).
 
-Paging, sorting, filters, empty states and the CSV export are here, once for all lists.
+Paging, sorting, filters, empty states and the CSV export are here, for all lists.
 """
 
 from __future__ import annotations
@@ -28,38 +28,36 @@ class FilteredListView(PermissionView, FilterView):
     filterset_class: ClassVar[type[BaseFilterSet]]
     title: ClassVar[str]
     lead: ClassVar[str] = ""
-    """One sentence under the title."""
+    """A sentence under the title."""
     empty: ClassVar[str] = "Nothing yet."
-    """What to do next where there are no rows at all. Backquotes make code of a command."""
+    """What to do where there are no rows at all, commands in backquotes."""
     template_name = "list.html"
 
     def get(self, request: HttpRequest, **_path: Any) -> HttpResponse | StreamingHttpResponse:  # noqa: ANN401
-        """The page, or with `?export=csv` the same rows as a file."""
+        """The page, or with `?export=csv` the rows of all pages as a file."""
         self.filterset = self.get_filterset(self.filterset_class)
         valid = not self.filterset.is_bound or self.filterset.is_valid()
         if request.GET.get("export") == "csv" and valid:
-            return self.export(self.table(self.filterset.qs))
+            # All rows and columns of the table, in its order, including columns that are not shown.
+            table = self.table(self.filterset.qs)
+            exported = [column for column in table.columns.all() if getattr(column.column, "exported", False)]
+            columns = [(column.name, column.column.csv(str(column.accessor))) for column in exported]
+            return csv_response(table.data.data, columns, slugify(self.get_title()))
         self.object_list = self.filterset.qs if valid else self.filterset.queryset.none()
         page: HttpResponse = self.render_to_response(self.get_context_data(filter=self.filterset))
         return page
 
     def table(self, rows: QuerySet[Any]) -> BaseTable:
-        """The rows, sorted as `?sort=` says."""
-        # Without the request: given it, django-tables2 pages by itself, with a count of the whole table.
+        """The table of these rows, sorted by `?sort=`."""
+        # Without the request: with it, django-tables2 would page, and count the whole table.
         return self.table_class(rows, order_by=self.request.GET.getlist("sort"))
-
-    def export(self, table: BaseTable) -> StreamingHttpResponse:
-        """All rows of the table, in its order, with all its columns, also those that are not shown."""
-        bound = [column for column in table.columns.all() if getattr(column.column, "exported", False)]
-        columns = [(column.name, column.column.csv(str(column.accessor))) for column in bound]
-        return csv_response(table.data.data, columns, slugify(self.get_title()))
 
     def get_title(self) -> str:
         """The title; also the name of the exported file."""
         return self.title
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
-        """The page of the table that is asked for."""
+        """The requested page of the table."""
         table = self.table(self.object_list)
         paginator = BoundedPaginator(table.rows, ROWS_PER_PAGE)
         paginator.parts = self.filterset.parts() if self.filterset.is_valid() else ()

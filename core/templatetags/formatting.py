@@ -1,4 +1,4 @@
-"""How pages say times, numbers and rows (`{% load saying %}`)."""
+"""Filters and tags for times, numbers and links (`{% load formatting %}`)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core.concerns import Concern
-from core.formatting import format_age
+from core.formatting import format_age, format_duration
 
 register = template.Library()
 
-NONE = "–"  # noqa: RUF001 - a dash is what it is
+NONE = "–"  # noqa: RUF001 - an en dash
 
 
 @register.filter
@@ -35,12 +35,12 @@ def compact(value: float) -> str:
 
 
 FORMS = {"full": "%Y-%m-%d %H:%M:%S", "minute": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "clock": "%H:%M"}
-"""How much of a time is shown; static/site.js knows the same."""
+"""Formats of a time; static/site.js has the same."""
 
 
 @register.filter
 def local_time(when: datetime | None, form: str = "full") -> str:
-    """A time in the viewer's zone (the page says which it is), the exact one on hover and for machines; a dash for none."""
+    """A time in the viewer's zone, with the exact time on hover; a dash for none."""
     if when is None:
         return NONE
     return format_html(
@@ -54,34 +54,33 @@ def local_time(when: datetime | None, form: str = "full") -> str:
 
 @register.filter
 def code_spans(text: str) -> str:
-    """A sentence whose commands stand in backquotes, with these as code."""
+    """A text with what is in backquotes as code."""
     parts = [("<code>{}</code>" if odd % 2 else "{}", part) for odd, part in enumerate(text.split("`"))]
     return format_html("".join(form for form, _ in parts), *(part for _, part in parts))
 
 
 @register.filter
 def without_param(query: QueryDict, name: str) -> QueryDict:
-    """The parameters of a URL without one of them, and from the first page on."""
-    rest = query.copy()
-    for gone in (name, "page"):
-        rest.pop(gone, None)
-    return rest
+    """The parameters of a URL without one of them and without the page."""
+    remaining = query.copy()
+    for parameter in (name, "page"):
+        remaining.pop(parameter, None)
+    return remaining
 
 
 @register.filter
 def duration(value: datetime | timedelta | None) -> str:
-    """How long something took (`01:05:09`, hours may exceed 24), or how long ago it was (`5 minutes`)."""
+    """A duration (`01:05:09`, hours may exceed 24), or the time since then (`5 minutes`)."""
     if value is None:
         return NONE
     if isinstance(value, timedelta):
-        seconds = max(0, round(value.total_seconds()))
-        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return format_duration(max(value, timedelta()))
     return format_age(value)
 
 
 @register.simple_tag(takes_context=True)
 def concern_link(context: Context, concern: Concern) -> str | SafeString:
-    """A link to where a concern is shown and can be put right, for who may open that page; else nothing."""
+    """A link to the page of a concern; empty for a user who may not open it."""
     user = context.get("user")
     url = concern.link.url_for(user) if concern.link and user else None
     return format_html('<a href="{}">{}</a>', url, concern.link.label) if concern.link and url else ""

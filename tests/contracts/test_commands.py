@@ -60,4 +60,4 @@ def test_on_a_database_without_tables_it_says_migrate(name: str, manage: Manage,
 def test_a_database_that_can_not_be_opened_is_said_in_a_line(manage: Manage) -> None:
     result = manage("ingstat", "plc", DATABASE_URL="sqlite:////nowhere/at/all.sqlite3")
     assert (result.returncode, "Traceback" in result.stderr) == (1, False), result.stderr
-    assert "check DATABASE_URL" in result.stderr
+    assert "Check DATABASE_URL" in result.stderr

@@ -79,7 +79,7 @@ def exported(client: Client, url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("url", LISTS)
-def test_a_list_asks_as_few_questions_for_many_rows_as_for_none(boss: Client, rows: Feed, url: str) -> None:
+def test_a_list_takes_as_few_queries_for_many_rows_as_for_none(boss: Client, rows: Feed, url: str) -> None:
     boss.get(url)
     with CaptureQueriesContext(connection) as queries:
         assert boss.get(url).status_code == 200
@@ -89,16 +89,16 @@ def test_a_list_asks_as_few_questions_for_many_rows_as_for_none(boss: Client, ro
 
 
 @pytest.mark.parametrize("url", LISTS)
-def test_an_empty_list_says_what_to_do_next(boss: Client, url: str) -> None:
+def test_an_empty_list_suggests_the_next_step(boss: Client, url: str) -> None:
     assert "<code>python manage.py" in boss.get(url).content.decode()
-    assert "Nothing matches these filters" in words(boss, url + "?q=nothing&when=hour&host=nowhere&feed=")
+    assert "No matches" in words(boss, url + "?q=nothing&when=hour&host=nowhere&feed=")
 
 
 @pytest.mark.parametrize("url", LISTS)
 @pytest.mark.parametrize(
     "query", ["page=99999", "page=x", "sort=nothing", "per_page=100000", "since=yesterday", "feed=9"]
 )
-def test_nonsense_in_the_address_is_no_error(boss: Client, rows: Feed, url: str, query: str) -> None:
+def test_invalid_parameters_are_not_an_error(boss: Client, rows: Feed, url: str, query: str) -> None:
     assert boss.get(f"{url}?{query}").status_code == 200
 
 
@@ -133,25 +133,27 @@ def test_attempts_are_filtered(boss: Client, rows: Feed, query: str, found: str)
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "expected"),
     [
         ("q=s", "1 to 5 of 5"),
         ("q=s1", "1 to 1 of 1"),
-        ("q=s&feed=1000", "Nothing matches"),
+        ("q=s&feed=1000", "No matches"),
         ("q=s&outcome=inserted", "1 to 3 of 3"),
-        ("q=in/s", "Nothing matches"),
+        ("q=in/s", "No matches"),
         ("wrong=1", "1 to 3 of 3"),
         ("q=s&wrong=1", "1 to 2 of 2"),
     ],
 )
-def test_a_row_is_counted_once_whichever_of_its_names_is_found(boss: Client, rows: Feed, query: str, said: str) -> None:
+def test_a_row_is_counted_once_whichever_of_its_names_is_found(
+    boss: Client, rows: Feed, query: str, expected: str
+) -> None:
     LoadAttempt.objects.create(fn4id="s9", insert_status_code=500)
     LoadAttempt.objects.create(seqid="other", insert_status_code=100)
-    assert said in words(boss, f"/attempts/?{query}")
+    assert expected in words(boss, f"/attempts/?{query}")
 
 
 def test_counting_ends_with_the_part_that_is_enough(boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paginator, "LARGEST_COUNT", 3)
+    monkeypatch.setattr(paginator, "MAX_COUNT", 3)
     with CaptureQueriesContext(connection) as queries:
         assert "of more than 3" in words(boss, "/attempts/?q=s")
     assert len([query for query in queries if "COUNT(*)" in query["sql"]]) == 1
@@ -162,11 +164,11 @@ def test_the_admin_finds_a_sample_by_index(boss: Client, rows: Feed, table: str)
     with CaptureQueriesContext(connection) as queries:
         assert "1 result" in boss.get(f"/admin/loader/{table}/?q=s1").content.decode()
     asked = [query["sql"] for query in queries if "'s1'" in query["sql"]]
-    assert asked, "it was looked for"
+    assert asked, "the index was used"
     assert not [sql for sql in asked if "UPPER" in sql or "LIKE" in sql]
 
 
-def test_what_is_filtered_is_said_and_can_be_taken_back_one_by_one(boss: Client, rows: Feed) -> None:
+def test_filters_in_use_are_shown_and_can_be_removed_one_by_one(boss: Client, rows: Feed) -> None:
     html = boss.get("/attempts/?q=s&outcome=inserted&page=1").content.decode()
     assert 'href="/attempts/?outcome=inserted"' in html
     assert 'href="/attempts/?q=s"' in html
@@ -238,17 +240,17 @@ def test_a_row_that_fails_later_breaks_the_download_and_one_that_fails_first_is_
         b"".join(response.streaming_content)  # type: ignore[attr-defined]
 
 
-def test_a_long_list_pages_without_a_total_and_says_where_it_ends(
+def test_a_long_list_has_no_total_and_says_where_it_ends(
     boss: Client, rows: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paginator, "LARGEST_COUNT", 3)
+    monkeypatch.setattr(paginator, "MAX_COUNT", 3)
     monkeypatch.setattr(views, "ROWS_PER_PAGE", 2)
     assert "1 to 2 of more than 3" in words(boss, "/attempts/")
     assert "3 to 3 of more than 3 The list ends here" in words(boss, "/attempts/?page=2")
     assert "1 to 2 of 3" in words(boss, "/attempts/?outcome=inserted")
 
 
-def test_times_are_shown_and_read_in_the_zone_that_the_browser_told(boss: Client, rows: Feed) -> None:
+def test_times_are_shown_and_read_in_the_zone_of_the_browser(boss: Client, rows: Feed) -> None:
     boss.cookies["zone"] = "Asia%2FTokyo"
     text = words(boss, "/attempts/?since=2026-02-01T03:28:00")
     assert "2026-02-01 03:28:03" in text

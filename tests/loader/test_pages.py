@@ -87,10 +87,10 @@ def test_bars_stand_on_each_other_and_gaps_stay_gaps() -> None:
     moments = [WHEN + timedelta(hours=number) for number in range(4)]
     chart = Chart("t", moments, [Series("a", "blue", [1, 2, 0, None]), Series("b", "red", [1, 1, 0, 0])])
     assert chart.top == 4
-    first, second = chart.drawn
+    first, second = chart.rendered
     assert [(bar.y, bar.height) for bar in first.bars] == [(75, 25), (50, 50)]
     assert [(bar.y, bar.height) for bar in second.bars] == [(50, 25), (25, 25)]
-    line = Chart("t", moments, [Series("a", "blue", [None, 5, None, 10], line=True)]).drawn[0]
+    line = Chart("t", moments, [Series("a", "blue", [None, 5, None, 10], line=True)]).rendered[0]
     assert line.path == "M333.3 50.0L1000.0 0.0"
     assert Chart("t", moments, [Series("a", "blue", [0, None])]).empty
 

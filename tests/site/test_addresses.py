@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from batches.models import Batch
-from core.permissions import ACT, APPS, OPERATORS, VIEWERS
+from core.permissions import APPS, OPERATOR_PERMISSIONS, OPERATORS, VIEWERS
 from loader.choices import AttemptOutcome, ObjectState
 from loader.models import BucketObject, Feed, LoadAttempt, Server
 
@@ -135,7 +135,7 @@ def test_viewers_see_every_row_of_ours_and_operators_may_act() -> None:
     seen = Group.objects.get(name=VIEWERS).permissions
     missing = set(ours.filter(codename__startswith="view_")) - set(seen.all())
     assert not missing, "the migration of a new model calls core.permissions.make_groups"
-    acts = {str(code) for code in ACT}
+    acts = {str(code) for code in OPERATOR_PERMISSIONS}
     more = Group.objects.get(name=OPERATORS).permissions.exclude(pk__in=seen.all())
     assert {f"{one.content_type.app_label}.{one.codename}" for one in more} == acts
 

@@ -159,17 +159,17 @@ def test_a_site_without_its_database_lives_and_is_not_ready(feeding: Feeding) ->
     assert "[(200, b'ok\\n'), (503, b'database\\n')]" in told.stdout, told.stderr
 
 
-def test_a_line_carries_what_is_known() -> None:
+def test_a_line_has_the_fields_of_its_context() -> None:
     record = logging.makeLogRecord({"name": "fnloader.loader", "levelname": "INFO", "msg": "gone"})
     with log_context(feed="tb"), log_context(sample="s1", attempt=7):
         ContextFilter().filter(record)
-    assert record.__dict__["known"] == " feed=tb sample=s1 attempt=7"
+    assert record.__dict__["context"] == " feed=tb sample=s1 attempt=7"
     line = json.loads(json_formatter().format(record))
     assert (line["feed"], line["sample"], line["attempt"], line["batch"]) == ("tb", "s1", "7", None)
     assert (line["message"], line["level"], line["logger"]) == ("gone", "INFO", "fnloader.loader")
     other = logging.makeLogRecord({"msg": "x"})
     ContextFilter().filter(other)
-    assert other.__dict__["known"] == ""
+    assert other.__dict__["context"] == ""
 
 
 def test_a_loader_logs_json_where_it_is_wanted(feeding: Feeding) -> None:

@@ -1,4 +1,4 @@
-"""Schedules stand in one list: `migrate` makes and mends them, people switch them off, and wrong settings are checks."""
+"""Schedules are one list: `migrate` creates and updates them, people switch them off, and wrong settings are checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_each_planned_schedule_is_made_by_migrate_and_names_a_job() -> None:
         assert callable(import_string(planned.func))
 
 
-def test_migrate_mends_what_was_changed_and_removes_what_is_no_more() -> None:
+def test_migrate_restores_what_was_changed_and_removes_obsolete_schedules() -> None:
     sync_schedules()
     Schedule.objects.filter(name="prune").update(cron="0 0 1 1 *", func="loader.tasks.nothing")
     Schedule.objects.filter(name="load feeds").delete()
@@ -75,7 +75,7 @@ def test_the_admin_shows_schedules_and_how_their_jobs_ran(client: Client) -> Non
     JobRun.objects.create(name="loader.tasks.prune", said="deleted: 7 load attempts", finished_at=timezone.now())
     page = client.get("/admin/django_q/schedule/").content.decode()
     assert "deleted: 7 load attempts" in page
-    assert "never yet" in page
+    assert "has not run yet" in page
     assert "deleted: 7" in client.get("/admin/fnloader_site/jobrun/").content.decode()
 
 

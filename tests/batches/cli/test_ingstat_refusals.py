@@ -100,10 +100,10 @@ def test_it_refuses_what_is_unknown_was_not_uploaded_or_is_being_uploaded(site: 
 
 def test_wrong_usage_is_status_2_and_says_what_is_allowed(site: BatchSite) -> None:
     for words, said in (
-        (["plc", "--sleep", "-1"], "'-1' is not allowed: give a finite number of seconds, 0 or more"),
+        (["plc", "--sleep", "-1"], "invalid number '-1': expected a finite number of seconds, 0 or more"),
         (["plc", "--sleep", "nan"], "finite number"),
-        (["plc", "--checks", "0"], "'0' is not allowed: give a whole number of at least 1"),
-        (["plc", "--rechecks", "x"], "'x' is not allowed: give a whole number of at least 1"),
+        (["plc", "--checks", "0"], "invalid number '0': expected a whole number of at least 1"),
+        (["plc", "--rechecks", "x"], "invalid number 'x': expected a whole number of at least 1"),
         ([], "Give the ids of the batches to check, or --all."),
         (["plc", "--all"], "Give the ids of the batches to check, or --all."),
     ):
