@@ -1,1 +1,1 @@
-"""The site: settings from the environment, urls, wsgi, the overview page, and what both apps share."""
+"""The project: settings from the environment, urls, wsgi, the overview, and what else joins both apps."""

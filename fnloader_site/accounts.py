@@ -1,4 +1,4 @@
-"""Accounts: changing one's password."""
+"""Accounts: change of the password."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from django.urls import reverse_lazy
 
 
 class PasswordChangeView(auth.PasswordChangeView):
-    """A new password for who is logged in."""
+    """Change of the password."""
 
     template_name = "accounts/password.html"
     success_url = reverse_lazy("overview")
 
     def form_valid(self, form: Form) -> HttpResponse:
-        """Says so on the next page."""
-        messages.success(self.request, "Your password is changed.")
+        """Confirms it on the next page."""
+        messages.success(self.request, "Password changed.")
         return super().form_valid(form)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The project as an app of Django, so that its checks, commands and template tags are found."""
+"""The project as an app, so that Django finds its checks and commands."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class ProjectConfig(AppConfig):
 
 
 def _sync_schedules(sender: AppConfig, using: str, **_: Any) -> None:  # noqa: ANN401 - Django's signature
-    # Sent once for each app; of django_q's the tables are there.
+    # Sent for each app; with django_q's its tables exist.
     if sender.name == "django_q":
         from fnloader_site.schedules import sync_schedules
 

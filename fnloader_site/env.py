@@ -1,7 +1,7 @@
-"""Reads settings from the environment, and keeps what is wrong with them for the system checks.
+"""Reads settings from the environment, and collects what is wrong with them for the system checks.
 
-A wrong value must become a message with a way out, never a traceback: so reading never raises. It notes a `Problem`,
-which `fnloader_site.checks` reports under its id, and goes on with a value that can do no harm.
+A wrong value must become a message with a hint, never a traceback, so reading never raises: it records a `SettingsProblem`,
+which `fnloader_site.checks` reports, and continues with a harmless value.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with the environment."""
+class SettingsProblem:
+    """Something wrong with the environment."""
 
     id: str
     message: str
@@ -30,49 +30,51 @@ class Problem:
 
 
 DRIVERS = {"mysql": ("MySQLdb", "mysqlclient"), "oracle": ("oracledb", "oracledb")}
-"""What a database needs besides requirements.txt, by scheme: a module, and the package that brings it."""
+"""What a database needs besides requirements.txt, by scheme: a module, and its package."""
+FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 
 class Environment:
-    """Typed access to environment variables; each may also stand in `.env`, or in a file named by `NAME_FILE`.
+    """Typed access to environment variables; each can also be in `.env`, or in a file named by `NAME_FILE`.
 
-    An empty variable counts as unset. Relative paths start at `base`, wherever the program is called from.
+    An empty variable counts as unset. Relative paths start at `base`, whatever the current folder is.
     """
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        self.problems: list[Problem] = []
+        self.problems: list[SettingsProblem] = []
         dotenv = Path(os.environ.get("FNLOADER_ENV_FILE", base / ".env"))
         if dotenv.is_file():
-            self._read(
-                "ENV_FILE", lambda: environ.Env.read_env(StringIO(dotenv.read_text())), None, f"UTF-8 text: {dotenv}"
+            self._parse(
+                "ENV_FILE", lambda: environ.Env.read_env(StringIO(dotenv.read_text())), None, f"UTF-8 text in {dotenv}"
             )
 
     def names(self, prefix: str) -> list[str]:
-        """Every variable that is set and begins so, `NAME_FILE` as NAME."""
+        """All variables with this prefix, `NAME_FILE` as NAME."""
         return sorted(name for name in {name.removesuffix("_FILE") for name in os.environ} if name.startswith(prefix))
 
     def text(self, name: str, default: str = "") -> str:
         """The variable as text, stripped."""
 
-        def read() -> str:
+        # django-environ's FileAwareEnv keeps the line end of a file, and starts a relative NAME_FILE at the current folder.
+        def parse() -> str:
             file = os.environ.get(f"{name}_FILE")
             value = (self.base / file).read_text() if file else os.environ.get(name, "")
             return value.strip() or default
 
-        return self._read(name, read, default, "a text, or a readable file of UTF-8 text")
+        return self._parse(name, parse, default, "text, or a readable UTF-8 file")
 
     def url(self, name: str, example: str, *schemes: str) -> str:
         """A URL of one of these schemes, or empty for none."""
 
-        def read() -> str:
+        def parse() -> str:
             value = self.text(name)
             parts = urlsplit(value)
             if value and (parts.scheme not in schemes or not (parts.netloc or parts.path) or parts.port == 0):
                 raise ValueError(name)
             return value
 
-        return self._read(name, read, "", f"a URL such as {example}")
+        return self._parse(name, parse, "", f"a URL such as {example}")
 
     def path(self, name: str, default: str = "") -> str:
         """A path; a relative one starts at the folder of manage.py. Empty for none."""
@@ -80,93 +82,91 @@ class Environment:
         return str(self.base / Path(value).expanduser()) if value else ""
 
     def export(self, *names: str) -> None:
-        """Puts what stands in `NAME_FILE` into NAME, for libraries that read the environment themselves."""
+        """Copies the content of `NAME_FILE` to NAME, for libraries that read the environment themselves."""
         for name in names:
             if f"{name}_FILE" in os.environ:
                 os.environ[name] = self.text(name)
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
-        """One of a few words."""
-        value = self.text(name, default)
-        if value not in allowed:
-            self.require(f"E_{name}", f"{name} can't be understood.", f"It must be one of {', '.join(allowed)}.")
-        return value if value in allowed else default
+        """One of these words."""
+
+        def parse() -> str:
+            return allowed[allowed.index(self.text(name, default))]
+
+        return self._parse(name, parse, default, f"one of {', '.join(allowed)}")
 
     def flag(self, name: str, *, default: bool) -> bool:
         """True for true, yes, on, 1; false for false, no, off, 0 (any case)."""
-        words = {
-            "true": True,
-            "yes": True,
-            "on": True,
-            "1": True,
-            "false": False,
-            "no": False,
-            "off": False,
-            "0": False,
-        }
-        return self._read(name, lambda: words[(self.text(name) or str(default)).lower()], default, "on or off")
+        return self._parse(name, lambda: FLAGS[(self.text(name) or str(default)).lower()], default, "on or off")
 
     def number(self, name: str, default: float, *, above: float) -> float:
         """A number greater than `above`."""
 
-        def read() -> float:
+        def parse() -> float:
             value = float(self.text(name, str(default)))
             if not above < value < float("inf"):
                 raise ValueError(name)
             return value
 
-        return self._read(name, read, default, f"a number above {above:g}")
+        return self._parse(name, parse, default, f"a number above {above:g}")
 
     def words(self, name: str, default: list[str]) -> list[str]:
         """A comma-separated list."""
         return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
 
     def email(self, name: str) -> dict[str, Any]:
-        """Django's EMAIL_… settings from a URL; without one, nothing is ever sent."""
-        nothing = {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
-        wanted = "smtp://host:25, or with a login smtp+tls://user:password@host:587 (special letters percent-encoded)"
+        """Django's EMAIL_… settings from a URL; without one, no mail is sent."""
+        disabled = {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
 
-        def read() -> dict[str, Any]:
+        def parse() -> dict[str, Any]:
             value = self.text(name)
             scheme = urlsplit(value).scheme
             if value and (scheme not in environ.Env.EMAIL_SCHEMES or not urlsplit(value).hostname):
                 raise ValueError(name)
-            found = environ.Env.email_url_config(value) if value else nothing
-            return {key: setting for key, setting in found.items() if key.startswith("EMAIL_")}
+            config = environ.Env.email_url_config(value) if value else disabled
+            return {key: setting for key, setting in config.items() if key.startswith("EMAIL_")}
 
-        return self._read(name, read, nothing, wanted)
+        expected = (
+            "smtp://host:25, or with a login smtp+tls://user:password@host:587 (percent-encode special characters)"
+        )
+        return self._parse(name, parse, disabled, expected)
 
     def database(self, name: str, default: str = "") -> dict[str, Any]:
         """A database of Django from a URL; a relative SQLite path starts at the folder of manage.py."""
         dummy = {"ENGINE": "django.db.backends.dummy"}
-        wanted = "a database URL such as postgres://user:password@host/name or sqlite:///db.sqlite3"
-        return self._read(name, lambda: self._database(name, self.text(name, default)), dummy, wanted)
 
-    def _database(self, name: str, url: str) -> dict[str, Any]:
-        scheme, _, rest = url.partition("://")
-        # An unknown scheme would be warned of by the library, with the password.
-        if scheme not in environ.Env.DB_SCHEMES or (scheme == "sqlite" and rest[:1] not in {"", "/", ":"}):
-            raise ValueError(name)
-        config: dict[str, Any] = environ.Env.db_url_config(url)
-        if scheme == "sqlite" and config["NAME"] != ":memory:":
-            config["NAME"] = str(self.base / config["NAME"])
-        if not (config["NAME"] or config.get("OPTIONS")):
-            raise ValueError(name)
-        module, package = DRIVERS.get(scheme, ("", ""))
-        if module and not find_spec(module):
-            self.require(f"E_{name}", f"{name} needs the package {package}.", f"Run `.venv/bin/pip install {package}`.")
-            return {"ENGINE": "django.db.backends.dummy"}
-        return config
+        def parse() -> dict[str, Any]:
+            url = self.text(name, default)
+            scheme, _, rest = url.partition("://")
+            # The library would warn of an unknown scheme, with the password.
+            if scheme not in environ.Env.DB_SCHEMES or (scheme == "sqlite" and rest[:1] not in {"", "/", ":"}):
+                raise ValueError(name)
+            config: dict[str, Any] = environ.Env.db_url_config(url)
+            if scheme == "sqlite" and config["NAME"] != ":memory:":
+                config["NAME"] = str(self.base / config["NAME"])
+            if not (config["NAME"] or config.get("OPTIONS")):
+                raise ValueError(name)
+            module, package = DRIVERS.get(scheme, ("", ""))
+            if module and not find_spec(module):
+                self.add_problem(
+                    f"E_{name}", f"{name} needs the package {package}.", f"Run `.venv/bin/pip install {package}`."
+                )
+                return dummy
+            return config
 
-    def require(self, name: str, message: str, hint: str) -> None:
-        """Notes that something is missing."""
-        self.problems.append(Problem(f"fnloader.{name}", message, hint))
+        expected = "a database URL such as postgres://user:password@host/name or sqlite:///db.sqlite3"
+        return self._parse(name, parse, dummy, expected)
 
-    def _read(self, name: str, read: Callable[[], T], default: T, wanted: str) -> T:
-        # The value itself is not repeated: it may be a secret.
+    def add_problem(self, name: str, message: str, hint: str) -> None:
+        """Records a problem, with the id `fnloader.<name>`."""
+        self.problems.append(SettingsProblem(f"fnloader.{name}", message, hint))
+
+    def _parse(self, name: str, parse: Callable[[], T], default: T, expected: str) -> T:
+        # The value is not repeated: it may be a secret.
         try:
-            return read()
+            return parse()
         except (ValueError, KeyError, OSError):
-            where = f"{name} (or the file that {name}_FILE names)" if f"{name}_FILE" in os.environ else name
-            self.require(f"E_{name}", f"{where} can't be understood.", f"It must be {wanted}.")
+            source = f"{name}_FILE" if f"{name}_FILE" in os.environ else name
+            hint = f"Set {source} in the environment or in .env (docs/settings.md)."
+            self.add_problem(f"E_{name}", f"Invalid {source}: expected {expected}", hint)
             return default

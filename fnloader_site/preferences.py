@@ -1,4 +1,4 @@
-"""How a viewer wants to see pages, kept in cookies: the time zone that their browser told, and light or dark."""
+"""A viewer's preferences, kept in cookies: the time zone of the browser, and the theme."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from django.views.decorators.http import require_POST
 from fnloader_site.context_processors import THEME_COOKIE, THEMES
 
 ZONE_COOKIE = "zone"
-YEAR = 365 * 24 * 3600
+THEME_COOKIE_AGE = 365 * 24 * 3600
+_zones = cache(available_timezones)
 
 
 def timezone_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: times are shown, and times in filters are read, in the zone of the viewer; without one, in TIME_ZONE."""
+    """Middleware: times are shown and read in the viewer's zone, or in TIME_ZONE if it is unknown."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         name = unquote(request.COOKIES.get(ZONE_COOKIE, ""))
@@ -37,20 +38,15 @@ def timezone_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> 
 @login_not_required
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
-    """Sets or forgets the theme, and goes back."""
-    wanted, back = request.POST.get("theme", ""), request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
-        back = reverse("overview")
-    response = HttpResponseRedirect(back)
-    if wanted in THEMES:
+    """Sets or deletes the theme, and redirects back."""
+    choice, next_url = request.POST.get("theme", ""), request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(next_url, {request.get_host()}, require_https=request.is_secure()):
+        next_url = reverse("overview")
+    response = HttpResponseRedirect(next_url)
+    if choice in THEMES:
         response.set_cookie(
-            THEME_COOKIE, wanted, max_age=YEAR, samesite="Lax", secure=bool(settings.SESSION_COOKIE_SECURE)
+            THEME_COOKIE, choice, max_age=THEME_COOKIE_AGE, samesite="Lax", secure=bool(settings.SESSION_COOKIE_SECURE)
         )
     else:
         response.delete_cookie(THEME_COOKIE)
     return response
-
-
-@cache
-def _zones() -> set[str]:
-    return available_timezones()

@@ -1,4 +1,4 @@
-"""Search from every page, and the page of one sample: where it is, or why not."""
+"""The search of every page, and the page of one sample: where it is, or why it is not loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -22,85 +21,98 @@ from loader.feeds.manage import client_for
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.models import Feed
 
-SHOWN = 50
-LONGEST = 300
-MOST_DAYS = 31
-SEES_FILES, SEES_RECORDS = "loader.view_bucketobject", "batches.view_batchrecord"
-ASK_SECONDS = 4.0
+MAX_HITS = 50
+MAX_QUERY_LENGTH = 300
+MAX_DAYS = 31
+FILES_PERMISSION, RECORDS_PERMISSION = "loader.view_bucketobject", "batches.view_batchrecord"
+SERVER_TIMEOUT = 4.0
 
 
-class Contains(forms.Form):
-    """A search inside names, within a feed and a span, since no index serves it."""
+class ContainsForm(forms.Form):
+    """A search inside names, within a feed and a time range, since no index serves it. Defaults to the last week."""
 
-    q = forms.CharField(label="Contains", min_length=3, max_length=LONGEST)
-    feed = forms.ModelChoiceField(Feed.objects.order_by("name"), label="Within the feed")
-    since = forms.DateTimeField(label="Written from", widget=forms.DateTimeInput({"type": "datetime-local"}))
-    until = forms.DateTimeField(label="Until", widget=forms.DateTimeInput({"type": "datetime-local"}))
+    q = forms.CharField(label="Contains", min_length=3, max_length=MAX_QUERY_LENGTH)
+    feed = forms.ModelChoiceField(Feed.objects.order_by("name"), label="In feed")
+    since = forms.DateTimeField(
+        label="Written from",
+        widget=forms.DateTimeInput({"type": "datetime-local"}),
+        initial=lambda: _local_minute(-timedelta(days=7)),
+    )
+    until = forms.DateTimeField(
+        label="Until",
+        widget=forms.DateTimeInput({"type": "datetime-local"}),
+        initial=lambda: _local_minute(timedelta(minutes=1)),
+    )
 
     def clean(self) -> dict[str, Any]:
-        """The span is bounded."""
+        """Limits the time range."""
         data: dict[str, Any] = super().clean() or {}
-        if {"since", "until"} <= set(data) and data["until"] - data["since"] > timedelta(days=MOST_DAYS):
-            raise forms.ValidationError(f"Choose a span of {MOST_DAYS} days or less.")
+        if {"since", "until"} <= set(data) and data["until"] - data["since"] > timedelta(days=MAX_DAYS):
+            raise forms.ValidationError(f"Choose {MAX_DAYS} days or less.")
         return data
 
 
-class Search(View):
-    """`/search/?q=`: sample ids, files and record identifiers that begin so; one sample and nothing else opens its page."""
+def _local_minute(offset: timedelta) -> str:
+    return f"{timezone.localtime() + offset:%Y-%m-%dT%H:%M}"
+
+
+def _parameter(request: HttpRequest, name: str) -> str:
+    return request.GET.get(name, "").replace("\0", "").strip()[:MAX_QUERY_LENGTH]
+
+
+class SearchView(View):
+    """`/search/?q=`: sample ids, files and record identifiers by prefix; a single sample redirects to its page."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Ranges of indexes, each with a limit."""
-        query = request.GET.get("q", "").replace("\0", "").strip()[:LONGEST]
-        inside = Contains(request.GET if "feed" in request.GET else None, initial=_last_week(query))
-        if inside.is_bound:
-            ids = self._contains(request.user, inside)
-            records: list[BatchRecord] = []
-        else:
-            ids = sample_lookup.ids_with_prefix(query, SHOWN) if query and request.user.has_perm(SEES_FILES) else []
-            records = _records(query) if query and request.user.has_perm(SEES_RECORDS) else []
-        if len(ids) == 1 and not records and not inside.is_bound:
+        """Reads ranges of indexes, each with a limit."""
+        query, user = _parameter(request, "q"), request.user
+        form = ContainsForm(request.GET if "feed" in request.GET else None, initial={"q": query})
+        ids: list[str] = []
+        records: list[BatchRecord] = []
+        if user.has_perm(FILES_PERMISSION):
+            if form.is_valid():
+                data = form.cleaned_data
+                ids = sample_lookup.ids_containing(data["q"], data["feed"], data["since"], data["until"], MAX_HITS)
+            elif query and not form.is_bound:
+                ids = sample_lookup.ids_with_prefix(query, MAX_HITS)
+        if query and not form.is_bound and user.has_perm(RECORDS_PERMISSION):
+            rows = BatchRecord.objects.filter(**begins("identifier", query)).select_related("batch")
+            records = list(rows.order_by("identifier", "batch")[: MAX_HITS + 1])
+        if len(ids) == 1 and not records and not form.is_bound:
             return HttpResponseRedirect(f"{reverse('sample')}?{urlencode({'id': ids[0]})}")
         context = {
             "query": query,
-            "hits": sample_lookup.sample_hits(ids[:SHOWN]),
-            "records": records[:SHOWN],
-            "more": len(ids) > SHOWN or len(records) > SHOWN,
-            "inside": inside if request.user.has_perm(SEES_FILES) else None,
+            "hits": sample_lookup.sample_hits(ids[:MAX_HITS]),
+            "records": records[:MAX_HITS],
+            "more": len(ids) > MAX_HITS or len(records) > MAX_HITS,
+            "contains_form": form if user.has_perm(FILES_PERMISSION) else None,
         }
         return render(request, "search.html", context)
 
-    def _contains(self, user: User | AnonymousUser, inside: Contains) -> list[str]:
-        if not (inside.is_valid() and user.has_perm(SEES_FILES)):
-            return []
-        data = inside.cleaned_data
-        return sample_lookup.ids_containing(data["q"], data["feed"], data["since"], data["until"], SHOWN)
 
+class SampleView(PermissionView, View):
+    """`/sample/?id=`: a summary, then all facts. The browser queries each server by a request to `ServerLookupView`."""
 
-class SamplePage(PermissionView, View):
-    """`/sample/?id=`: one sentence, then all facts. Servers are asked by the browser, one request each (`Ask`)."""
-
-    permission_required = SEES_FILES
+    permission_required = FILES_PERMISSION
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Six queries, by index."""
-        name = request.GET.get("id", "").replace("\0", "").strip()[:LONGEST]
-        sample = sample_lookup.look_up(name)
-        near = sample_lookup.neighbours(sample.attempts[0]) if sample.attempts else []
-        return render(request, "sample.html", {"sample": sample, "neighbours": near})
+        sample = sample_lookup.look_up(_parameter(request, "id"))
+        neighbours = sample_lookup.neighbours(sample.attempts[0]) if sample.attempts else []
+        return render(request, "sample.html", {"sample": sample, "neighbours": neighbours})
 
 
-class Ask(PermissionView, View):
-    """Asks the server of one feed whether it holds a sample; a small piece of HTML for the sample's page."""
+class ServerLookupView(PermissionView, View):
+    """Whether the server of a feed holds a sample, as a fragment of HTML for the sample's page."""
 
-    permission_required = SEES_FILES
+    permission_required = FILES_PERMISSION
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Waits for the server a few seconds at most."""
+        """Waits a few seconds for the server."""
         feed = get_object_or_404(Feed.objects.select_related("server"), name=name)
-        sample = request.GET.get("id", "").replace("\0", "").strip()[:LONGEST]
         client = client_for(feed)
         try:
-            holds = client.exists(sample, seconds=ASK_SECONDS)
+            holds = client.exists(_parameter(request, "id"), seconds=SERVER_TIMEOUT)
             answer, colour, why = ("holds it", "green", "") if holds else ("does not hold it", "grey", "")
         except (ServerUnavailable, ServerMisconfigured) as error:
             answer, colour, why = "no answer", "orange", str(error)
@@ -108,14 +120,3 @@ class Ask(PermissionView, View):
             client.close()
         context = {"answer": answer, "colour": colour, "why": why, "asked_at": timezone.now()}
         return render(request, "sample/answer.html", context)
-
-
-def _records(query: str) -> list[BatchRecord]:
-    rows = BatchRecord.objects.filter(**begins("identifier", query)).select_related("batch")
-    return list(rows.order_by("identifier", "batch")[: SHOWN + 1])
-
-
-def _last_week(query: str) -> dict[str, Any]:
-    now = timezone.localtime().replace(second=0, microsecond=0)
-    form = "%Y-%m-%dT%H:%M"
-    return {"q": query, "since": f"{now - timedelta(days=7):{form}}", "until": f"{now + timedelta(minutes=1):{form}}"}

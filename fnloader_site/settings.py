@@ -1,4 +1,4 @@
-"""Django's settings, all from the environment (design.md, "Contracts"; docs/settings.md for its users)."""
+"""Django's settings, all from the environment (design.md, "Contracts"; for users: docs/settings.md)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET_KEY = env.text("SECRET_KEY")
 if not SECRET_KEY:
     SECRET_KEY = secrets.token_urlsafe(50)
     if not DEBUG:
-        env.require(
+        env.add_problem(
             "E_SECRET_KEY",
             "SECRET_KEY is not set.",
             "Run `make .env` once, or set a long random SECRET_KEY in the environment, .env or a file (SECRET_KEY_FILE).",
@@ -33,7 +33,7 @@ SITE_URL = env.url("SITE_URL", "https://fnloader.example.org", "http", "https").
 _site = urlsplit(SITE_URL)
 _https = _site.scheme == "https"
 
-# This machine may always ask, for monitors of /healthz.
+# This machine is always allowed, for monitors of /healthz.
 _hosts = [_site.hostname] if _site.hostname else []
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [*_hosts, "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [f"https://{_site.netloc}"] if _https else [])
@@ -82,7 +82,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "fnloader_site.context_processors.navigation",
             ],
-            # As a library and not as an app: no command pays for it.
+            # A library and not an app, so that commands do not load it.
             "libraries": {"lucide": "lucide.templatetags.lucide"},
         },
     }
@@ -92,14 +92,14 @@ DB_POOLER = env.flag("DB_POOLER", default=False)
 
 
 def _database(name: str, default: str = "") -> dict[str, Any]:
-    """A database's settings, with what makes it safe for web, jobs and commands at the same time."""
+    """A database's settings, safe for web, jobs and commands at the same time."""
     config = env.database(name, default)
     if config["ENGINE"].endswith("sqlite3"):
         # FULL, because WAL with NORMAL may lose the last commits when the power goes (traps.md, SQLite).
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            # 8 MB of pages: the ledger of 100,000 files is looked up without asking the system for each page again.
+            # 8 MB of pages: lookups in the ledger of 100,000 files need no system call for each page.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000; "
             "PRAGMA cache_size=-8000;",
         }
@@ -108,14 +108,14 @@ def _database(name: str, default: str = "") -> dict[str, Any]:
 
 
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
-"""Columns that PostgreSQL keeps beside an index's own: elsewhere there are none, and rows are read instead."""
+"""Covering indexes exist on PostgreSQL only: other databases read the rows."""
 DATABASES = {"default": _database("DATABASE_URL", "sqlite:///db.sqlite3")} | {
     name.removeprefix("DATABASE_URL_").lower(): _database(name) for name in env.names("DATABASE_URL_")
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-# Who guesses passwords has ten tries in a quarter of an hour, for each user from each address.
+# Ten wrong passwords in a quarter of an hour, for each user from each address.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -142,22 +142,24 @@ USE_TZ = True
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
 try:
     ZoneInfo(TIME_ZONE)
-    # Django looks here, too, and would end with a traceback.
-    _known = not Path("/usr/share/zoneinfo").exists() or (Path("/usr/share/zoneinfo") / TIME_ZONE).is_file()
+    # Django checks this folder too, and would end with a traceback.
+    _zone_exists = not Path("/usr/share/zoneinfo").exists() or (Path("/usr/share/zoneinfo") / TIME_ZONE).is_file()
 except (KeyError, ValueError, OSError):
-    _known = False
-if not _known:
-    env.require("E_TIME_ZONE", "TIME_ZONE is no time zone of this machine.", "It must be a name such as Europe/London.")
+    _zone_exists = False
+if not _zone_exists:
+    env.add_problem(
+        "E_TIME_ZONE", "Invalid TIME_ZONE: expected a time zone of this machine", "Use a name such as Europe/London."
+    )
     TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Served straight from the apps' folders: there is no collectstatic step to forget, no STATIC_ROOT, and no manifest.
+# Served from the apps' folders: no collectstatic, no STATIC_ROOT, no manifest.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
 X_FRAME_OPTIONS = "DENY"
-# Our pages: scripts, styles and pictures from our own files only; nothing inline, nothing evaluated, no other host.
+# Our pages: scripts, styles and images from our own files only; nothing inline, no eval, no other host.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -172,7 +174,7 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": ["'none'"],
     }
 }
-# The admin's theme writes scripts and styles into its pages, and evaluates; it loads nothing from another host either.
+# The admin's theme needs inline scripts and styles, and eval; it loads nothing from another host either.
 ADMIN_CONTENT_SECURITY_POLICY = CONTENT_SECURITY_POLICY["DIRECTIVES"] | {
     "script-src": ["'self'", "'unsafe-inline'", "'unsafe-eval'"],
     "style-src": ["'self'", "'unsafe-inline'"],
@@ -228,7 +230,7 @@ Q_CLUSTER: dict[str, Any] = {
     "timeout": JOB_TIMEOUT,
     "retry": JOB_TIMEOUT + 60,  # above the time-out, else a task runs twice at once (traps.md, django-q2)
     "max_attempts": 1,
-    "ack_failures": True,  # what failed is tried again by its schedule
+    "ack_failures": True,  # its schedule retries a failed job
     "catch_up": False,
     "recycle": 200,
     **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
@@ -241,18 +243,20 @@ MEDIA_UPLOAD_PAUSE = env.number("MEDIA_UPLOAD_PAUSE", 0.5, above=0)
 MEDIA_UPLOAD_THREADS = math.ceil(env.number("MEDIA_UPLOAD_THREADS", 5, above=0))
 HEAL_HOURS = env.number("HEAL_HOURS", 24, above=0)
 REPORTS_DIR = Path(env.path("REPORTS_DIR", "reports"))
-# By the feed's name in capitals; "" is for all feeds that have none of their own.
+# By the feed's name in capitals; "" is for all feeds without their own.
 FN4_AUTH = {name.removeprefix("FN4_AUTH").strip("_"): env.text(name) for name in env.names("FN4_AUTH")}
 for _feed, _auth in FN4_AUTH.items():
     if _auth and ":" not in _auth:
         _name = f"FN4_AUTH_{_feed}".rstrip("_")
-        env.require(f"E_{_name}", f"{_name} can't be understood.", "It must be user:password.")
+        env.add_problem(f"E_{_name}", f"Invalid {_name}: expected user:password", "Set it, or unset it for no login.")
 FN4_CA_BUNDLE = env.path("FN4_CA_BUNDLE")
 FN4_INSERT_DEADLINE = env.number("FN4_INSERT_DEADLINE", 150, above=0)
 if FN4_CA_BUNDLE and not Path(FN4_CA_BUNDLE).is_file():
-    env.require("E_FN4_CA_BUNDLE", "FN4_CA_BUNDLE names no file.", "It must be the path of a PEM file, or unset.")
+    env.add_problem(
+        "E_FN4_CA_BUNDLE", "Invalid FN4_CA_BUNDLE: file not found", "Set it to the path of a PEM file, or unset it."
+    )
 
-# These are read from the environment by the stores themselves.
+# The stores read these from the environment themselves.
 OCI_AUTH = env.choice(
     "OCI_AUTH", ("config_file", "instance_principal", "resource_principal", "security_token"), "config_file"
 )
@@ -270,8 +274,8 @@ vars().update(env.email("EMAIL_URL"))
 EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("ALARM_FROM", f"fnloader@{_site.hostname or HOST_NAME}")
 if ALARM_MAIL and not env.text("EMAIL_URL"):
-    env.require(
-        "E_EMAIL_URL", "ALARM_MAIL is set, and no mail server.", "Set EMAIL_URL, such as smtp://mail.example.org:25."
+    env.add_problem(
+        "E_EMAIL_URL", "ALARM_MAIL is set without a mail server.", "Set EMAIL_URL, such as smtp://mail.example.org:25."
     )
 
 LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"), "text")
@@ -291,13 +295,15 @@ LOGGING = {
 
 FN_SENTRY_URL = env.text("FN_SENTRY_URL")
 if FN_SENTRY_URL:
-    from fnloader_site.sentry import BadDsn, listen
+    from fnloader_site.sentry import BadDsn, init_sentry
 
     try:
-        listen(FN_SENTRY_URL, HOST_NAME)
+        init_sentry(FN_SENTRY_URL, HOST_NAME)
     except BadDsn:
-        env.require(
-            "E_FN_SENTRY_URL", "FN_SENTRY_URL is no Sentry DSN.", "Copy it from the project's settings at Sentry."
+        env.add_problem(
+            "E_FN_SENTRY_URL",
+            "Invalid FN_SENTRY_URL: expected a Sentry DSN",
+            "Copy it from the project settings in Sentry.",
         )
 
 SETTINGS_PROBLEMS = env.problems

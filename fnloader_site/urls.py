@@ -1,4 +1,4 @@
-"""Where each page is."""
+"""The URLs of the site."""
 
 from django.contrib import admin
 from django.contrib.auth import views as auth
@@ -13,16 +13,16 @@ from fnloader_site.overview import views
 admin.autodiscover()
 apply_theme(admin.site)
 admin.site.site_header = admin.site.site_title = "fnloader"
-admin.site.index_title = "What is in the database"
+admin.site.index_title = "Database"
 
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("login/", auth.LoginView.as_view(), name="login"),
-    # Whose session has ended is logged out, and must not be sent back here after the next login.
+    # A user whose session has ended is already logged out: the next login must not redirect here.
     path("logout/", login_not_required(auth.LogoutView.as_view()), name="logout"),
-    path("search/", search.Search.as_view(), name="search"),
-    path("sample/", search.SamplePage.as_view(), name="sample"),
-    path("sample/ask/<slug:name>/", search.Ask.as_view(), name="ask"),
+    path("search/", search.SearchView.as_view(), name="search"),
+    path("sample/", search.SampleView.as_view(), name="sample"),
+    path("sample/ask/<slug:name>/", search.ServerLookupView.as_view(), name="ask"),
     path("password/", accounts.PasswordChangeView.as_view(), name="password"),
     path("theme/", preferences.theme, name="theme"),
     path("", include("batches.urls")),

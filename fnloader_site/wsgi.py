@@ -1,4 +1,4 @@
-"""The site for a WSGI server; refuses to start when a setting is wrong."""
+"""The site for a WSGI server; refuses to start with an invalid setting."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Whether the site can do its work: its database and the jobs' broker answer."""
+"""Whether the site is ready: its database and the jobs' broker respond."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-SECONDS = 3.0
+REDIS_TIMEOUT = 3.0
 
 log = logging.getLogger("fnloader.health")
 
 
 def failing_service() -> str:
-    """What does not answer, in one word; empty if all is well."""
+    """`database` or `broker`, whichever is unavailable; empty if none is."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations")
     except (DatabaseError, InterfaceError) as error:
-        log.warning("the database does not answer: %s", error)
+        log.warning("database unavailable: %s", error)
         return "database"
     if settings.REDIS_URL:
         try:
-            with redis.from_url(settings.REDIS_URL, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as client:
+            with redis.from_url(
+                settings.REDIS_URL, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+            ) as client:
                 client.ping()
         except (redis.RedisError, OSError) as error:
-            log.warning("the broker does not answer: %s", type(error).__name__)
+            log.warning("broker unavailable: %s", type(error).__name__)
             return "broker"
     return ""

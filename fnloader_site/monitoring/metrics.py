@@ -1,4 +1,4 @@
-"""What Prometheus is told: nothing here reads a table that grows, but for what waits (docs/monitoring.md)."""
+"""Metrics for Prometheus: nothing here reads a table that grows, except for waiting files (docs/monitoring.md)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 import redis
@@ -23,35 +24,35 @@ from loader.maintenance import counters
 from loader.models import BucketObject, Feed, Server, Tally
 from loader.querysets import number_of, of_feed
 
-MOST_BATCHES = 200
-SMALL_STATES = (ObjectState.WAITING, ObjectState.LOADING, ObjectState.REJECTED)
-"""What is loaded is counted by the tallies: counting it would read the whole ledger."""
+MAX_BATCHES = 200
+COUNTED_STATES = (ObjectState.WAITING, ObjectState.LOADING, ObjectState.REJECTED)
+"""Loaded files are counted by tallies: counting them here would read the whole ledger."""
 
 
 def exposition() -> bytes:
-    """The text that Prometheus reads. Rolls the tallies forward first."""
+    """The text of `/metrics`. Updates the tallies first."""
     counters.update_counters()
     registry = CollectorRegistry()
-    registry.register(_Site())
+    registry.register(SiteCollector())
     return generate_latest(registry)
 
 
-class _Site(Collector):
+class SiteCollector(Collector):
+    """Collects all metrics of the site."""
+
     def describe(self) -> list[Metric]:
-        """Nothing: else it would be collected once more."""
+        """Nothing, or registering would collect them too."""
         return []
 
     def collect(self) -> Iterator[Metric]:
         """All of them."""
-        names = dict(Feed.objects.values_list("pk", "name"))
-        yield from _tallies(names)
-        yield from _feeds()
-        yield from _servers()
-        yield from _batches()
-        yield from _jobs()
+        for metrics in (sample_metrics, feed_metrics, server_metrics, batch_metrics, job_metrics):
+            yield from metrics()
 
 
-def _tallies(names: dict[int, str]) -> Iterator[Metric]:
+def sample_metrics() -> Iterator[Metric]:
+    """Load attempts and their durations, from the tallies."""
+    names = dict(Feed.objects.values_list("pk", "name"))
     samples = CounterMetricFamily(
         "fnloader_samples", "Load attempts that ended, by outcome.", labels=["feed", "outcome"]
     )
@@ -66,39 +67,37 @@ def _tallies(names: dict[int, str]) -> Iterator[Metric]:
         elif row.measure in times:
             times[row.measure][name][int(row.bucket)] = (row.number, row.seconds)
     yield samples
-    for measure, said in (
-        (counters.INSERT, "How long inserts took."),
-        (counters.READ, "How long reading a file took."),
+    bounds = [*map(str, counters.BOUNDS), "+Inf"]
+    for measure, help_text in (
+        (counters.INSERT, "Duration of inserts."),
+        (counters.READ, "Duration of reading a file."),
     ):
-        histogram = HistogramMetricFamily(f"fnloader_{measure}_seconds", said, labels=["feed"])
+        histogram = HistogramMetricFamily(f"fnloader_{measure}_seconds", help_text, labels=["feed"])
         for name, buckets in sorted(times[measure].items()):
-            histogram.add_metric([name], *_histogram(buckets))
+            numbers = accumulate(buckets.get(index, (0, 0.0))[0] for index in range(len(bounds)))
+            cumulative = [(bound, float(number)) for bound, number in zip(bounds, numbers, strict=True)]
+            histogram.add_metric([name], cumulative, sum(seconds for _, seconds in buckets.values()))
         yield histogram
 
 
-def _histogram(buckets: dict[int, tuple[int, float]]) -> tuple[list[tuple[str, float]], float]:
-    cumulative, below = [], 0
-    for index, bound in enumerate([*map(str, counters.BOUNDS), "+Inf"]):
-        below += buckets.get(index, (0, 0.0))[0]
-        cumulative.append((bound, float(below)))
-    return cumulative, sum(seconds for _, seconds in buckets.values())
-
-
-def _feeds() -> Iterator[Metric]:
+def feed_metrics() -> Iterator[Metric]:
+    """Files, lag and pauses of feeds."""
     now = timezone.now()
     files = GaugeMetricFamily("fnloader_files", "Files that are not loaded, by state.", labels=["feed", "state"])
     oldest = GaugeMetricFamily(
-        "fnloader_oldest_waiting_seconds", "Since when the oldest waiting file is known.", labels=["feed"]
+        "fnloader_oldest_waiting_seconds", "Seconds since the oldest waiting file was first seen.", labels=["feed"]
     )
-    lag = GaugeMetricFamily("fnloader_checked_seconds_ago", "When the bucket was last listed.", labels=["feed"])
-    paused = GaugeMetricFamily("fnloader_feed_paused", "1: nothing is loaded from it.", labels=["feed"])
-    by_state = {state.value: BucketObject.objects.filter(state=state) for state in SMALL_STATES}
+    lag = GaugeMetricFamily(
+        "fnloader_checked_seconds_ago", "Seconds since the bucket was last listed.", labels=["feed"]
+    )
+    paused = GaugeMetricFamily("fnloader_feed_paused", "1 if the feed is paused.", labels=["feed"])
+    by_state = {state.value: BucketObject.objects.filter(state=state) for state in COUNTED_STATES}
     rows: QuerySet[Any] = Feed.objects.only("name", "checked_at", "paused_at").annotate(
         **{state: number_of(objects) for state, objects in by_state.items()},
         oldest=of_feed(by_state[ObjectState.WAITING], Min("first_seen")),
     )
     for row in rows:
-        for state in SMALL_STATES:
+        for state in COUNTED_STATES:
             files.add_metric([row.name, state], getattr(row, state))
         oldest.add_metric([row.name], _age(row.oldest, now))
         if row.checked_at:
@@ -107,39 +106,48 @@ def _feeds() -> Iterator[Metric]:
     yield from (files, oldest, lag, paused)
 
 
-def _servers() -> Iterator[Metric]:
-    away = GaugeMetricFamily("fnloader_server_away", "1: its circuit is open.", labels=["server"])
-    held = GaugeMetricFamily("fnloader_server_samples", "Samples in it when last counted.", labels=["server"])
+def server_metrics() -> Iterator[Metric]:
+    """Availability and size of servers."""
+    unavailable = GaugeMetricFamily("fnloader_server_away", "1 if the server is unavailable.", labels=["server"])
+    samples = GaugeMetricFamily(
+        "fnloader_server_samples", "Samples in the server at the last count.", labels=["server"]
+    )
     for server in Server.objects.all():
-        away.add_metric([server.identity], float(server.circuit_open_since is not None))
+        unavailable.add_metric([server.identity], float(server.circuit_open_since is not None))
         if server.number_in_server is not None:
-            held.add_metric([server.identity], server.number_in_server)
-    yield from (away, held)
+            samples.add_metric([server.identity], server.number_in_server)
+    yield from (unavailable, samples)
 
 
-def _batches() -> Iterator[Metric]:
-    numbers = GaugeMetricFamily("fnloader_batches", "Batches that are not archived, by status.", labels=["status"])
+def batch_metrics() -> Iterator[Metric]:
+    """Batches by status, and their remaining objects."""
+    batches = GaugeMetricFamily("fnloader_batches", "Batches that are not archived, by status.", labels=["status"])
     current = Batch.objects.filter(archived_at=None).order_by()
-    counted = dict(current.values_list("status").annotate(n=Count("*")))
+    by_status = dict(current.values_list("status").annotate(n=Count("*")))
     for status in BatchStatus.values:
-        numbers.add_metric([status], counted.get(status, 0))
-    left = GaugeMetricFamily("fnloader_batch_remaining", "Objects left of a batch in ingest.", labels=["batch"])
+        batches.add_metric([status], by_status.get(status, 0))
+    remaining = GaugeMetricFamily(
+        "fnloader_batch_remaining", "Remaining objects of a batch in ingest.", labels=["batch"]
+    )
     last = IngestCheck.objects.filter(batch=OuterRef("pk")).order_by("-finished_at", "-pk").values("remaining")[:1]
-    going = current.filter(status=BatchStatus.UPLOADED).annotate(left=Subquery(last)).order_by("-pk")
-    for bid, remaining in going.values_list("bid", "left")[:MOST_BATCHES]:
-        if remaining is not None:
-            left.add_metric([bid], remaining)
-    yield from (numbers, left)
+    in_ingest = current.filter(status=BatchStatus.UPLOADED).annotate(n=Subquery(last)).order_by("-pk")
+    for bid, number in in_ingest.values_list("bid", "n")[:MAX_BATCHES]:
+        if number is not None:
+            remaining.add_metric([bid], number)
+    yield from (batches, remaining)
 
 
-def _jobs() -> Iterator[Metric]:
+def job_metrics() -> Iterator[Metric]:
+    """The queue, jobs and alarms."""
     from django_q.brokers import get_broker
 
-    depth = GaugeMetricFamily("fnloader_queue_depth", "Background jobs that wait for a worker.")
-    with suppress(OSError, redis.RedisError):  # a broker that is away is for /readyz to tell
+    depth = GaugeMetricFamily("fnloader_queue_depth", "Background jobs waiting for a worker.")
+    with suppress(OSError, redis.RedisError):  # /readyz reports an unavailable broker
         depth.add_metric([], get_broker().queue_size())
-    runs = CounterMetricFamily("fnloader_jobs", "Background jobs that ended, by how.", labels=["job", "ended"])
-    last = GaugeMetricFamily("fnloader_job_last_success_seconds_ago", "When a job last ended well.", labels=["job"])
+    runs = CounterMetricFamily("fnloader_jobs", "Background jobs that ended, by result.", labels=["job", "ended"])
+    last = GaugeMetricFamily(
+        "fnloader_job_last_success_seconds_ago", "Seconds since the last success of a job.", labels=["job"]
+    )
     now = timezone.now()
     for row in JobRun.objects.all():
         runs.add_metric([row.name, "well"], row.runs)

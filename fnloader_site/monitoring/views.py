@@ -1,4 +1,4 @@
-"""What monitors ask: is it alive, is it ready, and the metrics (docs/monitoring.md)."""
+"""For monitors: liveness, readiness and metrics (docs/monitoring.md)."""
 
 from __future__ import annotations
 
@@ -14,31 +14,35 @@ from fnloader_site.monitoring.health import failing_service
 
 @login_not_required
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """One word for a monitor: this process answers."""
+    """`ok`: this process responds."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 @login_not_required
 @require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """One word for a balancer: whether database and broker answer, or which of them does not."""
-    missing = failing_service()
-    return HttpResponse(f"{missing or 'ready'}\n", content_type="text/plain", status=503 if missing else 200)
+    """For a load balancer: `ready`, or 503 and what is unavailable."""
+    failing = failing_service()
+    return HttpResponse(f"{failing or 'ready'}\n", content_type="text/plain", status=503 if failing else 200)
 
 
 @login_not_required
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """For Prometheus on this machine, or with METRICS_TOKEN as its bearer token."""
-    if not (_from_here(request) or _has_token(request)):
-        return HttpResponse("METRICS_TOKEN is needed from another machine.\n", content_type="text/plain", status=403)
+    expected = f"Bearer {settings.METRICS_TOKEN}"
+    authorization = request.headers.get("Authorization", "")
+    has_token = settings.METRICS_TOKEN and secrets.compare_digest(authorization.encode(), expected.encode())
+    if not (has_token or _is_local(request)):
+        text = "Permission denied: requests from another machine need METRICS_TOKEN.\n"
+        return HttpResponse(text, content_type="text/plain", status=403)
     from fnloader_site.monitoring.metrics import exposition
 
     return HttpResponse(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _from_here(request: HttpRequest) -> bool:
-    # What a proxy on this machine passes on comes from elsewhere.
+def _is_local(request: HttpRequest) -> bool:
+    # A proxy on this machine forwards requests from elsewhere.
     forwarded = {
         "HTTP_X_FORWARDED_FOR",
         "HTTP_X_FORWARDED_PROTO",
@@ -46,11 +50,5 @@ def _from_here(request: HttpRequest) -> bool:
         "HTTP_FORWARDED",
         "HTTP_VIA",
     }
-    address = request.META.get("REMOTE_ADDR") or "127.0.0.1"  # empty: through a socket of this machine
+    address = request.META.get("REMOTE_ADDR") or "127.0.0.1"  # empty: a Unix socket
     return address in ("127.0.0.1", "::1") and not forwarded & set(request.META)
-
-
-def _has_token(request: HttpRequest) -> bool:
-    wanted = f"Bearer {settings.METRICS_TOKEN}"
-    given = request.headers.get("Authorization", "")
-    return bool(settings.METRICS_TOKEN) and secrets.compare_digest(given.encode(), wanted.encode())

@@ -1,4 +1,4 @@
-"""What is wrong with the environment is a system check with an id and a way out: no traceback, and no secret repeated."""
+"""A wrong environment is a system check with an id and a hint: no traceback, and no secret in it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def test_every_wrong_variable_is_named_with_a_hint_and_no_value_is_repeated(mana
     for name in WRONG:
         assert f"(fnloader.E_{name.removesuffix('_FILE')})" in result.stderr, (name, result.stderr)
     assert result.stderr.count("HINT: ") >= len(WRONG)
+    assert "Invalid DEBUG: expected on or off" in result.stderr
     assert "with-secret" not in result.stderr + result.stdout
     assert "Traceback" not in result.stderr
 
@@ -95,7 +96,7 @@ def test_a_number_must_be_finite_and_above_its_limit(monkeypatch: pytest.MonkeyP
     for wrong in ("0", "-1", "nan", "inf", "1e999", "two"):
         env = read(monkeypatch, tmp_path, SOME_SECONDS=wrong)
         assert env.number("SOME_SECONDS", 150, above=0) == 150
-        assert "a number above 0" in env.problems[0].hint, wrong
+        assert "expected a number above 0" in env.problems[0].message, wrong
     env = read(monkeypatch, tmp_path, SOME_SECONDS=" 2.5 ")
     assert (env.number("SOME_SECONDS", 150, above=0), env.problems) == (2.5, [])
 

@@ -252,7 +252,7 @@ def test_search_finds_samples_files_and_records_by_their_beginning(client: Clien
     assert client.get("/search/?q=s1")["location"] == "/sample/?id=s1"
     assert client.get("/search/?q=other")["location"] == "/sample/?id=other-id"
     assert client.get("/search/?q=in/s2.fasta")["location"] == "/sample/?id=s2"
-    assert "Nothing begins with" in words(client.get("/search/?q=S1"))
+    assert "No results begin with" in words(client.get("/search/?q=S1"))
     assert client.get("/search/").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""`/metrics`, `/readyz` and the log: for machines, cheap however much there is, and shut to strangers."""
+"""`/metrics`, `/readyz` and the log: for machines, cheap however much there is, and closed to strangers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read(client: Client) -> Values:
     return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
 
 
-def the_next_scrape_rolls() -> None:
+def make_tallies_due() -> None:
     TallyMark.objects.update(rolled_at=timezone.now() - timedelta(minutes=1))
 
 
@@ -45,7 +45,7 @@ def test_samples_are_counted_once_by_outcome_with_their_times(make_feed: MakeFee
     LoadAttempt.objects.create(seqid="adopted", completed=1)
     read(client)
     for _ in range(3):
-        the_next_scrape_rolls()
+        make_tallies_due()
         values = read(client)
     labels = (("feed", "tb"),)
     assert values["fnloader_samples_total", (("feed", "tb"), ("outcome", "inserted"))] == 3
@@ -65,7 +65,7 @@ def test_an_open_attempt_is_counted_when_it_has_ended(make_feed: MakeFeed) -> No
     add_attempt(item, AttemptOutcome.INSERTED)
     for _ in range(3):
         counters.update_counters()
-        the_next_scrape_rolls()
+        make_tallies_due()
     assert Tally.objects.get().number == 1
     LoadAttempt.objects.filter(pk=still.pk).update(outcome=AttemptOutcome.FAILED)
     counters.update_counters()
@@ -79,12 +79,12 @@ def test_what_is_written_late_under_a_smaller_number_is_counted(make_feed: MakeF
     counters.update_counters()
     assert Tally.objects.count() == 0, "what has just been written is counted the next time"
     add_attempt(item, AttemptOutcome.INSERTED, gp_int_id=1001)
-    the_next_scrape_rolls()
+    make_tallies_due()
     counters.update_counters()
     assert Tally.objects.get().number == 2
 
 
-def test_a_scrape_says_where_feeds_servers_batches_and_jobs_stand(
+def test_a_scrape_has_the_state_of_feeds_servers_batches_and_jobs(
     make_feed: MakeFeed, shelf: Shelf, client: Client
 ) -> None:
     from batches import tasks
@@ -115,7 +115,7 @@ def test_a_scrape_never_reads_what_is_loaded(make_feed: MakeFeed, client: Client
         add_attempt(add_object(feed, f"s{number}", ObjectState.LOADED), AttemptOutcome.INSERTED)
     for _ in range(3):
         read(client)
-        the_next_scrape_rolls()
+        make_tallies_due()
     with CaptureQueriesContext(connection) as queries:
         read(client)
     assert len(queries) < 25
@@ -144,7 +144,7 @@ def test_metrics_are_for_this_machine_or_a_token(client: Client, headers: dict[s
 
 
 @pytest.mark.django_db
-def test_readiness_asks_database_and_broker(client: Client) -> None:
+def test_readiness_checks_database_and_broker(client: Client) -> None:
     assert (client.get("/readyz").status_code, client.get("/readyz").content) == (200, b"ready\n")
     with override_settings(REDIS_URL="redis://127.0.0.1:1/0"):
         assert (client.get("/readyz").status_code, client.get("/readyz").content) == (503, b"broker\n")
@@ -155,8 +155,8 @@ def test_a_site_without_its_database_lives_and_is_not_ready(feeding: Feeding) ->
         "from django.test import Client; c = Client(HTTP_HOST='localhost');"
         "print([(c.get(p).status_code, c.get(p).content) for p in ('/healthz', '/readyz')])"
     )
-    told = feeding.manage("shell", "-v0", "-c", code, DATABASE_URL="sqlite:////nowhere/at/all.sqlite3")
-    assert "[(200, b'ok\\n'), (503, b'database\\n')]" in told.stdout, told.stderr
+    result = feeding.manage("shell", "-v0", "-c", code, DATABASE_URL="sqlite:////nowhere/at/all.sqlite3")
+    assert "[(200, b'ok\\n'), (503, b'database\\n')]" in result.stdout, result.stderr
 
 
 def test_a_line_has_the_fields_of_its_context() -> None:
@@ -174,9 +174,9 @@ def test_a_line_has_the_fields_of_its_context() -> None:
 
 def test_a_loader_logs_json_where_it_is_wanted(feeding: Feeding) -> None:
     feeding.put("bad.fasta", b"")
-    told = feeding.load(LOG_FORMAT="json")
-    assert told.returncode == 10
-    lines = [json.loads(line) for line in told.stderr.splitlines()]
+    result = feeding.load(LOG_FORMAT="json")
+    assert result.returncode == 10
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert {line["feed"] for line in lines} == {feeding.bucket}
     assert any("bad.fasta: rejected" in line["message"] for line in lines)
-    assert told.stdout == ""
+    assert result.stdout == ""

@@ -1,4 +1,4 @@
-"""`serve`: the whole site in one command; what dies is started again, and all stops with it."""
+"""`serve`: the whole site in one command; processes that end are restarted, and all stop with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def word(port: int, path: str = "/readyz") -> str:
+def ready_state(port: int, path: str = "/readyz") -> str:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as response:
             return str(response.read().decode().strip())
@@ -51,16 +51,16 @@ def serve(manage: Manage) -> Iterator[Serve]:
             process.communicate()
 
 
-def test_pages_and_jobs_run_and_what_dies_is_started_again(manage: Manage, serve: Serve) -> None:
+def test_pages_and_jobs_run_and_processes_that_end_are_restarted(manage: Manage, serve: Serve) -> None:
     port, jobs = free_port(), Jobs(manage)
     process = serve(port)
-    until(lambda: word(port) == "ready", "the site answers", process)
+    until(lambda: ready_state(port) == "ready", "the site answers", process)
     jobs.nudge("loader.tasks.nudge_feeds")
     until(lambda: jobs.runs("loader.tasks.nudge_feeds"), "a job ran", process)
     for pid in children(process.pid):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not word(port), "the web server is gone", process)
-    until(lambda: word(port) == "ready", "the site answers again", process)
+    until(lambda: not ready_state(port), "the web server is gone", process)
+    until(lambda: ready_state(port) == "ready", "the site answers again", process)
     before = jobs.runs("loader.tasks.nudge_feeds")
     jobs.nudge("loader.tasks.nudge_feeds")
     until(lambda: jobs.runs("loader.tasks.nudge_feeds") > before, "jobs run again", process)
@@ -71,14 +71,14 @@ def test_pages_and_jobs_run_and_what_dies_is_started_again(manage: Manage, serve
     assert f"http://127.0.0.1:{port}/" in out
     assert "createsuperuser" in out
     assert err.count("Restarting in ") == 2
-    assert not word(port)
+    assert not ready_state(port)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in left)  # noqa: PTH110
 
 
-def test_an_address_that_is_taken_is_said(manage: Manage) -> None:
+def test_an_address_in_use_is_an_error(manage: Manage) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        told = manage("serve", "--bind", f"127.0.0.1:{taken.getsockname()[1]}")
-    assert (told.returncode, "Choose another one" in told.stderr) == (1, True)
+        result = manage("serve", "--bind", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert (result.returncode, "Choose another address" in result.stderr) == (1, True)
     assert manage("serve", "--bind", "nonsense").returncode == 2

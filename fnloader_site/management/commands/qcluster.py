@@ -1,4 +1,4 @@
-"""The background jobs: django-q2's cluster, run as our other daemons are."""
+"""`manage.py qcluster`: the background jobs, by django-q2's cluster."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from core.commands import CommandError, CommandParser, FnloaderCommand
 
 
 class Command(FnloaderCommand):
-    """Takes the place of django-q2's command of this name."""
+    """Replaces django-q2's command of this name."""
 
     help = (
-        "Runs the background jobs until told to stop (Ctrl-C or SIGTERM): loading of scheduled feeds, checks of uploaded "
-        "batches, alarms, and what the list of schedules in the admin says."
+        "Runs the background jobs until Ctrl-C or SIGTERM: loading of scheduled feeds, checks of uploaded batches, alarms, "
+        "and all else in the list of schedules in the admin."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """None: what there is to say is a setting (docs/settings.md)."""
-        parser.epilog = "exit status: 0 told to stop; 1 it can't run: a wrong setting, no tables, no broker"
+        """None: all options are settings (docs/settings.md)."""
+        parser.epilog = "exit status: 0 stopped; 1 can't run: invalid setting, database not migrated, no broker"
 
     def run(self, **options: Any) -> int:  # noqa: ANN401, ARG002 - Django's options
-        """Until told to stop."""
+        """Runs the cluster until it is stopped."""
         from django_q.brokers import get_broker
         from django_q.models import Schedule
 
@@ -32,11 +32,11 @@ class Command(FnloaderCommand):
         try:
             get_broker().ping()
         except Exception as error:
-            # Each broker has errors of its own.
-            raise CommandError(f"The jobs' broker does not answer ({error}); check REDIS_URL.") from error
-        # A connection must not be shared with children.
+            # Each broker has its own errors.
+            raise CommandError(f"Broker unavailable ({error}). Check REDIS_URL.") from error
+        # Children must not share a connection.
         connections.close_all()
         status = JobCluster().run()
         if status:
-            raise CommandError("The cluster could not be kept running: the lines above say why.")
+            raise CommandError("The cluster keeps ending. See the errors above.")
         return 0
