@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import oci
 import urllib3
 
-from objectstores.oci_access import Request
+from objectstores.oci_access import SignableRequest
 
 THREADS = 8
 AHEAD = 24
@@ -30,7 +30,7 @@ def main(server: str, namespace: str, bucket: str) -> None:
     objects = f"/n/{namespace}/b/{bucket}/o"
 
     def get(target: str) -> bytes:
-        request = Request("GET", endpoint + target, target)
+        request = SignableRequest("GET", endpoint + target, target)
         signer(request, enforce_content_headers=False)
         body: bytes = pool.urlopen("GET", target, headers=request.headers).data
         return body

@@ -1,4 +1,4 @@
-"""A whole HTTP answer, and how one is read from a bare socket."""
+"""A complete HTTP response, and how to read one from a socket."""
 
 from __future__ import annotations
 
@@ -16,61 +16,61 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _HEAD_END = b"\r\n\r\n"
-_MOST = 65_536
-_PLAIN = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?")
-NO_LENGTH = "an answer that does not say how long it is can't be known to be whole"
+_CHUNK_SIZE = 65_536
+_STATUS_LINE = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?")
+NO_LENGTH = "the response has no length, so it may be incomplete"
 
 
 class Answer(NamedTuple):
-    """A whole answer, its body as it was sent."""
+    """A complete response, its body as it was sent."""
 
     status: int
     headers: Mapping[str, str]
-    """Asked in any case."""
+    """Case-insensitive."""
     body: bytes
 
 
 def read_answer(wire: socket.socket, method: str, *, limit: int | None = None) -> tuple[Answer, bool]:
-    """The answer to a request, and whether the connection may carry another one.
+    """The response to a request, and whether the connection can be reused.
 
-    With a limit, no more than that many bytes of the body are read, and a body that breaks off is returned as far as it came.
+    With a limit, at most that many bytes of the body are read, and a truncated body is returned as far as it arrived.
 
-    What stores send nearly always, a head with the length of the body, is read here; all else is left to http.client,
-    which takes longer over a head than the rest of a small object's exchange. Raises what both raise: OSError,
-    HTTPException, and ProtocolError for an answer that can't be known to be whole.
+    A head with the length of the body, which stores nearly always send, is parsed here; all else is left to http.client,
+    which takes longer for a head than the rest of a small object's exchange takes. Raises OSError, HTTPException, and
+    ProtocolError for a response that may be incomplete.
     """
     received = b""
-    while _HEAD_END not in received and len(received) <= _MOST:
-        piece = wire.recv(_MOST)
-        if not piece:
+    while _HEAD_END not in received and len(received) <= _CHUNK_SIZE:
+        chunk = wire.recv(_CHUNK_SIZE)
+        if not chunk:
             break
-        received += piece
+        received += chunk
     head, end, body = received.partition(_HEAD_END)
-    plain = _plain(head.decode("latin-1")) if end else None
-    if plain is None:
-        return _by_library(received, wire, method, limit), False
-    status, headers, length = plain
-    wanted = length if limit is None else min(length, limit)
-    pieces, missing = [body], wanted - len(body)
+    parsed = _parse_head(head.decode("latin-1")) if end else None
+    if parsed is None:
+        return _read_by_http_client(received, wire, method, limit), False
+    status, headers, length = parsed
+    expected = length if limit is None else min(length, limit)
+    chunks, missing = [body], expected - len(body)
     while missing > 0:
-        piece = wire.recv(_MOST)
-        if not piece and limit is not None:
+        chunk = wire.recv(_CHUNK_SIZE)
+        if not chunk and limit is not None:
             break
-        if not piece:
-            raise ProtocolError(f"the answer ended {missing} bytes before its end")
-        pieces.append(piece)
-        missing -= len(piece)
-    kept = missing == 0 and wanted == length and headers.get("connection", "keep-alive").lower() == "keep-alive"
-    return Answer(status, headers, b"".join(pieces)[:wanted]), kept
+        if not chunk:
+            raise ProtocolError(f"the response ended {missing} bytes early")
+        chunks.append(chunk)
+        missing -= len(chunk)
+    reusable = missing == 0 and expected == length and headers.get("connection", "keep-alive").lower() == "keep-alive"
+    return Answer(status, headers, b"".join(chunks)[:expected]), reusable
 
 
-def _plain(head: str) -> tuple[int, Mapping[str, str], int] | None:
-    """Status, headers and length of the body; None when the head leaves any doubt about them."""
+def _parse_head(head: str) -> tuple[int, Mapping[str, str], int] | None:
+    """Status, headers and length of the body; None if any of them is in doubt."""
     first, *lines = head.split("\r\n")
-    status = _PLAIN.fullmatch(first)
+    status = _STATUS_LINE.fullmatch(first)
     pairs = [(name, value.strip()) for name, colon, value in (line.partition(":") for line in lines) if colon]
     headers = HTTPHeaderDict(pairs)
-    # Given twice, it is joined by a comma.
+    # Two of them are joined by a comma.
     length = headers.get("content-length", "")
     if not status or status[1] in ("204", "304") or len(pairs) < len(lines) or "transfer-encoding" in headers:
         return None
@@ -79,8 +79,8 @@ def _plain(head: str) -> tuple[int, Mapping[str, str], int] | None:
     return int(status[1]), headers, int(length)
 
 
-class _Replayed(io.RawIOBase):
-    """What has been received already, and then the rest: what http.client takes for a socket."""
+class _ReplayedSocket(io.RawIOBase):
+    """A socket for http.client: what has been received already, then the rest."""
 
     def __init__(self, received: bytes, wire: socket.socket) -> None:
         self._received = io.BytesIO(received)
@@ -93,12 +93,12 @@ class _Replayed(io.RawIOBase):
         return self._received.readinto(buffer) or self._wire.recv_into(buffer)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """As a socket's."""
+        """As that of a socket."""
         return io.BufferedReader(self)
 
 
-def _by_library(received: bytes, wire: socket.socket, method: str, limit: int | None) -> Answer:
-    response = http.client.HTTPResponse(_Replayed(received, wire), method=method)  # type: ignore[arg-type]
+def _read_by_http_client(received: bytes, wire: socket.socket, method: str, limit: int | None) -> Answer:
+    response = http.client.HTTPResponse(_ReplayedSocket(received, wire), method=method)  # type: ignore[arg-type]
     response.begin()
     lengths = {*response.headers.get_all("content-length", [])}
     if limit is not None:

@@ -1,4 +1,4 @@
-"""What every store has in common: what a listed object says of itself, what a store can do, and how it fails.
+"""The interface of every store, its objects and its errors.
 
 A store lists, reads, writes and deletes objects of one bucket, below one prefix. It knows no models and no Django.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 
 class StoreError(Exception):
-    """Something a store could not do. The text names the store and the object, and never holds a secret."""
+    """An operation failed. The text names the store and the object, and never contains a secret."""
 
 
 class NotFound(StoreError):
@@ -20,19 +20,19 @@ class NotFound(StoreError):
 
 
 class Denied(StoreError):
-    """The credentials are refused, or lack a permission. Trying again does not help."""
+    """The credentials are invalid or lack a permission. A retry does not help."""
 
 
 class Unavailable(StoreError):
-    """No answer, a throttled, failing or garbled one. Worth a retry."""
+    """No response, or a throttled, failing or malformed one. Worth a retry."""
 
 
 class Misconfigured(StoreError):
-    """The URL, a name, a setting, the region or a credentials file is wrong: somebody has to put it right first."""
+    """The URL, a name, a setting, the region or a credentials file is wrong: someone must correct it first."""
 
 
 class Changed(StoreError):
-    """A condition failed: the object is there already (only-if-absent), or is not the version asked for any more."""
+    """A condition failed: the object exists already (only-if-absent), or is no longer the requested version."""
 
 
 class TooLarge(StoreError):
@@ -40,61 +40,61 @@ class TooLarge(StoreError):
 
 
 class Archived(StoreError):
-    """The object lies in an archive, and must be restored before it can be read."""
+    """The object is archived, and must be restored before it can be read."""
 
 
 class StoredObject(NamedTuple):
-    """One object as a listing shows it."""
+    """One object of a listing."""
 
     name: str
-    """The whole name (key) below the store's bucket, prefix of the store's URL included."""
+    """The full name (key) in the bucket, including the prefix of the store's URL."""
     size: int
     """Bytes."""
     etag: str
-    """The version's tag as the store gives it, without quotes; for a folder: from size and time of change."""
+    """The ETag of the version, without quotes; for a folder: made of size, time of change and inode."""
     md5: str | None
     """Hexadecimal MD5 of the content, where the store lists one."""
     created: datetime | None
-    """When this version came to be (aware, UTC): OCI's timeCreated, S3's LastModified, a file's mtime."""
+    """When this version was created (aware, UTC): OCI's timeCreated, S3's LastModified, a file's mtime."""
     archived: bool = False
-    """True when it can't be read before it is restored (OCI's Archive tier, S3's Glacier classes)."""
+    """Whether it must be restored before it can be read (OCI's Archive tier, S3's Glacier classes)."""
 
 
 class Store(Protocol):
-    """One bucket (or folder), seen through one door. Safe to share between threads.
+    """One bucket or folder. Safe to share between threads.
 
-    Names are always whole names: a store with a URL prefix lists only below that prefix and refuses other names.
-    Every call has time-outs and, except `write`, a few bounded retries for `Unavailable` (at most 15 s in all).
+    Names are always full names: a store with a URL prefix lists only below that prefix and rejects other names.
+    Every call has time-outs and, except `write`, a few retries for `Unavailable` (at most 15 s in total).
     """
 
     url: str
     """The canonical URL it was opened with."""
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """All objects whose whole name starts with the store's own prefix followed by `prefix`, in byte order of their
+        """All objects whose full name starts with the store's own prefix followed by `prefix`, in byte order of their
         names, a page at a time. Ends only when the listing is complete; raises a StoreError otherwise."""
 
     def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:
-        """The names that `list` would give, in lists of at most 1000, and as certainly all; faster where the store can.
+        """The names that `list` would yield, all of them, in lists of at most 1000; faster where the store can.
 
-        `cuts` are whole names that are expected, in any order, some hundred spread over all: where a long listing may be
-        split into parts that are listed side by side. Objects may be added or deleted meanwhile, as during `list`.
+        `cuts` are expected full names, in any order, some hundred spread over all: a long listing may be split there
+        into parts that are listed in parallel. Objects may be added or deleted meanwhile, as during `list`.
         """
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
-        """The whole content. With `etag`: of that version, or Changed. With `limit`: StoreError `TooLarge` before more
-        than that many bytes are held. A body shorter than announced raises Unavailable."""
+        """The content. With `etag`: of that version, or raises Changed. With `limit`: raises TooLarge before it holds more
+        than that many bytes. A body shorter than announced raises Unavailable."""
 
     def write(self, name: str, content: bytes, *, only_if_absent: bool = False) -> str:
-        """Puts the object and returns its etag. One single attempt: an unclear end raises Unavailable, and the object
-        may or may not be there. `only_if_absent` raises Changed when there is one."""
+        """Puts the object and returns its etag. A single attempt: without a clear response it raises Unavailable, and the
+        object may or may not exist. `only_if_absent` raises Changed if it exists already."""
 
     def delete(self, names: Iterable[str]) -> int:
-        """Deletes them, many a call where the store can; names that are not there are no error. Returns how many names
+        """Deletes them, many per request where the store can; missing ones are not an error. Returns the number of names
         it sent."""
 
     def describe(self) -> str:
-        """What it is in one readable line, without secrets."""
+        """A readable line about it, without secrets."""
 
     def close(self) -> None:
-        """Gives back its connections."""
+        """Closes its connections."""

@@ -1,4 +1,4 @@
-"""A folder of files as a store: the name of an object is the file's path below the folder, with `/`."""
+"""A folder of files as a store: the name of an object is the path of the file below the folder, with `/`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from objectstores.base import (
     TooLarge,
     Unavailable,
 )
-from objectstores.listing import below, names_of
+from objectstores.listing import chunked, validate_name
 
-_TEMPORARY = ".fnloader-"
-_LATER = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE})
+_TEMPORARY_PREFIX = ".fnloader-"
+_TRANSIENT = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE}
+)
 
 
 class FolderStore:
-    """A `base.Store` on a local folder. Its etag says size, time of change and inode; there is no MD5.
+    """A `base.Store` on a local folder. Its etag is made of size, time of change and inode; there is no MD5.
 
-    Links that lead out of the folder are as if they were not there; linked folders are not looked into at all.
+    Links out of the folder are ignored, and linked folders are not followed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,49 +41,53 @@ class FolderStore:
         self.url = self._root.as_uri()
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """As in `base.Store`. In memory are the names of one folder and of those above it; files that vanish meanwhile
-        are not listed."""
+        """As in `base.Store`. It holds the names of one folder and its parents in memory; files that vanish meanwhile are
+        not listed."""
         yield from self._walk("", prefix)
 
     def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:  # noqa: ARG002
-        """As in `base.Store`, never split."""
-        return names_of(self.list(prefix))
+        """As in `base.Store`, without splitting."""
+        return chunked(entry.name for entry in self.list(prefix))
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
-        """As in `base.Store`. Raises Unavailable when the file changes while it is read."""
-        with self._explained(name), self._path(name, inside=True).open("rb") as file:
+        """As in `base.Store`. Raises Unavailable if the file changes while it is read."""
+        with self._translated_errors(name), self._path(name, inside=True).open("rb") as file:
             before = os.fstat(file.fileno())
             if etag and _etag(before) != etag:
-                raise Changed(f"{self.url}, {name}: the file is another version now")
+                raise Changed(f"{self.url}, {name}: the file has changed")
             if limit and before.st_size > limit:
-                raise TooLarge(f"{self.url}, {name}: {before.st_size} bytes, and {limit} are allowed")
+                raise TooLarge(f"{self.url}, {name}: {before.st_size} bytes exceed the limit of {limit}")
             content = file.read(before.st_size + 1)
             if len(content) != before.st_size or _etag(os.fstat(file.fileno())) != _etag(before):
                 raise Unavailable(f"{self.url}, {name}: the file changed while it was read")
         return content
 
     def write(self, name: str, content: bytes, *, only_if_absent: bool = False) -> str:
-        """As in `base.Store`: the file is there whole, and on the disk, or not at all."""
+        """As in `base.Store`: the file is complete and on disk, or does not exist."""
         path = self._path(name, inside=False)
-        with self._explained(name):
+        with self._translated_errors(name):
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.parent / (_TEMPORARY + secrets.token_hex(8))
+            temporary = path.parent / (_TEMPORARY_PREFIX + secrets.token_hex(8))
             try:
-                etag = _write(temporary, content)
+                with temporary.open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    etag = _etag(os.fstat(file.fileno()))
                 if only_if_absent:
                     path.hardlink_to(temporary)
                 else:
                     temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync(path.parent)
+            _sync_folder(path.parent)
         return etag
 
     def delete(self, names: Iterable[str]) -> int:
-        """As in `base.Store`; folders that become empty stay."""
+        """As in `base.Store`; empty folders stay."""
         sent = 0
         for name in names:
-            with self._explained(name), contextlib.suppress(NotADirectoryError):
+            with self._translated_errors(name), contextlib.suppress(NotADirectoryError):
                 self._path(name, inside=False).unlink(missing_ok=True)
             sent += 1
         return sent
@@ -91,93 +97,83 @@ class FolderStore:
         return f"folder {self._root}"
 
     def close(self) -> None:
-        """As in `base.Store`; nothing is kept open."""
+        """As in `base.Store`; nothing is open."""
 
     def _walk(self, folder: str, prefix: str) -> Iterator[StoredObject]:
         """The files below `folder` (empty, or ending with `/`) whose name starts with `prefix`."""
-        for part in self._parts(folder):
-            name = folder + part
-            if part.endswith("/"):
+        for entry in self._entries(folder):
+            name = folder + entry
+            if entry.endswith("/"):
                 if name.startswith(prefix) or prefix.startswith(name):
                     yield from self._walk(name, prefix)
-            elif name.startswith(prefix) and (one := self._object(name)):
-                yield one
+            elif name.startswith(prefix) and (file := self._object(name)):
+                yield file
 
-    def _parts(self, folder: str) -> Iterable[str]:
-        """The names in one folder, those of folders with a `/`: so they sort as the whole names do."""
-        with self._explained(folder):
+    def _entries(self, folder: str) -> Iterable[str]:
+        """The names in one folder, subfolders with a `/`, so that they sort as full names do."""
+        with self._translated_errors(folder):
             try:
                 with os.scandir(self._root / folder) as entries:
-                    parts = [
+                    names = [
                         entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
                         for entry in entries
-                        if not entry.name.startswith(_TEMPORARY)
+                        if not entry.name.startswith(_TEMPORARY_PREFIX)
                     ]
             except (FileNotFoundError, NotADirectoryError):
                 if not folder:
                     raise
                 return []
-        parts.sort()
-        return parts
+        return sorted(names)
 
     def _object(self, name: str) -> StoredObject | None:
-        with self._explained(name):
+        with self._translated_errors(name):
             try:
                 name.encode()
-                facts = (self._root / name).lstat()
-                if stat.S_ISLNK(facts.st_mode):
-                    facts = self._path(name, inside=True).stat()
+                status = (self._root / name).lstat()
+                if stat.S_ISLNK(status.st_mode):
+                    status = self._path(name, inside=True).stat()
             except UnicodeEncodeError as error:
-                raise StoreError(f"{self.url}: the name {os.fsencode(name)!r} is no UTF-8") from error
+                raise StoreError(f"{self.url}: the name {os.fsencode(name)!r} is not UTF-8") from error
             except (FileNotFoundError, NotADirectoryError, NotFound):
                 return None
-        if not stat.S_ISREG(facts.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             return None
-        return StoredObject(name, facts.st_size, _etag(facts), None, datetime.fromtimestamp(facts.st_mtime, UTC))
+        return StoredObject(name, status.st_size, _etag(status), None, datetime.fromtimestamp(status.st_mtime, UTC))
 
     def _path(self, name: str, *, inside: bool) -> Path:
-        """Where the object is; NotFound when the way to it (with `inside`, itself too) is a link out of the folder."""
-        parts = below(name, "", self.url).split("/")
-        if any(part in ("", ".", "..") or "\0" in part or part.startswith(_TEMPORARY) for part in parts):
-            raise Misconfigured(f"{name!r} can't be the name of a file in {self.url}")
+        """The path of the object; raises NotFound if its folder (with `inside`, itself too) links out of the store."""
+        parts = validate_name(name, "", self.url).split("/")
+        if any(part in ("", ".", "..") or "\0" in part or part.startswith(_TEMPORARY_PREFIX) for part in parts):
+            raise Misconfigured(f"{name!r} is not a valid file name in {self.url}")
         path = self._root / name
         if not (path if inside else path.parent).resolve().is_relative_to(self._root):
-            raise NotFound(f"{self.url}, {name}: it leads out of the folder")
+            raise NotFound(f"{self.url}, {name}: links out of the folder")
         return path
 
     @contextlib.contextmanager
-    def _explained(self, name: str) -> Iterator[None]:
+    def _translated_errors(self, name: str) -> Iterator[None]:
         """Turns an error of the file system into a StoreError."""
         try:
             yield
         except OSError as error:
-            raise _kind(error)(f"{self.url}, {name}: {error.strerror or error}") from error
+            raise _error_class(error)(f"{self.url}, {name}: {error.strerror or error}") from error
 
 
-def _kind(error: OSError) -> type[StoreError]:
+def _error_class(error: OSError) -> type[StoreError]:
     if isinstance(error, FileNotFoundError):
         return NotFound
     if isinstance(error, FileExistsError):
         return Changed
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return Denied
-    return Unavailable if error.errno in _LATER else StoreError
+    return Unavailable if error.errno in _TRANSIENT else StoreError
 
 
-def _etag(facts: os.stat_result) -> str:
-    return f"{facts.st_size:x}-{facts.st_mtime_ns:x}-{facts.st_ino:x}"
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 
-def _write(path: Path, content: bytes) -> str:
-    """Writes a new file through to the disk; its etag."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        return _etag(os.fstat(file.fileno()))
-
-
-def _sync(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What the stores that speak HTTP have in common: kept connections, time-outs, and what a failed exchange means."""
+"""What stores with an HTTP API share: a pool of connections, time-outs, and errors."""
 
 from __future__ import annotations
 
@@ -12,56 +12,64 @@ from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
 from objectstores.answers import NO_LENGTH, Answer
-from objectstores.base import Denied, Misconfigured, StoreError, TooLarge, Unavailable
-from objectstores.direct import Direct
+from objectstores.base import Changed, Denied, Misconfigured, NotFound, StoreError, TooLarge, Unavailable
+from objectstores.direct import DirectConnections
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
-_CONNECTIONS = 16
+_MAX_IDLE = 16
+_ERRORS_BY_STATUS: dict[int, type[StoreError]] = {
+    401: Denied,
+    403: Denied,
+    404: NotFound,
+    408: Unavailable,
+    412: Changed,
+    429: Unavailable,
+}
 
 
 class Connections:
-    """Up to 16 kept connections to one endpoint, for any number of threads; more are opened and not kept.
+    """A pool of connections to one endpoint, for any number of threads; it keeps 16 idle ones.
 
-    `endpoint` is `http[s]://host[:port]`. HTTPS_PROXY and NO_PROXY of the environment are heeded for https.
+    `endpoint` is `http[s]://host[:port]`. HTTPS_PROXY and NO_PROXY of the environment apply to https.
     """
 
     def __init__(self, endpoint: str, *, ca_bundle: str | None = None, read_timeout: float = READ_TIMEOUT) -> None:
         self.endpoint = endpoint
         options = {
-            "maxsize": _CONNECTIONS,
+            "maxsize": _MAX_IDLE,
             "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
             "retries": False,
         }
         self._manager = _manager(endpoint, ca_bundle or certifi.where(), options)
         pool = self._manager.connection_from_url(endpoint)
-        # Straight to the pool: the manager would tidy `..` and `//` out of names that are legal.
+        # The pool itself: the manager would normalise `..` and `//`, which are legal in names.
         self._pool: HTTPConnectionPool = pool
-        self._direct: Direct | None = None
+        self._direct: DirectConnections | None = None
         if isinstance(self._manager, urllib3.ProxyManager):
             return
-        self._direct = Direct(
+        self._direct = DirectConnections(
             endpoint,
             ca_bundle or certifi.where(),
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout,
-            kept=_CONNECTIONS,
+            max_idle=_MAX_IDLE,
         )
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None, *, limit: int = 0
     ) -> Answer:
-        """One exchange, tried once; redirects are answers. `target` is path and query, as signed.
+        """One exchange, one attempt; a redirect is a response. `target` is path and query, as signed.
 
-        Raises Unavailable when there is no whole answer, TooLarge when its body is (or announces to be) longer than
-        `limit` bytes, Misconfigured when the server's certificate is not trusted.
+        Raises Unavailable without a complete response, TooLarge if its body is (or is announced to be) longer than
+        `limit` bytes, Misconfigured if the server's certificate is not trusted.
         """
         try:
             if method == "PUT" and self._direct:
                 return self._direct.send(method, target, headers, body or b"")
             return self._by_urllib3(method, target, headers, body, limit)
         except SSLError as error:
-            raise Misconfigured(f"{self.endpoint}: no trusted connection ({error}); is a CA bundle missing?") from error
+            raise Misconfigured(f"{self.endpoint}: certificate not trusted ({error}); check the CA bundle") from error
         except (HTTPError, OSError) as error:
             raise Unavailable(f"{self.endpoint}: {_reason(error)}") from error
 
@@ -78,36 +86,32 @@ class Connections:
             decode_content=False,
             assert_same_host=False,
         )
-        return Answer(response.status, response.headers, _content(response, limit if response.status < 300 else 0))
+        try:
+            body = _read_body(response, limit if response.status < 300 else 0)
+        except BaseException:
+            # The rest of the body must not be read as the next response.
+            response.close()
+            raise
+        response.release_conn()
+        return Answer(response.status, response.headers, body)
 
     def close(self) -> None:
-        """Closes the connections that are idle; those in use are closed when they are given back."""
+        """Closes idle connections; those in use are closed after their exchange."""
         self._manager.clear()
         if self._direct:
             self._direct.close()
 
 
-def _content(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
-    try:
-        content = _read(response, limit)
-    except BaseException:
-        # What is left of the body must not be taken for the next answer.
-        response.close()
-        raise
-    response.release_conn()
-    return content
-
-
-def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
-    """The body; urllib3 itself raises for one that is shorter than announced."""
+def _read_body(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
+    """The body; urllib3 raises for one that is shorter than announced."""
     announced = response.headers.get("content-length")
     if announced is None and response.headers.get("transfer-encoding") is None and response.status == 200:
         raise ProtocolError(NO_LENGTH)
     if limit and announced and announced.isdecimal() and int(announced) > limit:
-        raise TooLarge(f"{announced} bytes, and {limit} are allowed")
+        raise TooLarge(f"{announced} bytes exceed the limit of {limit}")
     content = response.read(limit + 1) if limit else response.read()
     if limit and len(content) > limit:
-        raise TooLarge(f"more than the {limit} bytes that are allowed")
+        raise TooLarge(f"it exceeds the limit of {limit} bytes")
     return content
 
 
@@ -122,28 +126,37 @@ def _manager(endpoint: str, ca_bundle: str, options: dict[str, object]) -> urlli
 
 
 def _reason(error: Exception) -> str:
-    """The error in words; urllib3 puts the object that failed before them, which tells a reader nothing."""
+    """The text of the error, without the object that urllib3 puts before it."""
     text = str(error)
     return text.rpartition(">: ")[2] if text.startswith("<") else text or type(error).__name__
 
 
-def foreign(answer: Answer, what: str) -> StoreError:
-    """The error for a refusal that is not worded as the store words its own: a proxy, a gateway, a wrong endpoint.
+def error_for_status(status: int) -> type[StoreError]:
+    """The error for a status of a store."""
+    if status in _ERRORS_BY_STATUS:
+        return _ERRORS_BY_STATUS[status]
+    if status >= 500:
+        return Unavailable
+    return Misconfigured if 300 <= status < 400 else StoreError
 
-    A 404 of that kind says nothing of the object, so it is never NotFound.
+
+def proxy_error(answer: Answer, where: str) -> StoreError:
+    """The error for a response that is not in the store's format: of a proxy, a gateway, a wrong endpoint.
+
+    A 404 of that kind says nothing about the object, so it is never NotFound.
     """
     kind: type[StoreError] = Unavailable
     if answer.status in (401, 403, 407):
         kind = Denied
     elif 300 <= answer.status < 400:
         kind = Misconfigured
-    return kind(f"{what}: {answer.status}, not in the store's words; check the endpoint and what stands before it")
+    return kind(f"{where}: HTTP {answer.status}, not from the store; check the endpoint and proxies")
 
 
 def read_timeout(settings: Mapping[str, str]) -> float:
-    """Seconds without a byte after which a store is given up: STORE_READ_TIMEOUT, or 60."""
+    """Seconds without a byte after which a request fails: STORE_READ_TIMEOUT, or 60."""
     text = settings.get("STORE_READ_TIMEOUT") or str(READ_TIMEOUT)
     try:
         return float(text)
     except ValueError as error:
-        raise Misconfigured(f"STORE_READ_TIMEOUT must be a number of seconds, not {text!r}") from error
+        raise Misconfigured(f"Invalid STORE_READ_TIMEOUT {text!r}: expected a number of seconds") from error

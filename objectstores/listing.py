@@ -1,4 +1,4 @@
-"""What every listing and every long list of names goes through."""
+"""Helpers for listings and long lists of names."""
 
 from __future__ import annotations
 
@@ -6,43 +6,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import lt
 
-from objectstores.base import Misconfigured, StoredObject, StoreError
+from objectstores.base import Misconfigured, StoreError
+
+MAX_NAME_BYTES = 1024
 
 
-def checked(page: Sequence[StoredObject], last: str, where: str) -> str:
-    """`ascending` for a page of objects."""
-    return ascending([one.name for one in page], last, where)
+def check_order(names: Sequence[str], last: str, where: str) -> str:
+    """Returns the last of the names, or `last` if there are none. Raises StoreError unless they ascend strictly from `last`.
 
-
-def ascending(names: Sequence[str], last: str, where: str) -> str:
-    """The last of the names, `last` when there are none. Raises StoreError unless they ascend strictly from `last`.
-
-    Text sorts by code point in Python, which is the order of its bytes in UTF-8.
+    Python sorts text by code point, which is the order of its bytes in UTF-8.
     """
     if not names:
         return last
     if names[0] <= last or not all(map(lt, names, islice(names, 1, None))):
         before, after = next(pair for pair in zip([last, *names], names, strict=False) if pair[0] >= pair[1])
-        raise StoreError(
-            f"{where} lists {after!r} after {before!r}: not in byte order, so it can't be known to be whole"
-        )
+        raise StoreError(f"{where} lists {after!r} after {before!r}: not in byte order, so it may be incomplete")
     return names[-1]
 
 
-def names_of(objects: Iterable[StoredObject], size: int = 1000) -> Iterator[list[str]]:
-    """The names of a listing, in lists, for a store that has no quicker way to them."""
-    return groups((one.name for one in objects), size)
+def chunked(names: Iterable[str], size: int = 1000) -> Iterator[list[str]]:
+    """The names in lists of `size`; the last one may be shorter."""
+    iterator = iter(names)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
 
 
-def groups(names: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The names in lists of `size`, the last one shorter."""
-    rest = iter(names)
-    while some := list(islice(rest, size)):
-        yield some
-
-
-def below(name: str, prefix: str, where: str) -> str:
-    """The name, when the store can have it (1 to 1024 bytes, below its prefix); raises Misconfigured otherwise."""
-    if not name or not name.startswith(prefix) or (len(name) > 256 and len(name.encode()) > 1024):
-        raise Misconfigured(f"{name!r} can't be a name in {where}")
+def validate_name(name: str, prefix: str, where: str) -> str:
+    """Returns the name. Raises Misconfigured unless it is valid: 1 to 1024 bytes, below the prefix."""
+    too_long = len(name) > MAX_NAME_BYTES // 4 and len(name.encode()) > MAX_NAME_BYTES
+    if not name or not name.startswith(prefix) or too_long:
+        raise Misconfigured(f"{name!r} is not a valid name in {where}")
     return name

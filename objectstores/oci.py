@@ -1,6 +1,6 @@
 """A bucket of OCI Object Storage, by its native REST API (domain.md 3).
 
-The SDK finds out who and where we are, and signs (`oci_access`); the exchanges go over kept urllib3 connections.
+The SDK finds credentials and endpoint, and signs (`oci_access`); requests use our own pool of connections.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from urllib.parse import quote
 from objectstores.answers import Answer
 from objectstores.base import StoredObject, StoreError, TooLarge, Unavailable
 from objectstores.http import Connections, read_timeout
-from objectstores.listing import below, checked, groups, names_of
-from objectstores.oci_access import Access
-from objectstores.oci_errors import OBJECT_NOT_FOUND, code_and_message, refusal
-from objectstores.retrying import patiently
+from objectstores.listing import check_order, chunked, validate_name
+from objectstores.oci_access import OciAccess
+from objectstores.oci_errors import OBJECT_NOT_FOUND, code_and_message, error_of
+from objectstores.retrying import with_retries
 
 _FIELDS = "name,size,etag,md5,timeCreated,storageTier,archivalState"
-_DELETES_AT_ONCE = 8
+_PARALLEL_DELETES = 8
 
 Objects = list[StoredObject]
 
 
 class OciStore:
-    """A `base.Store` on one bucket. An etag is as OCI gives it; `md5` is None for an object uploaded in parts."""
+    """A `base.Store` on one bucket. `md5` is None for an object uploaded in parts."""
 
     def __init__(self, namespace: str, bucket: str, prefix: str, settings: Mapping[str, str]) -> None:
         self.namespace = namespace
         self.bucket = bucket
         self.prefix = prefix
         self.url = f"oci://{bucket}@{namespace}/{prefix}" if prefix else f"oci://{bucket}@{namespace}"
-        self._access = Access(settings)
-        self._objects = f"/n/{quote(namespace, '')}/b/{quote(bucket, '')}/o"
+        self._access = OciAccess(settings)
+        self._path = f"/n/{quote(namespace, '')}/b/{quote(bucket, '')}/o"
         self._connections = Connections(
             self._access.endpoint, ca_bundle=settings.get("REQUESTS_CA_BUNDLE"), read_timeout=read_timeout(settings)
         )
@@ -48,29 +48,29 @@ class OciStore:
         """As in `base.Store`."""
         start = last = ""
         while True:
-            objects, following = patiently(self._page, self.prefix + prefix, start)
-            last = checked(objects, last, self.url)
+            objects, next_start = with_retries(self._page, self.prefix + prefix, start)
+            last = check_order([entry.name for entry in objects], last, self.url)
             yield from objects
-            if not following:
+            if not next_start:
                 return
-            if following <= max(start, last):
-                raise StoreError(f"{self.url}: the listing turns in a circle at {following!r}")
-            start = following
+            if next_start <= max(start, last):
+                raise StoreError(f"{self.url}: the listing loops at {next_start!r}")
+            start = next_start
 
     def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:  # noqa: ARG002
-        """As in `base.Store`, never split."""
-        return names_of(self.list(prefix))
+        """As in `base.Store`, without splitting."""
+        return chunked(entry.name for entry in self.list(prefix))
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
         """As in `base.Store`."""
         headers = {"if-match": etag} if etag else {}
         try:
-            return patiently(self._send, "GET", name, headers=headers, limit=limit).body
+            return with_retries(self._send, "GET", name, headers=headers, limit=limit).body
         except TooLarge as error:
             raise TooLarge(f"{self.url}, {name}: {error}") from error
 
     def write(self, name: str, content: bytes, *, only_if_absent: bool = False) -> str:
-        """As in `base.Store`; one single attempt, its MD5 checked by the server."""
+        """As in `base.Store`; a single attempt, whose MD5 the server checks."""
         digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
         headers = {"content-type": "application/octet-stream", "content-md5": digest}
         if only_if_absent:
@@ -78,11 +78,15 @@ class OciStore:
         return self._send("PUT", name, headers=headers, body=content).headers.get("etag", "")
 
     def delete(self, names: Iterable[str]) -> int:
-        """As in `base.Store`; the API deletes one a call, so eight go at once."""
+        """As in `base.Store`; the API deletes one object per request, so eight are sent in parallel."""
         sent = 0
-        with ThreadPoolExecutor(_DELETES_AT_ONCE) as threads:
-            for some in groups((below(name, self.prefix, self.url) for name in names), 1000):
-                sent += sum(threads.map(self._delete, some))
+
+        def delete(name: str) -> None:
+            with_retries(self._send, "DELETE", name, gone_is_fine=True)
+
+        with ThreadPoolExecutor(_PARALLEL_DELETES) as threads:
+            for chunk in chunked(validate_name(name, self.prefix, self.url) for name in names):
+                sent += len(list(threads.map(delete, chunk)))
         return sent
 
     def describe(self) -> str:
@@ -98,18 +102,14 @@ class OciStore:
         self._connections.close()
 
     def _page(self, prefix: str, start: str) -> tuple[Objects, str]:
-        """The objects from `start` on, at most 1000, and where the next page begins (empty: there is none)."""
+        """The objects from `start` on, at most 1000, and the start of the next page (empty: there is none)."""
         query = f"fields={_FIELDS}&limit=1000&prefix={quote(prefix, '')}"
         answer = self._send("GET", None, query=f"{query}&start={quote(start, '')}" if start else query)
         try:
             page = json.loads(answer.body)
-            return [_object(one) for one in page["objects"]], page.get("nextStartWith") or ""
+            return [_object(entry) for entry in page["objects"]], page.get("nextStartWith") or ""
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Unavailable(f"{self.url}: a page of the listing is garbled: {error!r}") from error
-
-    def _delete(self, name: str) -> int:
-        patiently(self._send, "DELETE", name, gone_is_fine=True)
-        return 1
+            raise Unavailable(f"{self.url}: malformed page of the listing: {error!r}") from error
 
     def _send(
         self,
@@ -122,33 +122,33 @@ class OciStore:
         limit: int = 0,
         gone_is_fine: bool = False,
     ) -> Answer:
-        """One signed exchange about an object, or about the bucket when `name` is None; raises unless it succeeded."""
-        target = self._objects
+        """One signed exchange for an object, or for the bucket if `name` is None; raises unless it succeeds."""
+        target = self._path
         if name is not None:
-            target += "/" + quote(below(name, self.prefix, self.url), "")
+            target += "/" + quote(validate_name(name, self.prefix, self.url), "")
         if query:
             target += "?" + query
-        answer = self._once(method, target, headers or {}, body, limit)
+        answer = self._exchange(method, target, headers or {}, body, limit)
         if answer.status == 401 and self._access.renew():
-            answer = self._once(method, target, headers or {}, body, limit)
+            answer = self._exchange(method, target, headers or {}, body, limit)
         if answer.status >= 300 and not (gone_is_fine and code_and_message(answer)[0] == OBJECT_NOT_FOUND):
-            raise refusal(answer, f"{self.url}, {name}" if name is not None else self.url)
+            raise error_of(answer, f"{self.url}, {name}" if name is not None else self.url)
         return answer
 
-    def _once(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
+    def _exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
         signed = self._access.sign(method, target, headers)
         return self._connections.send(method, target, signed, body, limit=limit)
 
 
-def _object(one: Mapping[str, Any]) -> StoredObject:
-    md5 = one.get("md5")
-    created = one.get("timeCreated")
-    state = one.get("archivalState")
+def _object(entry: Mapping[str, Any]) -> StoredObject:
+    md5 = entry.get("md5")
+    created = entry.get("timeCreated")
+    state = entry.get("archivalState")
     return StoredObject(
-        one["name"],
-        one["size"],
-        one.get("etag") or "",
+        entry["name"],
+        entry["size"],
+        entry.get("etag") or "",
         binascii.a2b_base64(md5).hex() if md5 else None,
         datetime.fromisoformat(created) if created else None,
-        state in ("Archived", "Restoring") or (not state and one.get("storageTier") == "Archive"),
+        state in ("Archived", "Restoring") or (not state and entry.get("storageTier") == "Archive"),
     )

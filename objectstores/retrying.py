@@ -1,4 +1,4 @@
-"""The one place where calls to a store are tried again. The SDKs' own retries are off."""
+"""The only place where calls to a store are retried. The SDKs' own retries are off."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FIRST_PAUSE = 0.25
-"""Seconds before the second try, at most; each further pause may be twice as long."""
-_TRIES = 4
+"""Maximum seconds before the second attempt; each further pause may be twice as long."""
+_MAX_ATTEMPTS = 4
 _LAST_START = 9.5
-"""Seconds after which no try begins, so that one more connection that times out (5 s) ends within 15 s of the first."""
+"""Seconds after which no attempt begins, so that a connection that times out (5 s) ends within 15 s of the first."""
 
 
-def patiently(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `call` returns, tried again for Unavailable: 4 times at most, with growing random pauses.
+def with_retries(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Returns the result of `call`, retried on Unavailable: at most 4 attempts, with growing random pauses.
 
-    The last Unavailable is raised as it is. Only for calls that may be repeated: never for a write.
+    Raises the last Unavailable. Only for calls that may be repeated: never for a write.
     """
     retrying = Retrying(
         retry=retry_if_exception_type(Unavailable),
         wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=4),
-        stop=stop_after_attempt(_TRIES) | stop_before_delay(_LAST_START),
+        stop=stop_after_attempt(_MAX_ATTEMPTS) | stop_before_delay(_LAST_START),
         reraise=True,
     )
     return retrying(call, *args, **kwargs)

@@ -1,7 +1,7 @@
-"""Who we are for S3, where the bucket is, and the signature of a request (AWS Signature Version 4).
+"""S3 credentials, the endpoint of the bucket, and signatures (AWS Signature Version 4).
 
-boto3 finds the credentials (and renews them), the endpoint, the region, and how the bucket is addressed. The signature
-itself is a few lines of our own: botocore's takes 12 times as long, about as long as a small object's whole exchange.
+boto3 finds the credentials (and renews them), the endpoint, the region, and the addressing style. The signature itself is a
+few lines of our own: botocore's takes 12 times as long, about as long as the whole exchange of a small object.
 """
 
 from __future__ import annotations
@@ -25,42 +25,43 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 
 from objectstores.base import Misconfigured, Unavailable
 
-_WAY_OUT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_HINT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?/?$")
 
 
 class Credentials(Protocol):
-    """What botocore calls frozen credentials: one consistent set, valid now."""
+    """What botocore calls frozen credentials: a consistent set, valid now."""
 
     access_key: str
     secret_key: str
     token: str | None
 
 
-class Access:
-    """The way to one bucket: `root` is its URL's host part, `path` what stands before a key (quoted, ends with `/`)."""
+class S3Access:
+    """Access to one bucket: `root` is scheme and host of its URL, `path` what precedes a key (quoted, ends with `/`)."""
 
     def __init__(self, bucket: str, settings: Mapping[str, str]) -> None:
-        with explained(f"s3://{bucket}"):
-            core = botocore.session.get_session()
-            session = _session(core, settings)
+        with translated_errors(f"s3://{bucket}"):
+            botocore_session = botocore.session.get_session()
+            session = _session(botocore_session, settings)
             self._credentials = session.get_credentials()
             if self._credentials is None:
-                raise Misconfigured(f"s3://{bucket}: no AWS credentials were found; {_WAY_OUT}")
-            self.ca_bundle: str | None = core.get_config_variable("ca_bundle") or settings.get("REQUESTS_CA_BUNDLE")
-            url = _presigned(bucket, session, settings)
+                raise Misconfigured(f"s3://{bucket}: no AWS credentials found; {_HINT}")
+            ca_bundle = botocore_session.get_config_variable("ca_bundle")
+            self.ca_bundle: str | None = ca_bundle or settings.get("REQUESTS_CA_BUNDLE")
+            url = _presigned_url(bucket, session, settings)
         self.root = f"{url.scheme}://{url.netloc}"
         self.host = url.netloc
         self.path = url.path.rstrip("/") + "/"
         self.region = parse_qs(url.query)["X-Amz-Credential"][0].split("/")[-3]
 
     def sign(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes = b"") -> dict[str, str]:
-        """The headers to send: those given (lower case) and the signature, with credentials that are valid now.
+        """The headers to send: the given ones (lower case) and the signature, with credentials that are valid now.
 
-        `path` and `query` are quoted as S3 wants them (all but letters, digits, `-_.~`, and `/` in the path), the
-        query in order. The content is signed too, so that a store never keeps a damaged one.
+        `path` and `query` are quoted for S3 (all but letters, digits, `-_.~`, and `/` in the path), the query sorted.
+        The content is signed too, so that a store never accepts a damaged one.
         """
-        with explained(self.root):
+        with translated_errors(self.root):
             credentials: Credentials = self._credentials.get_frozen_credentials()
         now = strftime("%Y%m%dT%H%M%SZ", gmtime())
         signed = {
@@ -78,7 +79,9 @@ class Access:
         )
         scope = f"{now[:8]}/{self.region}/s3/aws4_request"
         text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(request.encode()).hexdigest()])
-        signature = hmac.digest(_key(credentials.secret_key, now[:8], self.region), text.encode(), "sha256").hex()
+        signature = hmac.digest(
+            _signing_key(credentials.secret_key, now[:8], self.region), text.encode(), "sha256"
+        ).hex()
         signed["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
             f"SignedHeaders={';'.join(names)}, Signature={signature}"
@@ -87,14 +90,14 @@ class Access:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turns what botocore raises while it looks for credentials and settings into a StoreError that names `what`."""
+def translated_errors(where: str) -> Iterator[None]:
+    """Turns errors of botocore, while it looks for credentials and settings, into a StoreError that begins with `where`."""
     try:
         yield
     except (NoConnectionError, HTTPClientError, MetadataRetrievalError) as error:
-        raise Unavailable(f"{what}: the source of the AWS credentials does not answer: {error}") from error
+        raise Unavailable(f"{where}: source of the AWS credentials unavailable: {error}") from error
     except (BotoCoreError, ClientError, ValueError) as error:
-        raise Misconfigured(f"{what}: {error}; {_WAY_OUT}") from error
+        raise Misconfigured(f"{where}: {error}; {_HINT}") from error
 
 
 def _session(core: botocore.session.Session, settings: Mapping[str, str]) -> boto3.session.Session:
@@ -112,12 +115,12 @@ def _session(core: botocore.session.Session, settings: Mapping[str, str]) -> bot
     return boto3.session.Session(botocore_session=core, region_name=region, profile_name=settings.get("AWS_PROFILE"))
 
 
-def _presigned(bucket: str, session: boto3.session.Session, settings: Mapping[str, str]) -> SplitResult:
-    """A URL that botocore has signed: it knows the rules of hosts, paths, regions and partitions."""
+def _presigned_url(bucket: str, session: boto3.session.Session, settings: Mapping[str, str]) -> SplitResult:
+    """A URL signed by botocore, which knows the rules of hosts, paths, regions and partitions."""
     endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL") or None
     client = session.client("s3", endpoint_url=endpoint, config=Config(signature_version="s3v4"))
     if _AMAZON.search(client.meta.endpoint_url):
-        # Without this it signs for the global endpoint, which sends many buckets' clients elsewhere.
+        # Without this it signs for the global endpoint, which redirects clients of many buckets.
         virtual = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
         client = session.client("s3", endpoint_url=endpoint, config=virtual)
     url: str = client.generate_presigned_url("list_objects_v2", {"Bucket": bucket})
@@ -125,7 +128,7 @@ def _presigned(bucket: str, session: boto3.session.Session, settings: Mapping[st
 
 
 @lru_cache(maxsize=8)
-def _key(secret: str, day: str, region: str) -> bytes:
+def _signing_key(secret: str, day: str, region: str) -> bytes:
     key = b"AWS4" + secret.encode()
     for part in (day, region, "s3", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")

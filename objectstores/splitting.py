@@ -1,11 +1,11 @@
-"""A long listing of names, asked for in parts side by side and joined again so that nothing can be missing.
+"""A long listing of names, requested in parallel parts and joined so that nothing can be missing.
 
-A store that takes 50 ms a page takes as long for the thousandth as for the first, so a listing is split at names that
-somebody expects (`cuts`). They only decide how fast it is: whatever they are, the parts cover everything.
+Pages of a listing depend on each other, so a store that takes 50 ms a page needs long for a thousand. A listing is therefore
+split at expected names (`cuts`). They affect only its speed: the parts cover everything, whatever the cuts are.
 
-Each part lists from its first cut, without an upper end, until it sees a name beyond the next part's cut. Parts are joined
-only where they meet: that name must be the first one that the next part saw. Where it is not (it was deleted or added
-meanwhile, or the store sorts or ends its listings in a way of its own), the part before goes on to the end, in one piece.
+Each part lists from its first cut, without an upper end, until it reads a name beyond the next part's cut. Parts are joined
+only where they meet: that name must be the first one that the next part read. If it is not (it was deleted or added
+meanwhile, or the store has another order), the part before continues to the end of the listing, alone.
 """
 
 from __future__ import annotations
@@ -19,30 +19,29 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from objectstores.base import StoreError, Unavailable
-from objectstores.listing import ascending
+from objectstores.listing import check_order
 
-PARTS = 8
-"""Parts that are listed at a time."""
-PAGES = 3
+MAX_PARALLEL_PARTS = 8
+PAGES_PER_PART = 3
 """Pages that a part should have: each part wastes half of its last one."""
-MOST_PAGES = 10
-"""Pages that a part reads ahead of its turn: with PARTS, this bounds the memory."""
+MAX_PAGES_AHEAD = 10
+"""Pages that a part reads ahead: with MAX_PARALLEL_PARTS, this limits the memory."""
 
 
 class NamePage(NamedTuple):
-    """One page of a listing, only its names."""
+    """The names of one page of a listing."""
 
     names: list[str]
     token: str
-    """What the next page is asked with; empty for the last one."""
+    """For the request of the next page; empty on the last one."""
 
 
 Fetch = Callable[[str, str], NamePage]
-"""The page after a name (empty: from the beginning), or that of a token."""
+"""Returns the page after a name (empty: the first one), or that of a token."""
 
 
-class Reader:
-    """One listing, from after a name to the end, a page at a time."""
+class ListingReader:
+    """One listing, from a name to the end, a page at a time."""
 
     def __init__(self, fetch: Fetch, where: str, after: str = "") -> None:
         self._fetch = fetch
@@ -50,46 +49,46 @@ class Reader:
         self._after = after
         self._token = ""
         self.last = ""
-        """The last name that was read."""
+        """The last name read."""
         self.ended = False
 
-    def page(self) -> list[str]:
-        """The next page. Raises StoreError when its names don't ascend, or the listing turns in a circle."""
+    def read_page(self) -> list[str]:
+        """Reads the next page. Raises StoreError if its names are out of order, or the listing loops."""
         names, token = self._fetch(self._after, self._token)
-        self.last = ascending(names, self.last, self._where)
+        self.last = check_order(names, self.last, self._where)
         if token and token == self._token:
-            raise StoreError(f"{self._where}: the listing turns in a circle at {self.last!r}")
+            raise StoreError(f"{self._where}: the listing loops at {self.last!r}")
         self._token, self.ended = token, not token
         return names
 
-    def rest(self) -> Iterator[list[str]]:
-        """All pages that are left."""
+    def remaining_pages(self) -> Iterator[list[str]]:
+        """Reads all remaining pages."""
         while not self.ended:
-            yield self.page()
+            yield self.read_page()
 
 
-class Part:
-    """What lies between two cuts."""
+class ListingPart:
+    """The names between two cuts."""
 
-    def __init__(self, reader: Reader, end: str) -> None:
+    def __init__(self, reader: ListingReader, end: str) -> None:
         self.reader = reader
         self._end = end
-        """The last name that belongs to it; empty: all do."""
+        """The last name of the part; empty: that of the listing."""
         self.first: str | None = None
-        """The first name that its listing saw."""
+        """The first name that it read."""
         self.beyond: list[str] = []
-        """Names behind its end, from the page that reached it."""
+        """Names beyond its end, from the page that reached it."""
         self.ahead: list[list[str]] = []
-        """Pages read ahead of their turn."""
+        """Pages read ahead."""
 
     @property
-    def done(self) -> bool:
+    def complete(self) -> bool:
         """Whether all its names are read."""
         return bool(self.beyond) or self.reader.ended
 
-    def read(self) -> list[str]:
-        """The next page of names that belong to it."""
-        names = self.reader.page()
+    def read_page(self) -> list[str]:
+        """Reads the next page of its names."""
+        names = self.reader.read_page()
         if self.first is None and names:
             self.first = names[0]
         if not self._end or self.reader.last <= self._end:
@@ -98,111 +97,104 @@ class Part:
         self.beyond = names[own:]
         return names[:own]
 
-    def read_ahead(self, stop: Event) -> Part:
-        """Reads what belongs to it, or as much as may wait in memory."""
-        while not self.done and len(self.ahead) < MOST_PAGES and not stop.is_set():
-            self.ahead.append(self.read())
+    def read_ahead(self, stop: Event) -> ListingPart:
+        """Reads it completely, or as many pages as may wait in memory."""
+        while not self.complete and len(self.ahead) < MAX_PAGES_AHEAD and not stop.is_set():
+            self.ahead.append(self.read_page())
         return self
 
     def pages(self) -> Iterator[list[str]]:
         """All its pages."""
         yield from self.ahead
         self.ahead = []
-        while not self.done:
-            yield self.read()
+        while not self.complete:
+            yield self.read_page()
 
 
 class SplitListing:
-    """All names of a listing below `prefix`, in their order, in lists; `cuts` are names, in any order, where it may be split."""
+    """All names below `prefix` in order, in lists; `cuts` are names, in any order, where the listing may be split."""
 
     def __init__(self, fetch: Fetch, prefix: str, cuts: Iterable[str], where: str) -> None:
         self._fetch = fetch
         self._where = where
         self._prefix = prefix
-        # Servers that keep folders list `a/b` before `a-b`, and understand a start with a slash in their own way.
+        # Servers with folders list `a/b` before `a-b`, and interpret a start with a slash differently.
         self._cuts = sorted({cut for cut in cuts if cut.startswith(prefix) and not self._has_folder(cut)})
         self._next = 0
-        """Index of the cut that the next part ends with."""
-        self._seen = self._passed = 0
-        """Names that were handed out, and the cuts that they have passed."""
+        """Index of the cut at which the next part ends."""
+        self._yielded = self._passed = 0
+        """Number of names yielded, and of cuts before the last of them."""
         self._page_size = 0
-        self._parts: deque[Future[Part]] = deque()
+        self._parts: deque[Future[ListingPart]] = deque()
         self._stop = Event()
 
     def __iter__(self) -> Iterator[list[str]]:
         try:
-            yield from self._pages()
+            reader = ListingReader(self._fetch, self._where)
+            page = reader.read_page()
+            self._yielded = self._page_size = len(page)
+            yield page
+            self._next = self._passed = bisect_right(self._cuts, reader.last)
+            if not reader.ended:
+                self._start_part(reader)
+                yield from self._joined_parts()
         finally:
             self._stop.set()
 
-    def _pages(self) -> Iterator[list[str]]:
-        whole = Reader(self._fetch, self._where)
-        page = whole.page()
-        self._seen = self._page_size = len(page)
-        yield page
-        self._next = self._passed = bisect_right(self._cuts, whole.last)
-        if not whole.ended:
-            self._begin(whole)
-            self._begin_more()
-            yield from self._joined()
-
-    def _joined(self) -> Iterator[list[str]]:
+    def _joined_parts(self) -> Iterator[list[str]]:
+        self._start_more_parts()
         while self._parts:
             part = self._parts.popleft().result()
             if not part.reader.ended:
-                self._begin_more()
+                self._start_more_parts()
             for page in part.pages():
-                self._count(page)
+                if page:
+                    self._yielded += len(page)
+                    self._passed = bisect_right(self._cuts, page[-1])
                 yield page
             if self._parts and not self._meets(part, self._parts[0].result()):
                 self._stop.set()
                 self._parts.clear()
-                yield from chain([part.beyond], part.reader.rest())
+                yield from chain([part.beyond], part.reader.remaining_pages())
                 return
 
-    def _meets(self, part: Part, following: Part) -> bool:
-        """Whether the next part goes on exactly where this one ends; False: they can't be joined.
+    def _meets(self, part: ListingPart, following: ListingPart) -> bool:
+        """Whether the next part continues exactly where this one ends; if not, they can't be joined.
 
-        Raises Unavailable when this one came to the end of the bucket, and the next one saw more.
+        Raises Unavailable if this one reached the end of the bucket, but the next one read more.
         """
         if part.reader.ended and following.first and following.first > part.reader.last:
             raise Unavailable(
-                f"{self._where}: the listing ended at {part.reader.last!r}, but {following.first!r} was seen behind it"
+                f"{self._where}: incomplete listing: it ended at {part.reader.last!r}, before {following.first!r}"
             )
         first = part.beyond[0] if part.beyond else None
         return first == following.first and not (first and self._has_folder(first))
 
-    def _count(self, page: list[str]) -> None:
-        if page:
-            self._seen += len(page)
-            self._passed = bisect_right(self._cuts, page[-1])
+    def _start_more_parts(self) -> None:
+        """Keeps the maximum number of parts running."""
+        while len(self._parts) < MAX_PARALLEL_PARTS and self._next <= len(self._cuts):
+            self._start_part(ListingReader(self._fetch, self._where, self._cuts[self._next - 1]))
 
-    def _begin_more(self) -> None:
-        """Keeps as many parts under way as may be."""
-        while len(self._parts) < PARTS and self._next <= len(self._cuts):
-            self._begin(Reader(self._fetch, self._where, self._cuts[self._next - 1]))
-
-    def _begin(self, reader: Reader) -> None:
-        """Begins the part that `reader` reads; it ends at a cut far enough on."""
-        # So many cuts lie in a page, as far as it is known.
-        density = self._page_size * self._passed / max(self._seen, 1)
-        here = self._next + max(1, round(PAGES * density)) - 1
-        end = self._cuts[here] if here < len(self._cuts) else ""
-        self._next = here + 1 if end else len(self._cuts) + 1
-        self._parts.append(_in_thread(Part(reader, end), self._stop))
+    def _start_part(self, reader: ListingReader) -> None:
+        """Starts a part that ends at a cut about PAGES_PER_PART pages ahead."""
+        cuts_per_page = self._page_size * self._passed / max(self._yielded, 1)
+        index = self._next + max(1, round(PAGES_PER_PART * cuts_per_page)) - 1
+        end = self._cuts[index] if index < len(self._cuts) else ""
+        self._next = index + 1 if end else len(self._cuts) + 1
+        self._parts.append(_read_in_thread(ListingPart(reader, end), self._stop))
 
     def _has_folder(self, name: str) -> bool:
         return "/" in name[len(self._prefix) :]
 
 
-def _in_thread(part: Part, stop: Event) -> Future[Part]:
-    """Reads ahead in a thread; one that nobody waits for never keeps the program from ending."""
-    future: Future[Part] = Future()
+def _read_in_thread(part: ListingPart, stop: Event) -> Future[ListingPart]:
+    """Reads ahead in a daemon thread, which does not keep the program from ending."""
+    future: Future[ListingPart] = Future()
 
     def run() -> None:
         try:
             future.set_result(part.read_ahead(stop))
-        except BaseException as error:  # noqa: BLE001 - raised where the part is waited for
+        except BaseException as error:  # noqa: BLE001 - raised by `result`
             future.set_exception(error)
 
     Thread(target=run, daemon=True).start()

@@ -98,7 +98,7 @@ def test_it_reads_no_more_than_the_limit(place: Place) -> None:
     store = place.open()
     store.write("one", b"x" * 100_000)
     assert store.read("one", limit=100_000) == b"x" * 100_000
-    with pytest.raises(TooLarge, match="100000 bytes, and 99999 are allowed"):
+    with pytest.raises(TooLarge, match="100000 bytes exceed the limit of 99999"):
         store.read("one", limit=99_999)
     # The connection that was given up is not in the way.
     assert len(store.read("one")) == 100_000

@@ -179,7 +179,7 @@ def test_a_server_that_is_not_trusted_is_sent_nothing(script: Script, front: Tls
 
 
 def test_a_certificate_of_another_host_is_refused(script: Script, front: TlsFront) -> None:
-    with pytest.raises(Misconfigured, match="no trusted connection"):
+    with pytest.raises(Misconfigured, match="certificate not trusted"):
         put(Connections(front.url.replace("localhost", "127.0.0.1"), ca_bundle=str(front.ca_bundle)))
     assert script.requests == []
 

@@ -43,7 +43,7 @@ def test_a_listing_says_all_that_the_bucket_knows(oci: OciSandbox, oci_bucket: s
     assert first.md5 == hashlib.md5(b"content", usedforsecurity=False).hexdigest()
     assert parts.md5 is None
     assert archived.archived
-    with pytest.raises(Archived, match=r"archived, and must be restored"):
+    with pytest.raises(Archived, match=r"archived: restore it first"):
         store.read("z.fasta")
 
 
@@ -143,7 +143,7 @@ def test_a_write_is_tried_once(oci: OciSandbox, store: Store, fault: dict[str, o
         (404, "NotAuthorizedOrNotFound", Denied, "lack a permission"),
         (404, "BucketNotFound", NotFound, "lack a permission"),
         (404, "ObjectNotFound", NotFound, "ObjectNotFound"),
-        (409, "NotRestored", Archived, "restored"),
+        (409, "NotRestored", Archived, "restore it first"),
         (400, "InvalidParameter", StoreError, "InvalidParameter"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_page_of_something_between_says_nothing_of_the_object(
     oci: OciSandbox, store: Store, status: int, error: type[StoreError]
 ) -> None:
     oci.faults({"method": "GET", "kind": "status", "status": status, "body": "<html>Not found</html>"})
-    with pytest.raises(error, match="not in the store's words"):
+    with pytest.raises(error, match="not from the store"):
         store.read("one")
 
 
@@ -270,7 +270,7 @@ def test_a_token_that_was_renewed_in_its_file_is_used(
     settings = {
         **oci.environ(), "OCI_CONFIG_FILE": str(config), "OCI_AUTH": "security_token", "OCI_CONFIG_PROFILE": "TOKEN",
     }  # fmt: skip
-    monkeypatch.setattr("objectstores.oci_access.RENEW_AT_MOST_EVERY", 0.0)
+    monkeypatch.setattr("objectstores.oci_access.MIN_RENEWAL_INTERVAL", 0.0)
     with opened(oci.url(oci_bucket), settings) as store:
         with pytest.raises(Denied):
             next(store.list())

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from objectstores.oci_access import Access
+from objectstores.oci_access import OciAccess
 from tests.support.tls_front import TlsFront
 
 HOST = "auth.uk-london-1.oraclecloud.com"
@@ -112,7 +112,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Clou
 
 
 def test_an_instance_gets_a_token_for_its_key_and_signs_with_it(cloud: type[Cloud]) -> None:
-    access = Access({"OCI_AUTH": "instance_principal"})
+    access = OciAccess({"OCI_AUTH": "instance_principal"})
     assert access.endpoint == "https://objectstorage.uk-london-1.oraclecloud.com"
     headers = access.sign("GET", "/n/space/b/queue/o", {})
     given = dict(re.findall(r'(\w+)="([^"]*)"', headers["authorization"]))
@@ -126,8 +126,8 @@ def test_an_instance_gets_a_token_for_its_key_and_signs_with_it(cloud: type[Clou
 
 
 def test_after_a_refusal_it_gets_a_new_token(cloud: type[Cloud], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("objectstores.oci_access.RENEW_AT_MOST_EVERY", 0.0)
-    access = Access({"OCI_AUTH": "instance_principal"})
+    monkeypatch.setattr("objectstores.oci_access.MIN_RENEWAL_INTERVAL", 0.0)
+    access = OciAccess({"OCI_AUTH": "instance_principal"})
     first = access.sign("GET", "/n", {})["authorization"]
     assert access.renew()
     assert access.sign("GET", "/n", {})["authorization"] != first
