@@ -34,7 +34,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from core.jobs.cluster import Cluster, Guard, OnlyForIdle, Timer
+from core.jobs.cluster import IdleOnlyBroker, JobCluster, JobSentinel, WorkerTimer
 
 WRITTEN_FOR = "1.11.1"
 SIGNATURES: dict[Callable[..., Any], list[str]] = {
@@ -76,7 +76,7 @@ def test_what_we_call_and_override_takes_what_it_took(function: Callable[..., An
 
 
 def test_overridden_methods_are_still_there_to_be_overridden() -> None:
-    for ours, theirs in ((Guard, django_q.cluster.Sentinel), (Cluster, django_q.cluster.Cluster)):
+    for ours, theirs in ((JobSentinel, django_q.cluster.Sentinel), (JobCluster, django_q.cluster.Cluster)):
         assert issubclass(ours, theirs)
         own = {name for name, value in vars(ours).items() if inspect.isfunction(value)}
         assert {name for name in own - {"run"} if not hasattr(theirs, name)} == set()
@@ -104,11 +104,11 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("handlers")
 def test_a_cluster_hands_both_signals_to_its_handler_and_has_the_attributes_that_run_needs() -> None:
-    cluster = Cluster()
+    cluster = JobCluster()
     assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGINT) == cluster.sig_handler
     assert (cluster.sentinel, cluster.stop_event, cluster.start_event) == (None, None, None)
     cluster.sig_handler(signal.SIGTERM, None)
-    assert cluster.told
+    assert cluster.stop_requested
 
 
 class Recording(django_q.cluster.Sentinel):  # type: ignore[misc]
@@ -158,7 +158,7 @@ def test_a_real_process_of_a_worker_joins_the_pool_with_its_timer() -> None:
         multiprocessing.Event(), multiprocessing.Event(), uuid.uuid4(), SimpleNamespace(), start=False
     )
     sentinel.task_queue.put("STOP")
-    timer = Timer()
+    timer = WorkerTimer()
     process = sentinel.spawn_process(
         django_q.worker.worker, sentinel.task_queue, sentinel.result_queue, timer, sentinel.timeout
     )
@@ -187,7 +187,7 @@ def test_a_round_of_the_guard_reads_each_timer_under_its_lock_and_replaces_what_
     sentinel.spawn_cluster()
     idle, busy, over, dead = sentinel.pool[:4]
     for process in sentinel.pool:
-        process.timer = Timer()
+        process.timer = WorkerTimer()
     busy.timer.value, over.timer.value = 100, 0
     dead.is_alive = lambda: False
     replaced: list[Any] = []
@@ -202,7 +202,7 @@ def test_a_round_of_the_guard_reads_each_timer_under_its_lock_and_replaces_what_
     assert sentinel.start_event.is_set()
 
 
-class Watched(Timer):
+class Watched(WorkerTimer):
     """A timer that remembers what it was set to."""
 
     def __init__(self) -> None:
@@ -249,7 +249,9 @@ def test_a_pusher_takes_jobs_from_the_broker_that_it_is_given_until_it_is_told_t
         told.set()
         return [(7, package), (8, "no package")]
 
-    broker = OnlyForIdle(SimpleNamespace(dequeue=dequeue, fail=failed.append, list_key="jobs"), tasks, [Timer()])
+    broker = IdleOnlyBroker(
+        SimpleNamespace(dequeue=dequeue, fail=failed.append, list_key="jobs"), tasks, [WorkerTimer()]
+    )
     django_q.pusher.pusher(tasks, told, broker)
     task = tasks.get()
     assert (task["id"], task["ack_id"], tasks.empty(), failed) == ("1", 7, True, [8])
