@@ -65,7 +65,7 @@ def pictures(started: Browser, address: str, scheme: str, shape: str) -> Iterato
     page.fill("[name=username]", "demo")
     page.fill("[name=password]", PASSWORD)
     page.click("main button[type=submit]")
-    page.wait_for_selector("nav.side", state="attached")
+    page.wait_for_selector("nav.sidebar", state="attached")
     for name, path in PAGES.items():
         page.goto(address + path)
         file = FOLDER / f"{name}-{scheme}-{shape}.png"

@@ -54,7 +54,12 @@ class FnloaderCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401, ARG002 - Django's signature
         """Runs the command and turns what it returns or raises into an exit status."""
-        previous = signal.signal(signal.SIGTERM, _raise_terminated)
+
+
+        def terminate(_number: int, _frame: FrameType | None) -> None:
+            raise Terminated
+
+        previous = signal.signal(signal.SIGTERM, terminate)
         try:
             status = self.run(**options)
         except Terminated:
@@ -86,10 +91,6 @@ class FnloaderCommand(BaseCommand):
         self.stdout.write(f"{question} [y/N] ", ending="")
         self.stdout.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-
-def _raise_terminated(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _database_error_text(error: Exception) -> str:

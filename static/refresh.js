@@ -1,97 +1,94 @@
-// Keeps a page up to date (the overview): fetches what changes and replaces only the parts that did, so that the reader's
-// place, what is unfolded, what has the focus and what is selected stay. Nothing moves or fades, for readers who want no motion.
+// Refreshes a page (the overview): fetches its parts and replaces only those that changed, so that the scroll position, open
+// details, focus and selection stay. Nothing moves or fades, for readers who want no motion.
 "use strict";
 
 const live = document.querySelector("[data-refresh]");
-const bar = document.querySelector(".refreshing");
-const [said, told, button] = [bar.querySelector("p"), bar.querySelector("[role=status]"), bar.querySelector("button")];
-const every = Number(live.dataset.seconds) * 1000;
-let [timer, paused, succeeded, failing] = [0, false, new Date(), false];
+const bar = document.querySelector(".refresh");
+const [status, announcement, button] = [bar.querySelector("p"), bar.querySelector("[role=status]"), bar.querySelector("button")];
+const interval = Number(live.dataset.seconds) * 1000;
+let [timer, paused, refreshedAt, failing] = [0, false, new Date(), false];
 
 const clock = (when) => when.toLocaleTimeString([], { hour12: false });
 
-// A screen reader is told when refreshing stops or goes on, not of each time.
-function say() {
-  said.textContent = standing();
-  const news = failing ? "The server can't be reached." : paused ? "Paused." : "";
-  if (told.textContent !== news) told.textContent = news;
+// Screen readers announce when refreshing stops or resumes, not each refresh.
+function showStatus() {
+  const last = `as of ${clock(refreshedAt)}`;
+  status.textContent = failing ? `Server unavailable, ${last}. Retrying.`
+    : paused ? `Paused, ${last}` : `Refreshes every ${interval / 1000} s, ${last}`;
+  const text = failing ? "Server unavailable." : paused ? "Paused." : "";
+  if (announcement.textContent !== text) announcement.textContent = text;
 }
 
-function standing() {
-  const last = `as of ${clock(succeeded)}`;
-  if (failing) return `The server can't be reached: this is ${last}. Trying again.`;
-  return paused ? `Paused: this is ${last}.` : `Refreshed every ${every / 1000} s, ${last}`;
-}
-
-function parts(root) {
+function partsByName(root) {
   return new Map([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
 }
 
-function busy(part) {
+function hasSelection(part) {
   const selection = getSelection();
   return !selection.isCollapsed && selection.containsNode(part, true);
 }
 
-// What a reader had unfolded or focused, by its place among its like: the parts are rendered from the same template.
-function keep(from, to) {
+// Opens the details that were open, and returns a function that restores the focus. Elements are matched by their index, as
+// both parts are rendered from the same template.
+function keepState(from, to) {
   const [before, after] = [from, to].map((part) => [...part.querySelectorAll("details")]);
-  before.forEach((one, place) => { if (one.open && after[place]) after[place].open = true; });
-  const targets = "a, button, summary, [tabindex]";
-  const place = [...from.querySelectorAll(targets)].indexOf(document.activeElement);
-  return () => { if (place >= 0) [...to.querySelectorAll(targets)][place]?.focus({ preventScroll: true }); };
+  before.forEach((details, index) => { if (details.open && after[index]) after[index].open = true; });
+  const focusable = "a, button, summary, [tabindex]";
+  const index = [...from.querySelectorAll(focusable)].indexOf(document.activeElement);
+  return () => { if (index >= 0) [...to.querySelectorAll(focusable)][index]?.focus({ preventScroll: true }); };
 }
 
 function replace(html) {
   const template = document.createElement("template");
-  // Our own page made it, and escaped what is in it.
+  // Rendered and escaped by our own page.
   template.innerHTML = html;
-  const [old, fresh] = [parts(live), parts(template.content)];
-  if (!fresh.size) throw new Error("not the page that was asked for");
-  const seen = [...old.values()].find((part) => part.getBoundingClientRect().bottom > 80);
-  const name = seen?.dataset.part;
-  const top = seen?.getBoundingClientRect().top;
+  const [old, fresh] = [partsByName(live), partsByName(template.content)];
+  if (!fresh.size) throw new Error("unexpected response");
+  const visible = [...old.values()].find((part) => part.getBoundingClientRect().bottom > 80);
+  const name = visible?.dataset.part;
+  const top = visible?.getBoundingClientRect().top;
   for (const [key, part] of fresh) {
-    const was = old.get(key);
-    if (!was) live.append(part);
-    else if (was.innerHTML !== part.innerHTML && !busy(was)) {
-      const focus = keep(was, part);
-      was.replaceWith(part);
-      focus();
+    const current = old.get(key);
+    if (!current) live.append(part);
+    else if (current.innerHTML !== part.innerHTML && !hasSelection(current)) {
+      const restoreFocus = keepState(current, part);
+      current.replaceWith(part);
+      restoreFocus();
     }
   }
   for (const [key, part] of old) if (!fresh.has(key)) part.remove();
-  const now = name && parts(live).get(name);
-  if (now && scrollY > 0) scrollBy({ top: now.getBoundingClientRect().top - top, behavior: "instant" });
+  const replaced = name && partsByName(live).get(name);
+  if (replaced && scrollY > 0) scrollBy({ top: replaced.getBoundingClientRect().top - top, behavior: "instant" });
 }
 
 async function refresh() {
   try {
     const response = await fetch(live.dataset.refresh, { signal: AbortSignal.timeout(10000), redirect: "manual" });
-    if (response.type === "opaqueredirect") { location.reload(); return; } // logged out: to the login, and back here
+    if (response.type === "opaqueredirect") { location.reload(); return; } // logged out: reload leads to the login and back
     if (!response.ok) throw new Error(String(response.status));
     replace(await response.text());
-    [succeeded, failing] = [new Date(), false];
+    [refreshedAt, failing] = [new Date(), false];
   } catch {
     failing = true;
   }
   bar.classList.toggle("failing", failing);
-  say();
-  plan();
+  showStatus();
+  schedule();
 }
 
-function plan(wait = every) {
+function schedule(delay = interval) {
   clearTimeout(timer);
-  if (!paused && !document.hidden) timer = setTimeout(refresh, wait);
+  if (!paused && !document.hidden) timer = setTimeout(refresh, delay);
 }
 
 button.addEventListener("click", () => {
   paused = !paused;
   button.setAttribute("aria-pressed", String(paused));
-  say();
-  plan(0);
+  showStatus();
+  schedule(0);
 });
-document.addEventListener("visibilitychange", () => plan(Date.now() - succeeded > every ? 0 : every));
+document.addEventListener("visibilitychange", () => schedule(Date.now() - refreshedAt > interval ? 0 : interval));
 
 bar.hidden = false;
-say();
-plan();
+showStatus();
+schedule();

@@ -1,15 +1,15 @@
-// Asks each server of a sample's page by a request of its own, so that none of them holds up the page or another one.
+// Queries each server of a sample's page by a separate request, so that none delays the page or another one.
 "use strict";
 
 for (const place of document.querySelectorAll("[data-ask]")) {
-  place.textContent = "asking …";
+  place.textContent = "checking …";
   fetch(place.dataset.ask, { headers: { "X-Requested-With": "fetch" } })
     .then((response) => (response.ok ? response.text() : Promise.reject(new Error(String(response.status)))))
     .then((html) => {
-      // Our own page made it, and escaped what is in it; a template runs nothing.
+      // Rendered and escaped by our own page; a template runs no scripts.
       const template = document.createElement("template");
       template.innerHTML = html;
       place.replaceChildren(template.content);
     })
-    .catch((error) => { place.textContent = `The site could not ask (${error.message}).`; });
+    .catch((error) => { place.textContent = `Check failed (${error.message}).`; });
 }

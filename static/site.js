@@ -1,5 +1,5 @@
-// Times in the viewer's zone. The server renders them so once it knows the zone, which this tells it in a cookie;
-// on the first page they are rewritten here. Without script they stay in the server's zone, which the page names.
+// Times in the viewer's zone. This stores the zone in a cookie for the server, and rewrites the times of the first page.
+// Without script times stay in the server's zone, which the page names.
 "use strict";
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -19,7 +19,7 @@ if (zone && (!known || decodeURIComponent(known.slice(5)) !== zone)) {
   for (const element of document.querySelectorAll("[data-zone]")) element.textContent = zone;
 }
 
-// A menu closes with Escape, and when somebody clicks elsewhere.
+// A menu closes with Escape, and on a click elsewhere.
 const menus = document.querySelectorAll("details.menu");
 document.addEventListener("click", (event) => {
   for (const menu of menus) if (!menu.contains(event.target)) menu.open = false;

@@ -106,7 +106,7 @@ def test_who_may_see_nothing_is_turned_away_everywhere(guest: Visit, house: Hous
     log_in(guest, "nobody")
     for path in PAGES:
         guest.go(path)
-        assert "You may not see this" in guest.words(), path
+        assert "Permission denied" in guest.words(), path
         assert "odd.fasta" not in guest.words()
         assert "2026.2" not in guest.words()
 
@@ -151,15 +151,15 @@ def test_the_overview_refreshes_itself_and_keeps_the_readers_place(guest: Visit,
 def test_the_overview_says_when_the_server_can_not_be_reached_and_goes_on(guest: Visit, house: House) -> None:
     page = guest.page
     log_in(guest, "morgan")
-    page.get_by_text("Refreshed every 15 s").wait_for()
+    page.get_by_text("Refreshes every 15 s").wait_for()
     guest.page.context.set_offline(True)
     _refresh_now(guest)
-    page.get_by_text("The server can't be reached: this is as of").wait_for()
+    page.get_by_text("Server unavailable, as of").wait_for()
     guest.page.context.set_offline(False)
     _refresh_now(guest)
-    page.get_by_text("Refreshed every 15 s, as of").wait_for()
+    page.get_by_text("Refreshes every 15 s, as of").wait_for()
     page.get_by_role("button", name="Pause").click()
-    page.get_by_text("Paused: this is as of").wait_for()
+    page.get_by_text("Paused, as of").wait_for()
 
 
 def _refresh_now(guest: Visit) -> None:

@@ -60,7 +60,7 @@ def test_an_operator_finds_the_reason_tries_again_and_exports(visit: Visit, feed
     page.click("main button[type=submit]")
     assert "s1.fasta waits to be loaded." in visit.words()
     assert BucketObject.objects.get(seqid="s1").state == ObjectState.WAITING
-    page.click("nav.side >> text=Load attempts")
+    page.click("nav.sidebar >> text=Load attempts")
     with page.expect_download() as download:
         page.click("text=CSV")
     assert download.value.path().read_text().count("\n") == 4
@@ -92,10 +92,10 @@ def test_the_keyboard_reaches_the_content_and_the_theme_is_chosen_without_script
     visit.go("/feeds/")
     visit.log_in("viewer")
     visit.page.keyboard.press("Tab")
-    assert visit.page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert visit.page.evaluate("document.activeElement.textContent") == "Skip to content"
     visit.page.keyboard.press("Enter")
     assert visit.page.evaluate("document.activeElement.id") == "content"
-    visit.page.click(".person summary")
+    visit.page.click(".account summary")
     visit.page.click("text=Dark")
     assert visit.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
 

@@ -1,4 +1,4 @@
-"""Errors are pages of the site, also where nothing of the site works; static files and healthz need no login."""
+"""Errors are pages of the site, even if nothing else works; static files and healthz need no login."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def site(manage: Manage) -> Iterator[Site]:
 def test_with_debug_off_the_site_serves_its_own_files_and_pages(site: Site) -> None:
     assert site.get("/healthz") == (200, "text/plain", "ok\n")
     status, kind, css = site.get("/static/site.css")
-    assert (status, kind.partition(";")[0], "--ground" in css) == (200, "text/css", True)
+    assert (status, kind.partition(";")[0], "--background" in css) == (200, "text/css", True)
     for path, expected in (("/static/icon.svg", "image/svg+xml"), ("/static/admin/css/base.css", "text/css")):
         status, kind, _ = site.get(path)
         assert (status, kind.partition(";")[0]) == (200, expected), path
@@ -102,12 +102,12 @@ def test_an_error_of_ours_is_a_page_without_details_and_a_traceback_in_the_log(m
     site = Site(manage, DATABASE_URL="sqlite:////nowhere/at/all.sqlite3")
     status, _, text = site.get("/", Cookie="sessionid=" + "a" * 32)
     log = site.stop()
-    assert (status, "Something went wrong here" in text) == (500, True)
+    assert (status, "Server error" in text) == (500, True)
     assert "OperationalError" not in text
     assert "OperationalError" in log
 
 
-def test_behind_https_a_monitor_on_the_machine_still_gets_its_word(manage: Manage) -> None:
+def test_behind_https_a_local_monitor_still_gets_its_response(manage: Manage) -> None:
     site = Site(manage, SITE_URL="https://fnloader.example.org")
     try:
         assert site.get("/healthz") == (200, "text/plain", "ok\n")
