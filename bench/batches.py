@@ -1,8 +1,8 @@
 """How fast a batch is counted and uploaded, beside s5cmd and the AWS CLI in the same run (`make bench`).
 
-Rounds alternate and the median counts. Ours is timed inside its process; from the others' whole time that of the same
-command with nothing to do is taken. The bucket is SeaweedFS, or pages from memory, so that the client is what is measured.
-The AWS CLI wants a botocore of its own: it is installed into build/awscli, or left out.
+Rounds alternate and the median counts. Ours is timed inside its process; from the others' total time, that of the same
+command with nothing to do is subtracted. The bucket is SeaweedFS, or pages from memory, so that the client is what is measured.
+The AWS CLI needs its own botocore: it is installed into build/awscli, or left out.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def compare_counts(case: Case, environment: dict[str, str], rounds: int) -> None
 
 
 def upload_to_seaweedfs(rounds: int, aws: Path | None) -> Case:
-    """Files of a folder, each round into a bucket of its own."""
+    """Files of a folder, each round into a new bucket."""
     case = Case(f"uploading {FILES:,} files of {FILE_SIZE / 1000:g} kB to SeaweedFS", FILES, 0.8)
     with tempfile.TemporaryDirectory() as folder, S3Sandbox("warm-up") as s3:
         for number in range(FILES):
@@ -180,7 +180,7 @@ def site(settings: dict[str, str], url: str) -> Iterator[dict[str, str]]:
 
 
 def rows(environment: dict[str, str], number: int) -> None:
-    """A batch of so many records, of which only those are in the database that a count asks for: it takes minutes less."""
+    """A batch of that number of records, of which the database holds only those that a count reads: that saves minutes."""
     python(environment, "-c", ROWS, str(number))
 
 
@@ -234,7 +234,7 @@ def s5cmd() -> Path:
 
 
 def awscli() -> Path | None:
-    """The AWS CLI, installed when it is not there; None, and a line that says so, when it can't be had."""
+    """The AWS CLI, installed if it is missing; None, after a message, if that fails."""
     home = ROOT / "build" / "awscli"
     program = home / "bin" / "aws"
     if not program.exists():
@@ -242,7 +242,7 @@ def awscli() -> Path | None:
         install = [str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", AWSCLI]
         done = subprocess.run(install, check=False, stderr=subprocess.PIPE, text=True)
         if done.returncode:
-            print(f"without the AWS CLI, which can't be installed: {done.stderr.strip().splitlines()[-1:]}")
+            print(f"Skipping the AWS CLI, which could not be installed: {done.stderr.strip().splitlines()[-1:]}")
             return None
     return program
 

@@ -1,4 +1,4 @@
-"""Fills a migrated database with a week that looks like real life: feeds, attempts with failures, batches with checks.
+"""Fills a migrated database with a week of lifelike data: feeds, attempts with failures, batches with checks.
 
 For screenshots, for looking at pages while they are made, and for `bench.webpages`; the same numbers make the same rows.
 `python -m bench.lifelike --attempts 4000 --feeds 5 --records 6000` fills what DATABASE_URL names.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PLACES = ("oxford", "leeds", "cardiff", "belfast", "york", "exeter", "truro", "derby", "hull", "bath")
 SPECIES = ("sars-cov-2", "m-tuberculosis", "n-gonorrhoeae", "s-aureus", "e-coli")
 RECTYPES = ("collectionobject", "person", "place", "media", "acquisition", "exhibition")
-SENDS = ("oci://FN4-queue@lhosp", "oci://sequences@lhosp")
+STORES = ("oci://FN4-queue@lhosp", "oci://sequences@lhosp")
 REASONS = (
     "Failed, the sequence has 29,120 letters; the server takes 29,903.",
     "Failed, a record named 'OTHER|x' does not begin with 'GPAS_SP3|'.",
@@ -36,7 +36,7 @@ MESSAGES = (
     "Term 'Oak, carved' is in no authority of the type 'concept'",
     "504 Gateway Timeout: the services layer did not answer within 30 s",
 )
-PAGE = 5000
+CHUNK_SIZE = 5000
 
 
 def fill(*, attempts: int, feeds: int, records: int, days: int = 7, seed: int = 1) -> None:
@@ -64,27 +64,27 @@ def _feeds(number: int, now: datetime) -> list[Feed]:
             Feed.objects.create(
                 name=name,
                 server=server,
-                store_url=f"{SENDS[place % 2]}/{name}",
+                store_url=f"{STORES[place % 2]}/{name}",
                 store_digest=name[:32],
                 scheduled=True,
                 checked_at=now - timedelta(seconds=20 + place),
             )
         )
-    _trouble(made, now)
+    _problems(made, now)
     return made
 
 
-def _trouble(feeds: list[Feed], now: datetime) -> None:
+def _problems(feeds: list[Feed], now: datetime) -> None:
     from loader.models import Feed, Server
 
     if len(feeds) > 1:
-        why = "refuses the question (413 Request Entity Too Large); client_max_body_size of the proxy"
+        why = "HTTP 413 Request Entity Too Large: raise the proxy's client_max_body_size"
         Feed.objects.filter(pk=feeds[1].pk).update(paused_at=now - timedelta(hours=5), pause_reason=why)
     if len(feeds) > 2:
-        since, reason = now - timedelta(minutes=42), "does not accept connections (connection refused)"
+        since, reason = now - timedelta(minutes=42), "Connection refused"
         Server.objects.filter(pk=feeds[2].server_id).update(circuit_open_since=since, circuit_reason=reason)
 
-    # One server is being loaded: its lease is held for an hour, by a process that nobody can look for.
+    # One server is being loaded: a process of another host holds its lease for an hour.
     lease = {"lease_token": "t", "lease_host": "loader-1", "lease_pid": 4711, "lease_heartbeat": now}
     Server.objects.filter(pk=feeds[0].server_id).update(**lease, lease_expires=now + timedelta(hours=1))
 
@@ -113,20 +113,20 @@ def _loads(feeds: list[Feed], now: datetime, days: int, chance: random.Random) -
 
 
 def _attempts(feeds: list[Feed], number: int, now: datetime, days: int, chance: random.Random) -> None:
-    """The moments follow the working day; each sample has an object of its own, and some are tried twice."""
+    """The times follow the working day; each sample has its own object, and some are tried twice."""
     from loader.models import BucketObject, LoadAttempt
 
     moments = _moments(number, now, days, chance)
     iterator, count = iter(moments), 0
-    while page := list(islice(iterator, PAGE)):
+    while page := list(islice(iterator, CHUNK_SIZE)):
         made: list[tuple[BucketObject, LoadAttempt]] = []
         for when in page:
             count += 1
             made.append(_attempt(feeds[chance.randrange(len(feeds))], when, count, number, chance))
-        objects = BucketObject.objects.bulk_create([one for one, _ in made], PAGE)
+        objects = BucketObject.objects.bulk_create([one for one, _ in made], CHUNK_SIZE)
         for (_, attempt), stored in zip(made, objects, strict=True):
             attempt.bucket_object = stored
-        LoadAttempt.objects.bulk_create([attempt for _, attempt in made], PAGE)
+        LoadAttempt.objects.bulk_create([attempt for _, attempt in made], CHUNK_SIZE)
 
 
 def _attempt(
@@ -188,7 +188,7 @@ def _attempt(
         one.acknowledged_at = None if count > of * 0.8 else when + timedelta(hours=3)
     elif luck > 0.985:
         attempt.outcome, attempt.insert_status_code, attempt.completed = AttemptOutcome.FAILED, 500, 0
-        attempt.message = "500: the server's database is away"
+        attempt.message = "500: the server's database is unavailable"
     elif luck > 0.97:
         attempt.outcome, attempt.insert_status_code, one.result = AttemptOutcome.PRESENT, 201, LoadResult.SAME
     return one, attempt
@@ -342,7 +342,7 @@ def _checks(batch: Batch, size: int, failing: int, chance: random.Random) -> Non
 
 
 def _moments(number: int, now: datetime, days: int, chance: random.Random) -> Iterator[datetime]:
-    """So many moments in their order, more of them by day than by night, none on one feed's Sunday morning."""
+    """That number of times in ascending order, more by day than by night."""
     span = timedelta(days=days)
     weights = [_rhythm(now - span + timedelta(hours=hour)) for hour in range(days * 24)]
     total, left = sum(weights), number
@@ -354,15 +354,15 @@ def _moments(number: int, now: datetime, days: int, chance: random.Random) -> It
 
 
 def _rhythm(when: datetime) -> float:
-    """How busy it is: most at two in the afternoon, least at two in the night, half on a weekend."""
+    """How busy it is: most at two in the afternoon, least at two at night, half on weekends."""
     by_day = 0.55 + 0.45 * math.cos((when.hour + when.minute / 60 - 14) / 24 * 2 * math.pi)
     return by_day * (0.5 if when.weekday() >= 5 else 1)
 
 
 def _write(rows: Iterable[Any]) -> None:
     iterator = iter(rows)
-    while page := list(islice(iterator, PAGE)):
-        type(page[0]).objects.bulk_create(page, PAGE)
+    while page := list(islice(iterator, CHUNK_SIZE)):
+        type(page[0]).objects.bulk_create(page, CHUNK_SIZE)
 
 
 def main() -> None:

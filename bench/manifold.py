@@ -1,7 +1,7 @@
-"""Makes a filled PostgreSQL database so many times as big: ten million attempts in minutes, made by the database itself.
+"""Multiplies a filled PostgreSQL database: ten million attempts in minutes, copied by the database itself.
 
-`python -m bench.manifold 10` after `bench.lifelike`. Each object with its attempt becomes so many, close in time, of
-other samples and feeds; numbers ascend with time as before. For measuring only: rows are replaced, and indexes made anew.
+`python -m bench.manifold 10` after `bench.lifelike`. Each object and its attempt is copied that often, close in time, for
+other samples and feeds; numbers ascend with time as before. For measuring only: rows are replaced, and indexes rebuilt.
 """
 
 from __future__ import annotations

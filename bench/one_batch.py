@@ -1,4 +1,4 @@
-"""One count or one upload of a batch, in a process of its own, timed from inside; prints JSON (for `bench/batches.py`)."""
+"""One count or one upload of a batch, in its own process, timed from inside; prints JSON (for `bench/batches.py`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def counted(bid: str) -> Callable[[], Facts]:
-    """What is left of it, as a check counts it: membership and validity of each key, and the digest of the names."""
+    """Remaining objects, as a check counts them: membership and validity of each key, and the digest of the names."""
     from django.conf import settings
 
     from batches.ingest.count import count

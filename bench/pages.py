@@ -1,6 +1,6 @@
 """A bucket of synthetic objects whose listing is answered from memory, to measure clients (`python -m bench.pages`).
 
-Every entry has the same length, so that a page is one slice. It checks no signature and knows nothing but ListObjectsV2.
+Every entry has the same length, so that a page is one slice. It checks no signature and supports only ListObjectsV2.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from urllib.parse import parse_qs, urlsplit
 from batches.keys import encode
 
 BATCH = "plc"
-PAGE = 1000
+PAGE_SIZE = 1000
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 
 def identifier(number: int) -> str:
-    """Of a record: all have the same length."""
+    """Identifier of a record; all have the same length."""
     return f"A{number // 1000:04}.{number % 1000:03}"
 
 
@@ -36,7 +36,7 @@ def keys(number: int) -> list[str]:
     return sorted(map(key, range(1, number + 1)))
 
 
-class Bucket:
+class SyntheticBucket:
     """Its pages, as Amazon writes them."""
 
     def __init__(self, number: int, seconds: float) -> None:
@@ -61,11 +61,11 @@ class Bucket:
         elif after := query.get("start-after"):
             here = bisect_right(self.keys, after[0])
         matches = self.keys[0].startswith(query.get("prefix", [""])[0])
-        count = min(PAGE, len(self.keys) - here) if matches else 0
+        count = min(PAGE_SIZE, len(self.keys) - here) if matches else 0
         more = matches and here + count < len(self.keys)
         head = (
             '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            f"<Name>bucket</Name><KeyCount>{count}</KeyCount><MaxKeys>{PAGE}</MaxKeys><EncodingType>url</EncodingType>"
+            f"<Name>bucket</Name><KeyCount>{count}</KeyCount><MaxKeys>{PAGE_SIZE}</MaxKeys><EncodingType>url</EncodingType>"
             f"<IsTruncated>{str(more).lower()}</IsTruncated>"
             + (f"<NextContinuationToken>{here + count}</NextContinuationToken>" if more else "")
         )
@@ -73,13 +73,13 @@ class Bucket:
         return [head.encode(), some, b"</ListBucketResult>"]
 
 
-class Handler(socketserver.StreamRequestHandler):
+class ListingHandler(socketserver.StreamRequestHandler):
     """One connection, kept."""
 
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
-        """Answers until the client has gone."""
+        """Answers until the client disconnects."""
         while line := self.rfile.readline():
             while self.rfile.readline() not in (b"\r\n", b""):
                 pass
@@ -93,14 +93,14 @@ class Handler(socketserver.StreamRequestHandler):
                 self.request.sendall(piece)
 
 
-class Server(socketserver.ThreadingTCPServer):
+class ListingServer(socketserver.ThreadingTCPServer):
     """On 127.0.0.1 and a free port."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, bucket: Bucket) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, bucket: SyntheticBucket) -> None:
+        super().__init__(("127.0.0.1", 0), ListingHandler)
         self.bucket = bucket
 
 
@@ -108,9 +108,9 @@ def main() -> None:
     """Prints its endpoint, and serves until stdin ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("number", type=int)
-    parser.add_argument("--seconds", type=float, default=0.0, help="that a page takes")
+    parser.add_argument("--seconds", type=float, default=0.0, help="delay of a page")
     options = parser.parse_args()
-    with Server(Bucket(options.number, options.seconds)) as server:
+    with ListingServer(SyntheticBucket(options.number, options.seconds)) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdin.read()

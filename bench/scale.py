@@ -1,7 +1,7 @@
 """One and two clusters of background jobs on one PostgreSQL and one Redis (`make bench`; docs/scaling.md).
 
 How many samples a second reach 20 servers that take 100 ms an insert, and how long it takes until 50 batches are counted.
-Everything runs on this one machine, stand-ins and databases too: what is measured is where the parts get in each other's way.
+Everything runs on this one machine, stand-ins and databases too: what is measured is where the parts slow each other down.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def put_samples(folder: Path, samples: int) -> None:
 
 
 def measure(folder: Path, servers: list[Fn4Sandbox], clusters: int, workers: int, samples: int, batches: int) -> None:
-    """One line: so many clusters of so many workers."""
+    """One line for this number of clusters and workers."""
     with database() as url, tempfile.TemporaryDirectory() as bucket:
         environment = os.environ | {
             "DATABASE_URL": url,
@@ -138,7 +138,7 @@ def nudge_until(environment: dict[str, str], url: str, function: str, question: 
 
 @contextmanager
 def running(environment: dict[str, str], clusters: int, workers: int) -> Iterator[None]:
-    """So many clusters, with host names of their own."""
+    """That number of clusters, each with its own host name."""
     settings = {"JOB_WORKERS": str(workers), "JOB_STRETCH": "30"}
     processes = [
         subprocess.Popen(
@@ -161,7 +161,7 @@ def running(environment: dict[str, str], clusters: int, workers: int) -> Iterato
 
 @contextmanager
 def database() -> Iterator[str]:
-    """A database of its own, and a queue that has its name."""
+    """A new database, and a queue of the same name."""
     name = f"fnloader_bench_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(POSTGRES, autocommit=True) as connection, redis.from_url(REDIS) as broker:
         connection.execute(f"CREATE DATABASE {name}".encode())

@@ -1,6 +1,6 @@
-"""Pictures of the main pages for docs/screenshots, light and dark, wide and narrow, from a week that looks like real life.
+"""Pictures of the main pages for docs/screenshots, light and dark, wide and narrow, from a week of lifelike data.
 
-`make screenshots`: a database of its own, a site on a free port, and Chromium (CHROMIUM names another one than `chromium`).
+`make screenshots`: a new database, a site on a free port, and Chromium (CHROMIUM is the path of another one).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def pictures(started: Browser, address: str, scheme: str, shape: str) -> Iterato
 
 @contextmanager
 def site() -> Iterator[str]:
-    """A site with a database of its own, until the pictures are made."""
+    """A site with a new database, until the pictures are made."""
     with tempfile.TemporaryDirectory(prefix="fnloader-pictures-") as folder:
         environment = os.environ | {
             "FNLOADER_ENV_FILE": os.devnull,

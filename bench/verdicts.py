@@ -1,7 +1,7 @@
 """How often a check ends in a wrong verdict, in simulated ingests (`make bench`); draws docs/verdicts.svg with `--svg`.
 
-Wrong is "complete with errors" while objects would still have been ingested. Each setting is asked again until it says that
-the ingest is over: a command after one to ten minutes, the scheduled check at its next tick. The counts go into the
+Wrong is "complete with errors" while objects would still have been ingested. Each setting is checked again until it reports
+the end of the ingest: a command after one to ten minutes, the scheduled check at its next run. The counts go into the
 real rule (`batches.ingest.rule`).
 """
 
@@ -19,10 +19,10 @@ from typing import NamedTuple
 from batches.choices import Verdict
 from batches.ingest.options import SCHEDULED, WATCHED, CheckOptions
 from batches.ingest.rule import IngestRule, Observation
-from bench.drains import Drain, Ingest
+from bench.drains import Drain, SimulatedIngest
 
 COUNT_SECONDS = 0.3
-"""That a count takes."""
+"""Of a count."""
 PICTURE = Path(__file__).parent.parent / "docs" / "verdicts.svg"
 
 
@@ -33,12 +33,12 @@ STYLE = (
 
 
 class Setting(NamedTuple):
-    """Options of a check, and how they are called."""
+    """Options of a check and their name."""
 
     name: str
-    patience: CheckOptions
+    options: CheckOptions
     pause: tuple[float, float] = (60.0, 600.0)
-    """Seconds until it is asked again after "in progress"."""
+    """Seconds until it is run again after "in progress"."""
 
 
 SETTINGS = (
@@ -53,7 +53,7 @@ SETTINGS = (
 )
 
 
-class End(NamedTuple):
+class CheckEnd(NamedTuple):
     """How the checks of one ingest ended."""
 
     wrong: bool
@@ -62,11 +62,11 @@ class End(NamedTuple):
 
 
 @dataclass
-class Found:
-    """What became of a setting."""
+class SettingResult:
+    """The results of a setting."""
 
     setting: Setting
-    ends: list[End]
+    ends: list[CheckEnd]
 
     @property
     def wrong(self) -> int:
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--svg", action="store_true", help=f"also draw {PICTURE.name}")
     options = parser.parse_args()
     found = measure(options.ingests)
-    print(f"wrong verdicts in {options.ingests:,} simulated ingests; the verdict comes so long after the end (median)")
+    print(f"wrong verdicts in {options.ingests:,} simulated ingests; delay of the verdict after the end (median)")
     for one in found:
         print(f"  {one.setting.name:38}{one.wrong:7,} {one.wrong / options.ingests:8.2%} {one.late / 60:8.1f} min")
     print(f"  (wanted: none for the scheduled check; it has {found[-1].wrong})")
@@ -94,47 +94,47 @@ def main() -> None:
         PICTURE.write_text(picture(found, options.ingests))
 
 
-def measure(ingests: int, settings: tuple[Setting, ...] = SETTINGS) -> list[Found]:
+def measure(ingests: int, settings: tuple[Setting, ...] = SETTINGS) -> list[SettingResult]:
     """All settings on the same ingests, on all cores; the same numbers every time."""
     with ProcessPoolExecutor() as processes:
         ends = list(processes.map(ends_of, range(ingests), [settings] * ingests, chunksize=50))
-    return [Found(setting, [one[place] for one in ends]) for place, setting in enumerate(settings)]
+    return [SettingResult(setting, [one[place] for one in ends]) for place, setting in enumerate(settings)]
 
 
-def ends_of(seed: int, settings: Iterable[Setting]) -> list[End]:
-    """How each setting fares on one ingest."""
+def ends_of(seed: int, settings: Iterable[Setting]) -> list[CheckEnd]:
+    """How each setting's checks of one ingest end."""
     chance = Random(seed)
-    drain = Ingest(chance).drain()
-    # Somebody looks soon after the upload, or when it might be over.
+    drain = SimulatedIngest(chance).drain()
+    # A user checks soon after the upload, or when the ingest might be over.
     begin = chance.uniform(0, chance.choice((30.0, max(drain.end, 30.0))))
     return [watch(drain, setting, begin, Random(seed)) for setting in settings]
 
 
-def watch(drain: Drain, setting: Setting, begin: float, chance: Random) -> End:
-    """Checks again and again until the ingest is called over."""
+def watch(drain: Drain, setting: Setting, begin: float, chance: Random) -> CheckEnd:
+    """Repeats the check until it reports the end of the ingest."""
     now = begin
     while True:
-        verdict, now = check(drain, setting.patience, now)
+        verdict, now = check(drain, setting.options, now)
         if verdict is not Verdict.IN_PROGRESS:
             wrong = verdict is Verdict.COMPLETE_WITH_ERRORS and drain.end > now
-            return End(wrong, now - max(drain.end, 0.0))
+            return CheckEnd(wrong, now - max(drain.end, 0.0))
         now += chance.uniform(*setting.pause)
 
 
-def check(drain: Drain, patience: CheckOptions, now: float) -> tuple[Verdict, float]:
+def check(drain: Drain, options: CheckOptions, now: float) -> tuple[Verdict, float]:
     """One check, and when it ended."""
-    rule = IngestRule(patience.checks, patience.rechecks)
+    rule = IngestRule(options.checks, options.rechecks)
     while True:
         now += COUNT_SECONDS
         left = drain.remaining(now)
         # Objects only leave here, so their number says which ones they are.
         if verdict := rule.feed(Observation(left, str(left))):
             return verdict, now
-        now += patience.sleep
+        now += options.sleep
 
 
-def picture(found: list[Found], ingests: int) -> str:
-    """A bar for each setting, as SVG that is legible in light and dark."""
+def picture(found: list[SettingResult], ingests: int) -> str:
+    """A bar for each setting, as SVG for light and dark themes."""
     height = 46 * len(found) + 64
     most = max(*(one.wrong for one in found), 1) / ingests
     return "\n".join(
@@ -143,14 +143,14 @@ def picture(found: list[Found], ingests: int) -> str:
             f'<title id="t">Wrong verdicts in {ingests:,} simulated ingests</title>',
             STYLE,
             f'<text x="10" y="24">Wrong verdicts in {ingests:,} simulated ingests</text>',
-            '<text x="750" y="24" text-anchor="end" class="soft">verdict comes so long after the end</text>',
+            '<text x="750" y="24" text-anchor="end" class="soft">delay of the verdict after the end</text>',
             *_bars(found, ingests, most),
             "</svg>\n",
         ]
     )
 
 
-def _bars(found: list[Found], ingests: int, most: float) -> Iterator[str]:
+def _bars(found: list[SettingResult], ingests: int, most: float) -> Iterator[str]:
     for place, one in enumerate(found):
         top, share = 46 * place + 44, one.wrong / ingests
         kind = "bar" if one.wrong else "none"
@@ -158,10 +158,10 @@ def _bars(found: list[Found], ingests: int, most: float) -> Iterator[str]:
         yield f'<rect x="10" y="{top + 19}" width="{max(460 * share / most, 2):.1f}" height="12" class="{kind}"/>'
         says = f"{share:.1%}" if share >= 0.001 or not one.wrong else f"{one.wrong} of {ingests:,}"
         yield f'<text x="{18 + max(460 * share / most, 2):.1f}" y="{top + 30}">{says if one.wrong else "none"}</text>'
-        yield f'<text x="750" y="{top + 30}" text-anchor="end" class="soft">{_lasting(one.late)}</text>'
+        yield f'<text x="750" y="{top + 30}" text-anchor="end" class="soft">{_duration(one.late)}</text>'
 
 
-def _lasting(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 

@@ -1,7 +1,7 @@
 """Every page's server time and queries, and the speed and memory of an export, on a big database (`make bench-pages`).
 
 DATABASE_URL names the database, PostgreSQL or SQLite; an empty one is migrated and filled first (bench.lifelike), a filled one is
-taken as it is. Pages are asked in this process through Django's whole stack, without a network; the export in one of its own.
+used as it is. Pages are requested in this process through Django's whole stack, without a network; the export in its own process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUDGET = 12
 """Queries of a page at most: session, user, permissions, a bounded count, rows, and the choices of its filters."""
 BUDGETS = {"/": 32, "/metrics": 20}
-"""Of those that show something of everything."""
+"""Of the pages that show everything."""
 WANTED = 150
 """Milliseconds of server time, 95th percentile, on a machine that does nothing else."""
 EXPORT = "/attempts/?export=csv"
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=1_000_000)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--feeds", type=int, default=50)
-    parser.add_argument("--times", type=int, default=20, help="how often each page is asked")
+    parser.add_argument("--times", type=int, default=20, help="how often each page is requested")
     parser.add_argument("--export", action="store_true", help="only export, and say how fast")
     options = parser.parse_args()
     _setup(options)
@@ -98,16 +98,16 @@ def measured(url: str, times: int) -> tuple[str, float, float, int, float]:
 
     client = Client(SERVER_NAME="localhost")
     client.force_login(_boss())
-    taken = []
+    milliseconds = []
     for _ in range(times + 1):
         start = time.perf_counter()
         response = client.get(url)
-        taken.append((time.perf_counter() - start) * 1000)
+        milliseconds.append((time.perf_counter() - start) * 1000)
         assert response.status_code == 200, (url, response.status_code)
     with CaptureQueriesContext(connection) as queries:
         client.get(url)
     slowest = max((float(query["time"]) for query in queries), default=0) * 1000
-    rest = sorted(taken[1:])
+    rest = sorted(milliseconds[1:])
     return url, rest[int(len(rest) * 0.95) - 1], statistics.median(rest), len(queries), slowest
 
 

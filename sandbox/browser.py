@@ -1,4 +1,4 @@
-"""A real Chromium for tests and screenshots: the machine's own, without a window, asking no host but the site's."""
+"""A real Chromium for tests and screenshots: the machine's own, without a window, which contacts no host but the site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MISSING = "There is no Chromium: apt-get install chromium, or CHROMIUM=/path/to/it."
+MISSING = "Chromium not found: apt-get install chromium, or set CHROMIUM=/path/to/it."
 ARGUMENTS = [
     "--headless=new",
     "--no-sandbox",  # it is root in a container, and sees our pages only
@@ -34,7 +34,7 @@ def chromium_path() -> str:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """It, until the block ends."""
+    """A browser that runs until the block ends."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -17,7 +17,7 @@ SEED_BYTES = 16 * 1024 * 1024
 
 
 class ControlCallError(Exception):
-    """A stand-in refused a control call; the text says why."""
+    """A stand-in refused a control call, for the reason in the text."""
 
 
 class Sandbox:
@@ -45,7 +45,7 @@ class Sandbox:
         return self.running.pid
 
     def start(self) -> Self:
-        """Start it; once started it keeps its port for every later start."""
+        """Start it; later starts use the same port."""
         fixed = ["--port", str(urlsplit(self.child.endpoint).port)] if self.child else []
         self.child = start([*self.arguments, *fixed])
         return self
@@ -84,7 +84,7 @@ class Sandbox:
         self.call("POST", "faults", list(rules))
 
     def clear_faults(self) -> None:
-        """Everything works again."""
+        """Remove all rules."""
         self.call("DELETE", "faults")
 
     def set(self, **settings: object) -> None:
@@ -154,7 +154,7 @@ class OciSandbox(Sandbox):
         return f"/n/{self.namespace}/b/{bucket}/o" + (f"/{quote(name, safe='')}" if name else "")
 
     def add_bucket(self, bucket: str, synthetic: int = 0) -> None:
-        """Add a bucket; with `synthetic` it holds so many computed objects, and replaces one of its name."""
+        """Add a bucket; with `synthetic` it holds that number of computed objects, and replaces one of the same name."""
         if synthetic:
             self.call("POST", "objects", {"bucket": bucket, "synthetic": synthetic})
         else:
@@ -170,8 +170,8 @@ class OciSandbox(Sandbox):
 
     def put_many(self, bucket: str, objects: Mapping[str, bytes], **item: object) -> None:
         """Put many objects, quickly."""
-        for some in _portions(objects):
-            self._seed(bucket, [_item(name, content, item) for name, content in some])
+        for chunk in _chunks(objects):
+            self._seed(bucket, [_item(name, content, item) for name, content in chunk])
 
     def get(self, bucket: str, name: str) -> bytes:
         """The content of an object; ControlCallError when there is none."""
@@ -217,7 +217,7 @@ class Fn4Sandbox(Sandbox):
 
     def samples(self) -> dict[str, dict[str, Any]]:
         """What it was sent, by guid: `sha256` and `length` of the stored sequence (None: not stored), and the
-        `answers` to its insert calls, 0 for one that goes on.
+        `answers` to its insert calls, 0 for one still running.
         """
         answer: dict[str, dict[str, Any]] = self.call("GET", "samples")
         return answer
@@ -227,7 +227,7 @@ class Fn4Sandbox(Sandbox):
         return [guid for guid, sample in self.samples().items() if sample["sha256"]]
 
     def insert(self, guid: str, sequence: str) -> None:
-        """Store a sample behind the API's back, as another loader may have done; it is no insert in the stats."""
+        """Store a sample without the API, as another loader may have done; the stats do not count it as an insert."""
         self.call("POST", "samples", {"guid": guid, "seq": sequence})
 
     def forget(self, guid: str) -> None:
@@ -238,23 +238,23 @@ class Fn4Sandbox(Sandbox):
         """Set how long an insert takes."""
         self.set(insert_seconds=seconds)
 
-    def database_away(self, *, away: bool = True) -> None:
-        """Let its database be away: `server_time` still answers, nothing else does."""
-        self.set(database_away=away)
+    def database_down(self, *, down: bool = True) -> None:
+        """Take its database down: only `server_time` still answers."""
+        self.set(database_down=down)
 
 
 def _item(name: str, content: bytes, more: Mapping[str, object]) -> dict[str, object]:
     return {"name": name, "base64": base64.b64encode(content).decode(), **more}
 
 
-def _portions(objects: Mapping[str, bytes]) -> Iterator[list[tuple[str, bytes]]]:
-    portion: list[tuple[str, bytes]] = []
+def _chunks(objects: Mapping[str, bytes]) -> Iterator[list[tuple[str, bytes]]]:
+    chunk: list[tuple[str, bytes]] = []
     size = 0
     for name, content in objects.items():
-        portion.append((name, content))
+        chunk.append((name, content))
         size += len(content)
-        if size > SEED_BYTES or len(portion) >= 10_000:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
+        if size > SEED_BYTES or len(chunk) >= 10_000:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

@@ -1,6 +1,6 @@
-"""Both jobs on local stand-ins, from nothing to a served site (`make demo`). Exit status 0 only if the outcome is right.
+"""Both jobs on local stand-ins, from an empty folder to a running site (`make demo`). Exit status 0 only if the outcome is right.
 
-All that it makes is in the folder `demo`, which it empties when it starts. It reads no `.env`.
+It writes only into the folder `demo`, which it empties first. It reads no `.env`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOG_GROUP = "/aws/lambda/fast-import"
 FAILING = [f"2026.{number}.1" for number in range(40, 300, 43)]
 NAMESPACE, QUEUE, GENOMES = "lxxxx", "FN4-queue", 200
 EXPECTED_ERRORS = 10
-"""The exit status of ingstat and of fnload --once when something failed, and was recorded (design.md, "Contracts")."""
+"""The exit status of ingstat and of fnload --once when something failed and was recorded (design.md, "Contracts")."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Demo:
     wrong: list[str] = field(default_factory=list)
 
     def run(self) -> None:
-        """Both jobs, and what came of them."""
+        """Both jobs and their results."""
         self.begin()
         self.batch()
         self.loading()
@@ -62,12 +62,12 @@ class Demo:
             "BATCH_STORE_URL": f"s3://{BUCKET}",
             "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(9),
         }
-        print("Setting up a database of its own …", flush=True)
+        print("Setting up a database …", flush=True)
         self.manage("migrate", "-v0")
         self.manage("createsuperuser", "--noinput", "--username", "demo", "--email", "demo@example.org", "-v0")
 
     def batch(self) -> None:
-        """A batch of records, some of which the ingest refuses."""
+        """A batch of records, some of which fail to ingest."""
         s3 = self.stack.enter_context(S3Sandbox(BUCKET))
         logs = self.stack.enter_context(LogsSandbox(LOG_GROUP))
         self.environment |= s3.environ() | logs.environ() | {"INGEST_LOG_GROUP": LOG_GROUP}
@@ -96,7 +96,7 @@ class Demo:
         self.environment |= oci.environ()
         bad = bad_files(reference())
         title(
-            f"2. {GENOMES} genomes and {len(bad) + 1} odd files, from a stand-in of an OCI bucket into one of findNeighbour4"
+            f"2. {GENOMES} genomes and {len(bad) + 1} bad files, from a stand-in of an OCI bucket into one of findNeighbour4"
         )
         good = {f"sample-{number:03}": mutant(reference(), number) for number in range(GENOMES)}
         oci.put_many(QUEUE, {f"{sample}.fasta": fasta(sample, genome) for sample, genome in good.items()})
@@ -107,16 +107,14 @@ class Demo:
         self.manage("fnload", fn4.url, NAMESPACE, QUEUE, "--once")
 
     def report(self) -> None:
-        """What the tables say, beside what should be there."""
-        title("What happened")
+        """Compares the tables with the expected numbers."""
+        title("Results")
         bad = len(bad_files(reference()))
         batch = f"FROM batches_batch WHERE bid = '{BATCH}'"
+        self.check("records ingested", self.ask(f"SELECT ingest_oks {batch}"), RECORDS - len(FAILING))
+        self.check("records failed", self.ask(f"SELECT ingest_errs {batch}"), len(FAILING))
         self.check(
-            "records of the batch that were ingested", self.ask(f"SELECT ingest_oks {batch}"), RECORDS - len(FAILING)
-        )
-        self.check("records that failed, and are in the report", self.ask(f"SELECT ingest_errs {batch}"), len(FAILING))
-        self.check(
-            "failed records with the message of the ingest's log",
+            "failed records with their message from the log",
             self.ask(
                 "SELECT count(*) FROM batches_batchrecord WHERE ingest_outcome = 'failure' AND ingest_message > ''"
             ),
@@ -126,8 +124,8 @@ class Demo:
         self.check(
             "samples inserted", self.ask(f"{attempts} outcome = 'inserted' AND insert_status_code = 200"), GENOMES
         )
-        self.check("samples found to be there already", self.ask(f"{attempts} outcome = 'present'"), 1)
-        self.check("files rejected, each with its reason", self.ask(f"{attempts} outcome = 'rejected'"), bad)
+        self.check("samples already there", self.ask(f"{attempts} outcome = 'present'"), 1)
+        self.check("files rejected", self.ask(f"{attempts} outcome = 'rejected'"), bad)
         self.check("attempts left open", self.ask(f"{attempts} outcome = 'open'"), 0)
         report = FOLDER / "reports" / BATCH / "ingest_report.csv"
         lines = report.read_text().splitlines() if report.is_file() else []
@@ -139,7 +137,7 @@ class Demo:
         port = free_port()
         password = self.environment["DJANGO_SUPERUSER_PASSWORD"]
         title("The site")
-        print(f"  http://127.0.0.1:{port}/    login: demo    password: {password}    (Ctrl-C ends it)", flush=True)
+        print(f"  http://127.0.0.1:{port}/    login: demo    password: {password}    (Ctrl-C to stop)", flush=True)
         command = [
             sys.executable,
             "-W",
@@ -156,14 +154,14 @@ class Demo:
         )
 
     def manage(self, *words: str, expected: int = 0) -> None:
-        """Runs a command as its user would, and says how."""
+        """Runs a command as its user would, and prints it."""
         if words[0] in ("batch", "ingstat", "fnload"):
             print("$ python manage.py " + " ".join(word.replace(f"{ROOT}/", "") for word in words), flush=True)
         result = subprocess.run(
             [sys.executable, "manage.py", *words], cwd=ROOT, env=os.environ | self.environment, check=False
         )
         if result.returncode != expected:
-            self.wrong.append(f"{' '.join(words[:2])} ended with {result.returncode} instead of {expected}")
+            self.wrong.append(f"{' '.join(words[:2])} exited with {result.returncode}, expected {expected}")
 
     def ask(self, sql: str) -> object:
         """One value from the database; None where there is none."""
@@ -175,10 +173,10 @@ class Demo:
             connection.close()
 
     def check(self, what: str, found: object, wanted: object) -> None:
-        """Says a number, and notes it if it is not the right one."""
+        """Prints a number, and remembers it if it is wrong."""
         print(
             f"  {'ok   ' if found == wanted else 'WRONG'} {what}: {found}"
-            + ("" if found == wanted else f", not {wanted}"),
+            + ("" if found == wanted else f", expected {wanted}"),
             flush=True,
         )
         if found != wanted:
@@ -186,7 +184,7 @@ class Demo:
 
 
 def title(text: str) -> None:
-    """A line that stands out."""
+    """Prints a heading."""
     print(f"\n{text}\n", flush=True)
 
 
@@ -200,24 +198,24 @@ def free_port() -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise SystemExit("There is no free port on 127.0.0.1.")
+    raise SystemExit("No free port on 127.0.0.1.")
 
 
 def main() -> int:
     """Runs the demo."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--exit", action="store_true", help="end after the report; exit status 0 only if all is right")
+    parser.add_argument("--exit", action="store_true", help="exit after the report: 0 only if all is right")
     options = parser.parse_args()
     with ExitStack() as stack:
         demo = Demo(stack)
         try:
             demo.run()
             if demo.wrong:
-                title("Not as it should be: " + "; ".join(demo.wrong))
+                title("Unexpected: " + "; ".join(demo.wrong))
             if not options.exit:
                 demo.serve()
         except KeyboardInterrupt:
-            print("\nEnded.")
+            print("\nStopped.")
     return 1 if demo.wrong else 0
 
 

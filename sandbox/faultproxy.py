@@ -1,6 +1,6 @@
-"""A proxy before a real S3 server that makes chosen requests go wrong, and writes down all of them.
+"""A proxy in front of a real S3 server that makes chosen requests fail, and logs all of them.
 
-Signatures go on being right: the client signs for the proxy's address, and the server checks what it is told (Host).
+Signatures stay valid: the client signs for the proxy's address, and the server checks the Host that it gets.
 """
 
 import argparse
@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sandbox.clients import Sandbox
-from sandbox.http import Request, Response
+from sandbox.http import RawRequest, Response
 from sandbox.service import Service, add_arguments, run
 
-_OURS = {"connection", "transfer-encoding", "expect", "content-length"}
-_WORDS = {500: "InternalError", 503: "SlowDown", 403: "AccessDenied", 404: "NoSuchKey"}
+_OWN_HEADERS = {"connection", "transfer-encoding", "expect", "content-length"}
+_CODES = {500: "InternalError", 503: "SlowDown", 403: "AccessDenied", 404: "NoSuchKey"}
 
 
 class FaultProxy(Sandbox):
@@ -32,7 +32,7 @@ class FaultProxy(Sandbox):
 
 
 class Proxy(Service):
-    """Passes requests on, by up to 64 threads, each with a connection of its own."""
+    """Passes requests on, by up to 64 threads, each with its own connection."""
 
     name = "a faulty network before S3"
 
@@ -41,31 +41,31 @@ class Proxy(Service):
         self._upstream = urlsplit(upstream)
         self._threads = ThreadPoolExecutor(64)
 
-    def name_of(self, request: Request) -> str:
+    def name_of(self, request: RawRequest) -> str:
         """The key of the object."""
         return unquote(request.path).removeprefix("/").partition("/")[2]
 
     def error(self, status: int, code: str, message: str) -> Response:
-        """An error as S3 words it."""
+        """An error response of S3."""
         code = (
             code
-            if status not in _WORDS or not re.fullmatch("InternalServerError|NotAllowed|", code)
-            else _WORDS[status]
+            if status not in _CODES or not re.fullmatch("InternalServerError|NotAllowed|", code)
+            else _CODES[status]
         )
         text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
         return Response(status, text.encode(), {"content-type": "application/xml"})
 
-    async def answer(self, request: Request) -> Response:
-        """The answer of the server; 502 when it is away."""
+    async def answer(self, request: RawRequest) -> Response:
+        """The answer of the server; 502 if it is unavailable."""
         request.name = self.name_of(request)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, request)
 
-    def _ask(self, request: Request) -> Response:
+    def _ask(self, request: RawRequest) -> Response:
         upstream = http.client.HTTPConnection(self._upstream.hostname or "", self._upstream.port, timeout=60)
         try:
             upstream.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers.items():
-                if name not in _OURS:
+                if name not in _OWN_HEADERS:
                     upstream.putheader(name, value)
             upstream.putheader("content-length", str(len(request.body)))
             upstream.endheaders(request.body)
@@ -76,9 +76,9 @@ class Proxy(Service):
             upstream.close()
 
 
-def _copy(response: http.client.HTTPResponse, request: Request) -> Response:
+def _copy(response: http.client.HTTPResponse, request: RawRequest) -> Response:
     body = response.read()
-    headers = {name.lower(): value for name, value in response.getheaders() if name.lower() not in _OURS}
+    headers = {name.lower(): value for name, value in response.getheaders() if name.lower() not in _OWN_HEADERS}
     if request.method == "HEAD":
         headers["content-length"] = response.headers.get("content-length", "0")
     return Response(response.status, body, headers)

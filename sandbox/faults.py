@@ -9,7 +9,7 @@ WHENS = ("before", "during", "after")
 
 
 class WrongRuleError(ValueError):
-    """A rule that makes no sense; the text says why."""
+    """An invalid rule, for the reason in the text."""
 
 
 @dataclass(slots=True)
@@ -20,11 +20,11 @@ class Rule:
     first `after` of them pass, then one in `every` of them fails, `times` times in all (None: until cleared).
 
     What happens: `status` (with `code`, `message`, or a whole `body` of `content_type`), `page` (200 and a login page),
-    `redirect` (302), `reset`, `hang` (for `seconds`, then a reset; None: for ever), `delay` (`seconds`, then the true
+    `redirect` (302), `reset`, `hang` (for `seconds`, then a reset; None: forever), `delay` (`seconds`, then the true
     answer), `truncate` (half of the body), `corrupt` (as many bytes, some of them wrong).
 
     `when`, for the kinds that replace the answer: `before` (the request does nothing), `during` (it fails at once, but
-    the work goes on in the server) or `after` (the work is done, only the answer is lost).
+    the server still does the work) or `after` (the work is done, only the answer is lost).
     """
 
     kind: str
@@ -58,7 +58,7 @@ class Rule:
 
 
 def read_rules(data: Any) -> list[Rule]:  # noqa: ANN401 - what came as JSON can be anything
-    """Rules from JSON: a list of objects, or one. WrongRuleError for a field or a kind that there is not."""
+    """Rules from JSON: a list of objects, or one. WrongRuleError for an unknown field or kind."""
     names = {field.name for field in dataclasses.fields(Rule)} - {"seen", "done"}
     rules = []
     for item in data if isinstance(data, list) else [data]:

@@ -13,34 +13,34 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
-from sandbox.http import Request, Response
-from sandbox.samples import Sample, Samples, SequenceError, Traffic, check_sequence
+from sandbox.http import RawRequest, Response
+from sandbox.samples import SampleStore, SequenceError, StoredSample, Traffic, check_sequence
 from sandbox.service import Service, add_arguments, run
 
 API = "/api/v2/"
 LOCKED = "A lock is in place preventing insertion.  This may arise because a separate process is inserting data."
-AWAY = "(psycopg2.OperationalError) could not connect to server: Connection refused"
-SETTINGS = {"insert_seconds", "database_away", "stale_lock"}
+DATABASE_DOWN = "(psycopg2.OperationalError) could not connect to server: Connection refused"
+SETTINGS = {"insert_seconds", "database_down", "stale_lock"}
 _BREAKS_LINKS = re.compile(r"""[^\x00-\x7f]|[/\\|#?%"^\[\]{}<>` ]""")
 
 
 class Fn4(Service):
     """The API over samples in memory.
 
-    `insert_seconds` is how long an insert takes; while one goes on, and for `stale_lock` seconds after the start or
-    the setting of it, every other one is refused with 409. The lock is taken as late as the real server takes it: an
-    id that is there already, or a sequence that is wrong, is answered at once.
+    `insert_seconds` is how long an insert takes; while one runs, and for `stale_lock` seconds after the start or
+    after it is set, every other one gets 409. As in the real server, the lock comes last: an id that is already there,
+    or a wrong sequence, is answered at once.
     """
 
     name = "fn4"
 
-    def __init__(self, reference_length: int, samples: Samples) -> None:
+    def __init__(self, reference_length: int, samples: SampleStore) -> None:
         super().__init__()
         self.reference_length = reference_length
         self.samples = samples
         self.traffic = Traffic()
         self.insert_seconds = 0.0
-        self.database_away = False
+        self.database_down = False
         self.authorization: str | None = None
         self.prefix = ""
         self._locked = False
@@ -53,21 +53,21 @@ class Fn4(Service):
         }
 
     def set(self, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
-        """`insert_seconds`, `database_away`, and `stale_lock`: seconds from now, 0 frees the lock."""
+        """`insert_seconds`, `database_down`, and `stale_lock`: seconds from now, 0 frees the lock."""
         if name not in SETTINGS:
             super().set(name, value)
         elif name == "stale_lock":
             self._locked_until = time.monotonic() + float(value)
-        elif name == "database_away":
-            self.database_away = bool(value)
+        elif name == "database_down":
+            self.database_down = bool(value)
         else:
             self.insert_seconds = float(value)
 
     def stats(self) -> dict[str, Any]:
-        """How busy the inserts kept it, beside what every service counts."""
+        """How busy it was with inserts, and what every service counts."""
         return {**super().stats(), **self.traffic.show(), "samples": len(self.samples.by_guid)}
 
-    def name_of(self, request: Request) -> str:
+    def name_of(self, request: RawRequest) -> str:
         """The guid that a request is about."""
         if request.method == "POST":
             return _text(_form(request).get("guid", b""))
@@ -78,13 +78,13 @@ class Fn4(Service):
         """An error as the server words it: a page of HTML for 500, else a JSON string."""
         return _page(status, message) if status == 500 else _answer(status, f"{code}: {message}")
 
-    def answered(self, request: Request, response: Response) -> None:
+    def answered(self, request: RawRequest, response: Response) -> None:
         """Write the request into the log."""
         request.name = request.name or self.name_of(request)
         super().answered(request, response)
 
-    def answer(self, request: Request) -> Response | Awaitable[Response]:
-        """The answer to one request; an insert that has begun goes on when its client is gone."""
+    def answer(self, request: RawRequest) -> Response | Awaitable[Response]:
+        """The answer to one request; a running insert continues when its client disconnects."""
         if self.authorization and request.headers.get("authorization") != self.authorization:
             response = Response(401, b"Unauthorized", {"www-authenticate": 'Basic realm="sandbox"'})
             response.close = True
@@ -95,19 +95,19 @@ class Fn4(Service):
         what = path.removeprefix(self.prefix + API)
         if what == "insert":
             return self._insert(request) if request.method == "POST" else _page(405, "Method Not Allowed")
-        return self._look(what) if request.method in {"GET", "HEAD"} else _page(405, "Method Not Allowed")
+        return self._read(what) if request.method in {"GET", "HEAD"} else _page(405, "Method Not Allowed")
 
-    def _look(self, what: str) -> Response:
+    def _read(self, what: str) -> Response:
         now = dt.datetime.now().isoformat()  # noqa: DTZ005 - the real server's time has no zone
         match what.split("/"):
             case ["server_time"]:
                 return _answer(200, {"server_name": "SANDBOX", "server_time": now})
             case ["server_name"]:
-                return _answer(200, {"server_name": "SANDBOX", "server_description": "A stand-in, not the real thing"})
+                return _answer(200, {"server_name": "SANDBOX", "server_description": "A stand-in, not the real server"})
             case ["snpceiling"]:
                 return _answer(200, {"snpceiling": 20})
-        if self.database_away:
-            return _page(500, AWAY)
+        if self.database_down:
+            return _page(500, DATABASE_DOWN)
         match what.split("/"):
             case ["guids"]:
                 return _answer(200, list(self.samples.by_guid))
@@ -117,10 +117,10 @@ class Fn4(Service):
             case [guid, "exists"]:
                 return _answer(200, guid in self.samples.by_guid)
             case [guid, ("valid" | "annotation") as question]:
-                return self._tell(guid, question)
+                return self._describe(guid, question)
         return _not_found()
 
-    def _tell(self, guid: str, question: str) -> Response:
+    def _describe(self, guid: str, question: str) -> Response:
         sample = self.samples.by_guid.get(guid)
         if question == "valid":
             return _answer(200, -1 if sample is None else int(not sample.valid))
@@ -129,7 +129,7 @@ class Fn4(Service):
         quality = {"invalid": int(not sample.valid), "length": sample.length, "examinationDate": sample.added}
         return _answer(200, {"guid": guid, "DNAQuality": quality})
 
-    def _insert(self, request: Request) -> Response | Awaitable[Response]:
+    def _insert(self, request: RawRequest) -> Response | Awaitable[Response]:
         form = _form(request)
         guid = request.name = _text(form.get("guid", b""))
         number = self.traffic.begin(guid, request.started)
@@ -147,8 +147,8 @@ class Fn4(Service):
     def _refusal(self, form: dict[str, bytes], guid: str) -> Response | None:
         if "guid" not in form or "seq" not in form:
             return _answer(501, f"seq and guid are not present in the POSTed data {sorted(form)}")
-        if self.database_away:
-            return _page(500, AWAY)
+        if self.database_down:
+            return _page(500, DATABASE_DOWN)
         if len(guid) >= 60:
             return _answer(403, "The guid must be shorter than 60 characters")
         if guid in self.samples.by_guid:
@@ -170,9 +170,9 @@ class Fn4(Service):
         return self._ended(guid, number, response)
 
     def _store(self, guid: str, sequence: bytes) -> Response:
-        if self.database_away:
-            return _page(500, AWAY)
-        self.samples.add(guid, Sample(sequence))
+        if self.database_down:
+            return _page(500, DATABASE_DOWN)
+        self.samples.add(guid, StoredSample(sequence))
         if guid in {"", ".", ".."} or _BREAKS_LINKS.search(guid):
             return _answer(503, f"Error raised on persisting {guid}")
         return _answer(200, f"Guid {guid} inserted.")
@@ -184,9 +184,9 @@ class Fn4(Service):
     def _new_traffic(self) -> None:
         self.traffic = Traffic()
 
-    def _add_sample(self, request: Request) -> None:
+    def _add_sample(self, request: RawRequest) -> None:
         data = json.loads(request.body)
-        self.samples.add(data["guid"], Sample(data["seq"].encode()))
+        self.samples.add(data["guid"], StoredSample(data["seq"].encode()))
 
     def _show_samples(self) -> dict[str, Any]:
         shown: dict[str, Any] = {}
@@ -198,7 +198,7 @@ class Fn4(Service):
         return shown
 
 
-def _form(request: Request) -> dict[str, bytes]:
+def _form(request: RawRequest) -> dict[str, bytes]:
     """The fields of a urlencoded body as Flask sees them; none for any other kind of body."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded" or "content-encoding" in request.headers:
@@ -247,16 +247,18 @@ def _not_found() -> Response:
 
 def main(arguments: list[str]) -> int:
     """Run the stand-in from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox fn4", description=f"{__doc__} Not the real thing.")
+    parser = argparse.ArgumentParser(prog="python -m sandbox fn4", description=f"{__doc__} For tests and demos only.")
     add_arguments(parser)
     parser.add_argument("--reference-length", type=int, default=29903, help="letters of a sequence (%(default)s)")
     parser.add_argument("--insert-seconds", type=float, default=0.0, help="how long an insert takes (%(default)s)")
-    parser.add_argument("--stale-lock", type=float, default=0.0, help="seconds for which a lock of a crash remains")
-    parser.add_argument("--store", type=Path, help="a file that keeps the samples when the server is killed")
-    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask for basic authentication, as a proxy does")
+    parser.add_argument(
+        "--stale-lock", type=float, default=0.0, help="seconds for which the lock of a crashed insert remains"
+    )
+    parser.add_argument("--store", type=Path, help="file in which samples survive a killed server")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="require basic authentication, as a proxy does")
     parser.add_argument("--prefix", default="", help="a path before /api/v2, as behind a proxy")
     options = parser.parse_args(arguments)
-    service = Fn4(options.reference_length, Samples(options.store))
+    service = Fn4(options.reference_length, SampleStore(options.store))
     service.insert_seconds = options.insert_seconds
     service.set("stale_lock", options.stale_lock)
     service.prefix = options.prefix.rstrip("/")

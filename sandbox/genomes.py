@@ -1,4 +1,4 @@
-"""Genomes made in code from a seed: a reference, mutants of it, and files in which something is wrong."""
+"""Genomes made in code from a seed: a reference, mutants of it, and broken files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def reference(length: int = GENOME, seed: int = 1) -> str:
 
 
 def mutant(of: str, seed: int, changes: int = 20) -> str:
-    """A genome of the same length with some letters changed and a stretch of N, as sequencing leaves it."""
+    """A genome of the same length with some letters changed and a run of N, as sequencing leaves it."""
     chance = random.Random(seed)
     letters = list(of)
     for _ in range(changes):
@@ -31,7 +31,7 @@ def fasta(sample: str, sequence: str, prefix: str = "GPAS_SP3|", width: int = 60
 
 
 def bad_files(of: str) -> dict[str, tuple[bytes, str]]:
-    """Files that can't be loaded, by name, with words that the reason for it must hold."""
+    """Files that can't be loaded, by name, with words that the reason must contain."""
     good = mutant(of, 99)
     return {
         "multifasta.fasta": (fasta("multifasta", good) + fasta("another", good), "multifasta"),

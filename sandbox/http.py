@@ -21,14 +21,14 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 BUFFER_BYTES = 64 * 1024
-CLIENT_GONE = 499  # only for the log: the client went away before it was answered
+CLIENT_GONE = 499  # only for the log: the client disconnected before it was answered
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 _RECEIVED = bytearray(BUFFER_BYTES)
 
 
-class Request:
-    """One request as it came: `target`, `path` and `query_string` still percent-encoded, header names in lower case.
+class RawRequest:
+    """One request as received: `target`, `path` and `query_string` still percent-encoded, header names in lower case.
 
     `started` and `received` are monotonic seconds: the first byte seen, and all of it. `name` is what the log calls
     the thing that was asked for (an object, a guid); the service fills it in.
@@ -68,16 +68,16 @@ class Response:
         self.reset = False
 
 
-class Handler(Protocol):
+class RequestHandler(Protocol):
     """What a server does with requests; it answers at once, or later with an awaitable.
 
-    An awaitable is cancelled when its client goes away: shield what must go on.
+    An awaitable is cancelled when its client disconnects: shield what must continue.
     """
 
-    def handle(self, request: Request) -> Response | Awaitable[Response]:
+    def handle(self, request: RawRequest) -> Response | Awaitable[Response]:
         """The answer to one request."""
 
-    def answered(self, request: Request, response: Response) -> None:
+    def answered(self, request: RawRequest, response: Response) -> None:
         """Called when an answer is sent."""
 
 
@@ -91,13 +91,13 @@ class Connection(asyncio.BufferedProtocol):
     The kernel writes large bodies straight to where they stay, and all else into one buffer that is used again.
     """
 
-    def __init__(self, handler: Handler, connections: set["Connection"]) -> None:
+    def __init__(self, handler: RequestHandler, connections: set["Connection"]) -> None:
         self._handler = handler
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._started = 0.0
-        self._request: Request | None = None
+        self._request: RawRequest | None = None
         self._body: bytearray | None = None
         self._filled = 0
         self._task: asyncio.Task[None] | None = None
@@ -109,26 +109,26 @@ class Connection(asyncio.BufferedProtocol):
             self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it was lost changes nothing
-        """Stop working for a client that is gone."""
+        """Stop working for a disconnected client."""
         self._transport = None
         self._connections.discard(self)
         if self._task:
             self._task.cancel()
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's guess, ours is better
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's guess
         """Where the next bytes go."""
         body = self._room()
         return memoryview(_RECEIVED) if body is None else memoryview(body)[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have come; answer each request that is complete."""
+        """Received bytes: answer each complete request."""
         if self._room() is not None:
             self._filled += nbytes
         else:
             if not self._buffer and self._request is None:
                 self._started = time.monotonic()
             self._buffer += memoryview(_RECEIVED)[:nbytes]
-        self._pump()
+        self._answer_complete_requests()
 
     def _room(self) -> bytearray | None:
         """The body that waits for more bytes, None when there is none."""
@@ -139,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport:
             self._transport.abort()
 
-    def _pump(self) -> None:
+    def _answer_complete_requests(self) -> None:
         try:
             while self._transport and not self._task and (request := self._next()):
                 outcome = self._handler.handle(request)
@@ -153,7 +153,7 @@ class Connection(asyncio.BufferedProtocol):
             traceback.print_exc(file=sys.stderr)
             self._refuse(500)
 
-    async def _answer_later(self, request: Request, outcome: Awaitable[Response]) -> None:
+    async def _answer_later(self, request: RawRequest, outcome: Awaitable[Response]) -> None:
         try:
             response = await outcome
         except asyncio.CancelledError:
@@ -164,7 +164,7 @@ class Connection(asyncio.BufferedProtocol):
             response = Response(500)
         self._task = None
         self._send(request, response)
-        self._pump()
+        self._answer_complete_requests()
 
     def _refuse(self, status: int) -> None:
         if self._transport:
@@ -172,7 +172,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
             self._transport = None
 
-    def _next(self) -> Request | None:
+    def _next(self) -> RawRequest | None:
         if self._request is None and not self._read_head():
             return None
         request = self._request
@@ -189,19 +189,19 @@ class Connection(asyncio.BufferedProtocol):
             return False
         request = self._request = _parse_head(self._buffer[:end].decode("latin-1"), self._started)
         del self._buffer[: end + 4]
-        self._take_body(_content_length(request))
+        self._begin_body(_content_length(request))
         if self._transport and request.headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
-    def _take_body(self, length: int) -> None:
+    def _begin_body(self, length: int) -> None:
         """Take what has come of a body of known length, and leave room for the rest."""
         self._body = bytearray(length)
         self._filled = min(length, len(self._buffer))
         self._body[: self._filled] = self._buffer[: self._filled]
         del self._buffer[: self._filled]
 
-    def _send(self, request: Request, response: Response) -> None:
+    def _send(self, request: RawRequest, response: Response) -> None:
         transport = self._transport
         if transport is None:
             return
@@ -223,7 +223,7 @@ class Connection(asyncio.BufferedProtocol):
             transport.close()
 
 
-def _parse_head(text: str, started: float) -> Request:
+def _parse_head(text: str, started: float) -> RawRequest:
     first, *lines = text.split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
@@ -234,10 +234,10 @@ def _parse_head(text: str, started: float) -> Request:
         if not colon:
             raise BadRequestError
         headers[name.lower()] = value.strip()
-    return Request(parts[0], parts[1], headers, started)
+    return RawRequest(parts[0], parts[1], headers, started)
 
 
-def _content_length(request: Request) -> int:
+def _content_length(request: RawRequest) -> int:
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or "transfer-encoding" in request.headers:
         raise BadRequestError
@@ -264,7 +264,7 @@ def _reset(transport: asyncio.Transport) -> None:
 
 
 def _keep_memory() -> None:
-    """Let the C library use freed memory again: asking the kernel for each body of some MB takes most of its time."""
+    """Let the C library reuse freed memory: requesting each body of some MB from the kernel is most of the work."""
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
         if hasattr(library, "mallopt"):
@@ -272,10 +272,10 @@ def _keep_memory() -> None:
             library.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
-async def serve(handler: Handler, port: int, ready: "asyncio.Future[str]", stop: list[int]) -> None:
+async def serve(handler: RequestHandler, port: int, ready: "asyncio.Future[str]", stop: list[int]) -> None:
     """Answer on 127.0.0.1 (`port` 0: a free one) until one of the file descriptors in `stop` is readable.
 
-    `ready` gets the endpoint when connections are accepted. OSError when the port is taken.
+    `ready` gets the endpoint when connections are accepted. OSError if the port is in use.
     """
     _keep_memory()
     loop = asyncio.get_running_loop()

@@ -1,7 +1,6 @@
-"""Plays the ingest Lambda of the fast import bucket: ingests each object and deletes it, and leaves failures behind.
+"""A stand-in of the ingest Lambda of the fast import bucket: ingests and deletes each object, and leaves failures there.
 
-What it ingested stands in a file that only grows, so that a test can prove that nothing was put, and ingested, twice.
-Not the real thing: no record is created anywhere.
+It appends what it ingested to a file, so that a test can prove that nothing was put, and ingested, twice. It creates no records.
 """
 
 import argparse
@@ -19,9 +18,9 @@ from objectstores import Store, StoredObject, StoreError, open_store
 from sandbox.lambdalog import LambdaLog
 from sandbox.process import Child, Stop, announce, start
 
-IDLE = 0.2
-"""Seconds between two looks into a bucket that holds nothing new."""
-TICK = 0.05
+POLL_SECONDS = 0.2
+"""Seconds between two listings of a bucket with nothing new."""
+GROUP_SECONDS = 0.05
 
 
 class Ingested(NamedTuple):
@@ -43,7 +42,7 @@ def ingested(log: Path) -> list[Ingested]:
 class Ingest:
     """The process, as a context manager, on a bucket of `environ`'s S3 (`S3Sandbox.environ()`).
 
-    `rate`: objects a second. `fail_every`: every so many-th object fails. `fail_identifiers`: a file of identifiers,
+    `rate`: objects a second. `fail_every`: every N-th object fails. `fail_identifiers`: a file of identifiers,
     one a line, whose records fail. `prefix`: only keys that begin so. `log`: see `ingested`. `log_group`: of CloudWatch
     Logs (`environ` says where), to which it writes what the Lambda does.
     """
@@ -78,7 +77,7 @@ class Ingest:
 
 
 def main(arguments: list[str]) -> int:
-    """Ingest until told to stop; 1 when the bucket is not to be had at the start."""
+    """Ingest until stopped; 1 if the bucket is not available at the start."""
     options = _parser().parse_args(arguments)
     stop = Stop(follow_stdin=options.follow_stdin)
     environ = dict(os.environ)
@@ -91,13 +90,13 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     announce("the ingest Lambda", environ.get("AWS_ENDPOINT_URL_S3", ""), bucket=options.bucket)
-    _run(store, options, _fails(options), stop)
+    _run(store, options, _failure_rule(options), stop)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox ingest", description=__doc__)
-    parser.add_argument("--endpoint", help="the S3 server (default: AWS_ENDPOINT_URL_S3); keys are taken from AWS_*")
+    parser.add_argument("--endpoint", help="the S3 server (default: AWS_ENDPOINT_URL_S3); keys come from AWS_*")
     parser.add_argument("--bucket", required=True, help="the fast import bucket")
     parser.add_argument("--prefix", default="", help="only keys that begin so")
     parser.add_argument("--rate", type=float, default=100, help="objects a second (default: %(default)s)")
@@ -111,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fails(options: argparse.Namespace) -> Callable[[StoredObject], bool]:
-    """Says of each object, asked once, whether it fails."""
+def _failure_rule(options: argparse.Namespace) -> Callable[[StoredObject], bool]:
+    """A function that decides, once for each object, whether it fails."""
     named = set(options.fail_identifiers.read_text().splitlines()) if options.fail_identifiers else set()
     seen = 0
 
@@ -125,7 +124,7 @@ def _fails(options: argparse.Namespace) -> Callable[[StoredObject], bool]:
 
 
 def _identifier(key: str) -> str:
-    """The identifier in a key (domain.md 1); empty for a key that is none."""
+    """The identifier in a key (domain.md 1); empty for an invalid key."""
     try:
         parts = base64.urlsafe_b64decode(key).decode().split("|")
     except (binascii.Error, ValueError):
@@ -135,32 +134,32 @@ def _identifier(key: str) -> str:
 
 def _run(store: Store, options: argparse.Namespace, fails: Callable[[StoredObject], bool], stop: Stop) -> None:
     failed: set[tuple[str, str]] = set()
-    told = LambdaLog(options.log_group) if options.log_group else None
-    with _Log(options.log) as log:
-        for some in _paced(_looks(store, options.prefix, failed, stop), options.rate, stop):
+    lambda_log = LambdaLog(options.log_group) if options.log_group else None
+    with _IngestedFile(options.log) as log:
+        for some in _groups_at_rate(_new_objects(store, options.prefix, failed, stop), options.rate, stop):
             broken = [one for one in some if fails(one)]
             failed |= {(one.name, one.etag) for one in broken}
             # As the Lambda does: first the record is created, then its object is deleted.
             log.write(some, broken)
-            if told:
-                told.write([(one.name, one in broken) for one in some])
+            if lambda_log:
+                lambda_log.write([(one.name, one in broken) for one in some])
             _delete(store, [one.name for one in some if one not in broken], stop)
 
 
 def _delete(store: Store, names: list[str], stop: Stop) -> None:
-    """Until it succeeds: listed again, they would be ingested again."""
+    """Retried until it succeeds: objects that are listed again would be ingested again."""
     while names and not stop.is_set():
         try:
             store.delete(names)
         except StoreError as error:
             print(error, file=sys.stderr)
-            stop.wait(IDLE)
+            stop.wait(POLL_SECONDS)
         else:
             return
 
 
-def _looks(store: Store, prefix: str, failed: set[tuple[str, str]], stop: Stop) -> Iterator[StoredObject | None]:
-    """What is new in the bucket, look after look; None when there is nothing (left)."""
+def _new_objects(store: Store, prefix: str, failed: set[tuple[str, str]], stop: Stop) -> Iterator[StoredObject | None]:
+    """New objects of the bucket, listing after listing; None after the last one of each."""
     while True:
         try:
             for one in list(store.list(prefix)):
@@ -169,29 +168,29 @@ def _looks(store: Store, prefix: str, failed: set[tuple[str, str]], stop: Stop) 
         except StoreError as error:
             print(error, file=sys.stderr)
         yield None
-        if stop.wait(IDLE):
+        if stop.wait(POLL_SECONDS):
             return
 
 
-def _paced(objects: Iterator[StoredObject | None], rate: float, stop: Stop) -> Iterator[list[StoredObject]]:
-    """The objects in small groups, no more than `rate` a second; ends when told to stop."""
+def _groups_at_rate(objects: Iterator[StoredObject | None], rate: float, stop: Stop) -> Iterator[list[StoredObject]]:
+    """The objects in small groups, no more than `rate` a second; until stopped."""
     started, done = time.monotonic(), 0
     group: list[StoredObject] = []
     for one in objects:
         if one:
             group.append(one)
-        if group and (one is None or len(group) >= max(1, rate * TICK)):
+        if group and (one is None or len(group) >= max(1, rate * GROUP_SECONDS)):
             done += len(group)
             yield group
             group = []
             if stop.wait(max(0.0, started + done / rate - time.monotonic())):
                 return
         elif one is None:
-            # A pause in the work is no credit for later.
+            # Idle time does not count towards the rate.
             started, done = time.monotonic(), 0
 
 
-class _Log:
+class _IngestedFile:
     def __init__(self, path: Path | None) -> None:
         self._file = path.open("a", encoding="utf-8") if path else None
 

@@ -1,6 +1,6 @@
 """What the ingest Lambda writes into its log (domain.md 1, "CloudWatch log lines"): for the stand-in, and for tests.
 
-One request handles several objects, one after the other; several run at a time, each with a log stream of its own.
+One request handles several objects, one after the other; several run at a time, each with its own log stream.
 """
 
 import base64
@@ -19,7 +19,7 @@ REASONS = (
     "Exception: 400 Client Error: Bad Request for url: https://core.example.org/cspace-services/collectionobjects",
     "Exception: 500 Server Error:  for url: https://core.example.org/cspace-services/collectionobjects",
 )
-"""What it says of objects that fail, in turn."""
+"""The errors that it logs for failing objects, in turn."""
 
 
 def line(level: str, at: int, request: str, text: str) -> str:
@@ -29,7 +29,7 @@ def line(level: str, at: int, request: str, text: str) -> str:
 
 
 def lines_of(key: str, at: int, request: str) -> Iterator[str]:
-    """What it says when it begins with an object."""
+    """The lines that it logs when it begins an object."""
     yield line("INFO", at, request, "Object key: " + key.replace("=", "%3D"))
     parts = _parts(key)
     if len(parts) >= 4:
@@ -58,11 +58,11 @@ class LambdaLog:
     def write(self, tried: Sequence[tuple[str, bool]]) -> None:
         """One request that handles these objects: key, and whether it fails."""
         request, at = str(uuid.uuid4()), round(time.time() * 1000)
-        said: list[str] = []
+        messages: list[str] = []
         for key, fails in tried:
-            said += lines_of(key, at, request)
-            said += [line("ERROR", at, request, next(self._reasons))] if fails else []
-        events = [{"timestamp": at, "message": message} for message in said]
+            messages += lines_of(key, at, request)
+            messages += [line("ERROR", at, request, next(self._reasons))] if fails else []
+        events = [{"timestamp": at, "message": message} for message in messages]
         stream = next(self._turns)
         self._client.put_log_events(logGroupName=self._group, logStreamName=stream, logEvents=events)
 

@@ -1,6 +1,6 @@
 """A stand-in of Amazon CloudWatch Logs: its JSON protocol, with pages and tokens, events of all streams mixed by time.
 
-Not the real thing: it keeps everything in memory, looks whether a request is signed but not by whom, and knows no patterns.
+It keeps everything in memory, checks that a request is signed but not by whom, and supports no filter patterns.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sandbox.clients import Sandbox
-from sandbox.http import Request, Response
+from sandbox.http import RawRequest, Response
 from sandbox.service import Service, add_arguments, run
 
 REGION = "us-east-1"
@@ -27,8 +27,8 @@ _SIGNED = re.compile(
 _JSON = "application/x-amz-json-1.1"
 
 
-class LogEvent(NamedTuple):
-    """One event as it is kept: sorted, it is in the order in which the API shows events."""
+class StoredEvent(NamedTuple):
+    """One stored event; they sort in the order in which the API returns them."""
 
     timestamp: int
     """Milliseconds since the epoch."""
@@ -38,21 +38,21 @@ class LogEvent(NamedTuple):
     message: str
 
 
-class Group:
+class LogGroup:
     """A log group."""
 
     def __init__(self) -> None:
         self.streams: set[str] = set()
-        self.events: list[LogEvent] = []
+        self.events: list[StoredEvent] = []
         self._sorted = True
 
-    def add(self, event: LogEvent) -> None:
+    def add(self, event: StoredEvent) -> None:
         """One more event."""
         self._sorted = self._sorted and (not self.events or self.events[-1] <= event)
         self.events.append(event)
         self.streams.add(event.stream)
 
-    def ordered(self) -> list[LogEvent]:
+    def ordered(self) -> list[StoredEvent]:
         """All events by time."""
         if not self._sorted:
             self.events.sort()
@@ -60,7 +60,7 @@ class Group:
         return self.events
 
 
-class ApiError(Exception):
+class LogsApiError(Exception):
     """An error answer: its code and message."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -75,7 +75,7 @@ class Logs(Service):
 
     def __init__(self, groups: Sequence[str]) -> None:
         super().__init__()
-        self.groups = {name: Group() for name in groups}
+        self.groups = {name: LogGroup() for name in groups}
         self.empty_every = 0
         self.largest_page = LARGEST_PAGE
         self._numbers = itertools.count()
@@ -95,26 +95,26 @@ class Logs(Service):
             super().set(name, value)
         setattr(self, name, int(value))
 
-    def name_of(self, request: Request) -> str:
+    def name_of(self, request: RawRequest) -> str:
         """The call."""
         return request.headers.get("x-amz-target", "").removeprefix(_TARGET)
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: RawRequest) -> Response:
         """The answer to a call of the API."""
         request.name = self.name_of(request)
         try:
-            return self._json(200, self._called(request)(json.loads(request.body)))
-        except ApiError as error:
+            return self._json(200, self._operation(request)(json.loads(request.body)))
+        except LogsApiError as error:
             return self.error(400, error.code, str(error))
         except (KeyError, TypeError, ValueError) as error:
             return self.error(400, "InvalidParameterException", f"{type(error).__name__}: {error}")
 
-    def _called(self, request: Request) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    def _operation(self, request: RawRequest) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
         if not _SIGNED.match(request.headers.get("authorization", "")):
-            raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token")
+            raise LogsApiError("MissingAuthenticationTokenException", "Missing Authentication Token")
         call = self._calls.get(request.name)
         if call is None or request.method != "POST":
-            raise ApiError("UnknownOperationException", f"there is no {request.name} here")
+            raise LogsApiError("UnknownOperationException", f"{request.name} is not supported")
         return call
 
     def error(self, status: int, code: str, message: str) -> Response:
@@ -125,15 +125,15 @@ class Logs(Service):
         headers = {"content-type": _JSON, "x-amzn-requestid": f"sandbox-{next(self._requests)}"}
         return Response(status, json.dumps(data).encode(), headers)
 
-    def _group(self, name: str) -> Group:
+    def _group(self, name: str) -> LogGroup:
         if name not in self.groups:
-            raise ApiError("ResourceNotFoundException", "The specified log group does not exist.")
+            raise LogsApiError("ResourceNotFoundException", "The specified log group does not exist.")
         return self.groups[name]
 
     def _create_group(self, data: Mapping[str, Any]) -> dict[str, Any]:
         if data["logGroupName"] in self.groups:
-            raise ApiError("ResourceAlreadyExistsException", "The specified log group already exists")
-        self.groups[data["logGroupName"]] = Group()
+            raise LogsApiError("ResourceAlreadyExistsException", "The specified log group already exists")
+        self.groups[data["logGroupName"]] = LogGroup()
         return {}
 
     def _create_stream(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,48 +143,48 @@ class Logs(Service):
     def _put(self, data: Mapping[str, Any]) -> dict[str, Any]:
         group, stream = self._group(data["logGroupName"]), data["logStreamName"]
         if stream not in group.streams:
-            raise ApiError("ResourceNotFoundException", "The specified log stream does not exist.")
+            raise LogsApiError("ResourceNotFoundException", "The specified log stream does not exist.")
         times = [event["timestamp"] for event in data["logEvents"]]
         if times != sorted(times):
-            raise ApiError(
+            raise LogsApiError(
                 "InvalidParameterException", "Log events in a single request must be in chronological order."
             )
         for event in data["logEvents"]:
-            group.add(LogEvent(event["timestamp"], next(self._numbers), stream, event["message"]))
+            group.add(StoredEvent(event["timestamp"], next(self._numbers), stream, event["message"]))
         return {"nextSequenceToken": "0"}
 
-    def _add_group(self, request: Request) -> None:
-        self.groups[request.query()["group"]] = Group()
+    def _add_group(self, request: RawRequest) -> None:
+        self.groups[request.query()["group"]] = LogGroup()
 
-    def _seed(self, request: Request) -> int:
-        """Events past the API, `[stream, timestamp, message]` each, in any order."""
+    def _seed(self, request: RawRequest) -> int:
+        """Adds events without the API, `[stream, timestamp, message]` each, in any order."""
         group = self._group(request.query()["group"])
         for stream, timestamp, message in json.loads(request.body):
-            group.add(LogEvent(timestamp, next(self._numbers), stream, message))
+            group.add(StoredEvent(timestamp, next(self._numbers), stream, message))
         return len(group.events)
 
     def _filter(self, data: Mapping[str, Any]) -> dict[str, Any]:
         group = self._group(data["logGroupName"])
         if data.get("filterPattern"):
-            raise ApiError("InvalidParameterException", "this stand-in knows no patterns")
+            raise LogsApiError("InvalidParameterException", "this stand-in supports no filter patterns")
         limit = int(data.get("limit", LARGEST_PAGE))
         if not 1 <= limit <= LARGEST_PAGE:
-            raise ApiError("InvalidParameterException", f"limit must be between 1 and {LARGEST_PAGE}")
+            raise LogsApiError("InvalidParameterException", f"limit must be between 1 and {LARGEST_PAGE}")
         after = _read_token(data["nextToken"]) if "nextToken" in data else (data.get("startTime", 0), -1)
         if self.empty_every and next(self._pages) % self.empty_every == 0:
             return {"events": [], "searchedLogStreams": [], "nextToken": _token(after)}
         found, more = self._page(group, data, after, min(limit, self.largest_page))
-        answer = {"events": [_shown(event) for event in found], "searchedLogStreams": []}
+        answer = {"events": [_event_data(event) for event in found], "searchedLogStreams": []}
         return answer | ({"nextToken": _token((found[-1].timestamp, found[-1].number))} if more else {})
 
     def _page(
-        self, group: Group, data: Mapping[str, Any], after: tuple[int, int], limit: int
-    ) -> tuple[list[LogEvent], bool]:
+        self, group: LogGroup, data: Mapping[str, Any], after: tuple[int, int], limit: int
+    ) -> tuple[list[StoredEvent], bool]:
         """The next events in the time that is asked for, and whether there are more; a page ends at 1 MB."""
         events, until = group.ordered(), data.get("endTime", 1 << 62)
         wanted = set(data.get("logStreamNames", ()))
         prefix = data.get("logStreamNamePrefix", "")
-        found: list[LogEvent] = []
+        found: list[StoredEvent] = []
         size = 0
         for index in range(bisect.bisect_right(events, (*after, "\U0010ffff", "")), len(events)):
             event = events[index]
@@ -199,7 +199,7 @@ class Logs(Service):
         return found, False
 
 
-def _shown(event: LogEvent) -> dict[str, Any]:
+def _event_data(event: StoredEvent) -> dict[str, Any]:
     return {
         "logStreamName": event.stream,
         "timestamp": event.timestamp,
@@ -218,7 +218,7 @@ def _read_token(token: str) -> tuple[int, int]:
     try:
         timestamp, number, _ = json.loads(base64.urlsafe_b64decode(token))
     except ValueError:
-        raise ApiError("InvalidParameterException", "The specified nextToken is invalid.") from None
+        raise LogsApiError("InvalidParameterException", "The specified nextToken is invalid.") from None
     return int(timestamp), int(number)
 
 
@@ -233,7 +233,7 @@ class LogsSandbox(Sandbox):
         return {"AWS_ENDPOINT_URL_LOGS": self.endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 
     def put(self, group: str, events: Sequence[tuple[str, int, str]]) -> None:
-        """Events past the API: stream, milliseconds since the epoch, message; in any order."""
+        """Adds events without the API: stream, milliseconds since the epoch, message; in any order."""
         for start in range(0, len(events), 50_000):
             self.call("POST", "events", events[start : start + 50_000], group=group)
 
@@ -243,7 +243,7 @@ class LogsSandbox(Sandbox):
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     parser = argparse.ArgumentParser(prog="python -m sandbox logs", description=__doc__)
     add_arguments(parser)
     parser.add_argument("--group", action="append", default=[], help="a log group that is there from the start")

@@ -26,8 +26,8 @@ FIELDS = {
     "storageTier": "tier",
     "archivalState": "archival",
 }
-PAGE = 1000
-PAGES_KEPT = 2000
+PAGE_SIZE = 1000
+MAX_CACHED_PAGES = 2000
 _FIRST_DAY = dt.date(2024, 1, 1)
 _SYNTHETIC_PREFIX = "S"
 _SYNTHETIC_SUFFIX = ".fasta"
@@ -63,7 +63,7 @@ def _day(number: int) -> str:
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredVersion:
     """One version of an object. `md5` None: it was uploaded in parts, and has none."""
 
     content: bytes
@@ -81,44 +81,46 @@ class Stored:
         return len(self.content)
 
 
-def new_object(content: bytes, *, created: str | None = None, content_type: str = "application/octet-stream") -> Stored:
+def new_object(
+    content: bytes, *, created: str | None = None, content_type: str = "application/octet-stream"
+) -> StoredVersion:
     """An object with a new etag; `created` (RFC 3339) is now when not given."""
     time = time_text(dt.datetime.fromisoformat(created)) if created else now_text()
     etag = f"{next(_etags):08x}-{_etag_tail}"
-    return Stored(content, etag, md5_text(content), time, time, content_type)
+    return StoredVersion(content, etag, md5_text(content), time, time, content_type)
 
 
-class Bucket:
+class MemoryBucket:
     """Objects by name. `synthetic` of them are computed when they are asked for, each a small FASTA file."""
 
     def __init__(self, name: str, synthetic: int = 0) -> None:
         self.name = name
         self.etag = f"{next(_etags):08x}-{_etag_tail}"
         self.created = now_text()
-        self._objects: dict[str, Stored] = {}
+        self._objects: dict[str, StoredVersion] = {}
         self._names = [f"{_SYNTHETIC_PREFIX}{number:08d}{_SYNTHETIC_SUFFIX}" for number in range(synthetic)]
         self._synthetic = synthetic
         self._gone: set[str] = set()
-        self._pages: dict[Query, bytes] = {}
+        self._pages: dict[ListQuery, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def get(self, name: str) -> Stored | None:
+    def get(self, name: str) -> StoredVersion | None:
         """The object of a name, None when there is none."""
         stored = self._objects.get(name)
         if stored is None and self._synthetic and name not in self._gone:
             return self._computed(name)
         return stored
 
-    def put(self, name: str, stored: Stored) -> None:
+    def put(self, name: str, stored: StoredVersion) -> None:
         """Add or replace one object."""
         self._pages.clear()
         if self.get(name) is None:
             bisect.insort(self._names, name)
         self._objects[name] = stored
 
-    def put_many(self, objects: dict[str, Stored]) -> None:
+    def put_many(self, objects: dict[str, StoredVersion]) -> None:
         """Add or replace many: sorts once."""
         self._pages.clear()
         new = [name for name in objects if self.get(name) is None]
@@ -136,7 +138,7 @@ class Bucket:
         del self._names[bisect.bisect_left(self._names, name)]
         return True
 
-    def _computed(self, name: str) -> Stored | None:
+    def _computed(self, name: str) -> StoredVersion | None:
         digits = name[len(_SYNTHETIC_PREFIX) : -len(_SYNTHETIC_SUFFIX)]
         if len(digits) != 8 or not digits.isdecimal() or int(digits) >= self._synthetic:
             return None
@@ -147,18 +149,18 @@ class Bucket:
         # Not in the order of the names, so that "earliest first" means something; 7919 is a prime.
         day, second = divmod(number * 7919 % self._synthetic, 86400)
         time = f"{_day(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
-        return Stored(content, f"{number:032x}", md5_text(content), time, time)
+        return StoredVersion(content, f"{number:032x}", md5_text(content), time, time)
 
-    def page(self, query: "Query") -> bytes:
+    def page(self, query: "ListQuery") -> bytes:
         """One page of a listing, as JSON; kept until the bucket changes, so that a benchmark measures its client."""
         page = self._pages.get(query)
         if page is None:
             page = self._page(query)
-            if len(self._pages) < PAGES_KEPT:
+            if len(self._pages) < MAX_CACHED_PAGES:
                 self._pages[query] = page
         return page
 
-    def _page(self, query: "Query") -> bytes:
+    def _page(self, query: "ListQuery") -> bytes:
         names, prefixes, following = query.choose(self._names)
         data: dict[str, object] = {"objects": self.rows(names, query.fields)}
         if query.delimiter:
@@ -173,7 +175,7 @@ class Bucket:
             return [{"name": name} for name in names]
         values = operator.attrgetter("etag", *[FIELDS[field] for field in fields])
         keys = ("name", *fields)
-        # The etag comes first so that a single field makes a tuple too; the name takes its place.
+        # The etag comes first so that a single field makes a tuple too; the name replaces it.
         found = [(name, *values(self.get(name))[1:]) for name in names]
         return [
             dict(zip(keys, row, strict=True))
@@ -184,7 +186,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ListQuery:
     """Which part of a bucket to list; `start` is included, `start_after` and `end` are not."""
 
     prefix: str = ""
@@ -192,11 +194,11 @@ class Query:
     start_after: str | None = None
     end: str | None = None
     delimiter: str = ""
-    limit: int = PAGE
+    limit: int = PAGE_SIZE
     fields: tuple[str, ...] = ()
 
     def choose(self, names: list[str]) -> tuple[list[str], list[str], str | None]:
-        """Of all names in order: those of the page, the prefixes in their place, and where the next page begins."""
+        """Of all sorted names: those of the page, its common prefixes, and where the next page begins."""
         at, end = self._bounds(names)
         if not self.delimiter:
             last = min(at + self.limit, end)

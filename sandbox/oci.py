@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from sandbox.http import Request, Response
-from sandbox.objects import FIELDS, PAGE, Bucket, Query, Stored, http_date, new_object
+from sandbox.http import RawRequest, Response
+from sandbox.objects import FIELDS, PAGE_SIZE, ListQuery, MemoryBucket, StoredVersion, http_date, new_object
 from sandbox.service import ControlError, Service, add_arguments, run
 from sandbox.signatures import REGION, TENANCY, Keys, NotAuthenticatedError
 
@@ -23,7 +23,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _JSON = "application/json"
 
 
-class ApiError(Exception):
+class OciApiError(Exception):
     """An error answer: its status, code and message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -40,7 +40,7 @@ class Oci(Service):
     def __init__(self, namespace: str, buckets: list[str], keys: Keys) -> None:
         super().__init__()
         self.namespace = namespace
-        self.buckets = {name: Bucket(name) for name in buckets}
+        self.buckets = {name: MemoryBucket(name) for name in buckets}
         self.keys = keys
         self.read_delay = 0.0
         self.list_delay = 0.0
@@ -60,7 +60,7 @@ class Oci(Service):
             super().set(name, value)
         setattr(self, name, float(value))
 
-    def name_of(self, request: Request) -> str:
+    def name_of(self, request: RawRequest) -> str:
         """The object that a request is about."""
         return unquote("/".join(request.path.split("/")[6:]))
 
@@ -74,7 +74,7 @@ class Oci(Service):
         self._number(response)
         return response
 
-    def answer(self, request: Request) -> Response | Awaitable[Response]:
+    def answer(self, request: RawRequest) -> Response | Awaitable[Response]:
         """The answer to one request, after the delay that is set for its kind."""
         parts = request.path.split("/")
         on_object = len(parts) > 6
@@ -83,15 +83,15 @@ class Oci(Service):
             return self._answer_late(delay, request, parts)
         return self._answer_now(request, parts)
 
-    async def _answer_late(self, delay: float, request: Request, parts: list[str]) -> Response:
+    async def _answer_late(self, delay: float, request: RawRequest, parts: list[str]) -> Response:
         await asyncio.sleep(delay)
         return self._answer_now(request, parts)
 
-    def _answer_now(self, request: Request, parts: list[str]) -> Response:
+    def _answer_now(self, request: RawRequest, parts: list[str]) -> Response:
         try:
             self._authenticate(request, on_object=len(parts) > 6)
             response = self._route(request, parts)
-        except ApiError as error:
+        except OciApiError as error:
             return self.error(error.status, error.code, str(error))
         self._number(response)
         if "opc-client-request-id" in request.headers:
@@ -101,14 +101,14 @@ class Oci(Service):
     def _number(self, response: Response) -> None:
         response.headers["opc-request-id"] = f"sandbox:{self._run}/{next(self._requests):032X}"
 
-    def _authenticate(self, request: Request, *, on_object: bool) -> None:
+    def _authenticate(self, request: RawRequest, *, on_object: bool) -> None:
         signs_body = request.method in {"POST", "PUT", "PATCH"} and not (request.method == "PUT" and on_object)
         try:
             self.keys.check(request, body_is_signed=signs_body)
         except NotAuthenticatedError as error:
-            raise ApiError(401, "NotAuthenticated", str(error)) from None
+            raise OciApiError(401, "NotAuthenticated", str(error)) from None
 
-    def _route(self, request: Request, parts: list[str]) -> Response:
+    def _route(self, request: RawRequest, parts: list[str]) -> Response:
         match parts:
             case ["", "n"] | ["", "n", ""] if request.method == "GET":
                 return Response(200, json.dumps(self.namespace).encode(), {"content-type": _JSON})
@@ -119,14 +119,16 @@ class Oci(Service):
             case ["", "n", namespace, "b", bucket, "o", *name]:
                 request.name = _decoded("/".join(name))
                 return self._on_object(request, self._bucket(namespace, bucket))
-        raise ApiError(404, "NotFound", f"The stand-in has no {request.method} {request.path}")
+        raise OciApiError(404, "NotFound", f"The stand-in has no {request.method} {request.path}")
 
-    def _bucket(self, namespace: str, name: str) -> Bucket:
+    def _bucket(self, namespace: str, name: str) -> MemoryBucket:
         if _decoded(namespace) != self.namespace:
-            raise ApiError(404, "NamespaceNotFound", f"You do not have authorization for the namespace '{namespace}'")
+            raise OciApiError(
+                404, "NamespaceNotFound", f"You do not have authorization for the namespace '{namespace}'"
+            )
         bucket = self.buckets.get(_decoded(name))
         if bucket is None:
-            raise ApiError(
+            raise OciApiError(
                 404,
                 "BucketNotFound",
                 f"Either the bucket named '{_decoded(name)}' does not exist in the namespace '{self.namespace}' "
@@ -134,7 +136,7 @@ class Oci(Service):
             )
         return bucket
 
-    def _on_bucket(self, request: Request, bucket: Bucket) -> Response:
+    def _on_bucket(self, request: RawRequest, bucket: MemoryBucket) -> Response:
         _allow(request, "GET", "HEAD")
         data = {
             "namespace": self.namespace,
@@ -148,17 +150,17 @@ class Oci(Service):
         }
         return Response(200, json.dumps(data).encode(), {"content-type": _JSON, "etag": bucket.etag})
 
-    def _list(self, request: Request, bucket: Bucket) -> Response:
+    def _list(self, request: RawRequest, bucket: MemoryBucket) -> Response:
         _allow(request, "GET")
         return Response(200, bucket.page(_read_query(request.query())), {"content-type": _JSON})
 
-    def _on_object(self, request: Request, bucket: Bucket) -> Response:
+    def _on_object(self, request: RawRequest, bucket: MemoryBucket) -> Response:
         _allow(request, "GET", "HEAD", "PUT", "DELETE")
         if request.method == "PUT":
             return self._put(request, bucket)
         stored = bucket.get(request.name)
         if stored is None:
-            raise ApiError(
+            raise OciApiError(
                 404, "ObjectNotFound", f"The object '{request.name}' was not found in the bucket '{bucket.name}'"
             )
         _check_match(request, stored)
@@ -168,24 +170,26 @@ class Oci(Service):
         if request.headers.get("if-none-match") == stored.etag:
             return Response(304, b"", {"etag": stored.etag})
         if request.method == "GET" and stored.archival in {"Archived", "Restoring"}:
-            raise ApiError(409, "NotRestored", f"The object '{request.name}' is archived and has to be restored first")
+            raise OciApiError(
+                409, "NotRestored", f"The object '{request.name}' is archived and has to be restored first"
+            )
         return _whole_or_range(request, stored)
 
-    def _put(self, request: Request, bucket: Bucket) -> Response:
+    def _put(self, request: RawRequest, bucket: MemoryBucket) -> Response:
         there = bucket.get(request.name)
         if request.headers.get("if-none-match") == "*" and there:
-            raise ApiError(412, "IfNoneMatchFailed", f"The object '{request.name}' already exists")
+            raise OciApiError(412, "IfNoneMatchFailed", f"The object '{request.name}' already exists")
         if "if-match" in request.headers:
             if there is None:
-                raise ApiError(404, "ObjectNotFound", f"The object '{request.name}' was not found")
+                raise OciApiError(404, "ObjectNotFound", f"The object '{request.name}' was not found")
             _check_match(request, there)
         if not request.name or len(request.name.encode()) > 1024:
-            raise ApiError(400, "InvalidObjectName", "An object name has 1 to 1024 bytes")
+            raise OciApiError(400, "InvalidObjectName", "An object name has 1 to 1024 bytes")
         stored = new_object(
             bytes(request.body), content_type=request.headers.get("content-type", "application/octet-stream")
         )
         if request.headers.get("content-md5", stored.md5) != stored.md5:
-            raise ApiError(400, "UnmatchedContentMD5", "The computed MD5 of the request body does not match")
+            raise OciApiError(400, "UnmatchedContentMD5", "The computed MD5 of the request body does not match")
         bucket.put(request.name, stored)
         headers = {
             "etag": stored.etag,
@@ -194,77 +198,79 @@ class Oci(Service):
         }
         return Response(200, b"", headers)
 
-    def _known(self, name: str) -> Bucket:
+    def _bucket_named(self, name: str) -> MemoryBucket:
         if name not in self.buckets:
             raise ControlError(f"there is no bucket {name}")
         return self.buckets[name]
 
-    def _seed(self, request: Request) -> int:
+    def _seed(self, request: RawRequest) -> int:
         data = json.loads(request.body)
         if "synthetic" in data:
-            self.buckets[data["bucket"]] = Bucket(data["bucket"], int(data["synthetic"]))
-        bucket = self._known(data["bucket"])
+            self.buckets[data["bucket"]] = MemoryBucket(data["bucket"], int(data["synthetic"]))
+        bucket = self._bucket_named(data["bucket"])
         bucket.put_many({item["name"]: _seeded(item) for item in data.get("objects", [])})
         return len(bucket)
 
-    def _show(self, request: Request) -> dict[str, Any]:
+    def _show(self, request: RawRequest) -> dict[str, Any]:
         query = request.query()
-        bucket = self._known(query["bucket"])
+        bucket = self._bucket_named(query["bucket"])
         stored = bucket.get(query["name"])
         if stored is None:
             raise ControlError(f"there is no object {query['name']}")
         return {**bucket.rows([query["name"]], tuple(FIELDS))[0], "base64": base64.b64encode(stored.content).decode()}
 
-    def _remove(self, request: Request) -> bool:
+    def _remove(self, request: RawRequest) -> bool:
         query = request.query()
-        return self._known(query["bucket"]).delete(query["name"])
+        return self._bucket_named(query["bucket"]).delete(query["name"])
 
-    def _add_bucket(self, request: Request) -> None:
+    def _add_bucket(self, request: RawRequest) -> None:
         name = json.loads(request.body)["bucket"]
-        self.buckets.setdefault(name, Bucket(name))
+        self.buckets.setdefault(name, MemoryBucket(name))
 
-    def _remove_bucket(self, request: Request) -> bool:
+    def _remove_bucket(self, request: RawRequest) -> bool:
         return self.buckets.pop(request.query()["bucket"], None) is not None
 
 
-def _allow(request: Request, *methods: str) -> None:
+def _allow(request: RawRequest, *methods: str) -> None:
     if request.method not in methods:
-        raise ApiError(405, "MethodNotAllowed", f"The stand-in has no {request.method} {request.path}")
+        raise OciApiError(405, "MethodNotAllowed", f"The stand-in has no {request.method} {request.path}")
 
 
-def _check_match(request: Request, stored: Stored) -> None:
+def _check_match(request: RawRequest, stored: StoredVersion) -> None:
     if request.headers.get("if-match", stored.etag) not in (stored.etag, "*"):
-        raise ApiError(412, "IfMatchFailed", f"The If-Match header does not match the entity tag of '{request.name}'")
+        raise OciApiError(
+            412, "IfMatchFailed", f"The If-Match header does not match the entity tag of '{request.name}'"
+        )
 
 
 def _decoded(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise ApiError(400, "InvalidParameter", "A name is not UTF-8") from None
+        raise OciApiError(400, "InvalidParameter", "A name is not UTF-8") from None
 
 
-def _read_query(query: dict[str, str]) -> Query:
+def _read_query(query: dict[str, str]) -> ListQuery:
     fields = tuple(field for field in query.get("fields", "name").split(",") if field)
-    limit = query.get("limit", str(PAGE))
+    limit = query.get("limit", str(PAGE_SIZE))
     if wrong := set(fields) - {"name", *FIELDS}:
-        raise ApiError(400, "InvalidParameter", f"The fields parameter names {', '.join(sorted(wrong))}")
+        raise OciApiError(400, "InvalidParameter", f"The fields parameter names {', '.join(sorted(wrong))}")
     if not limit.isdecimal() or int(limit) < 1:
-        raise ApiError(400, "InvalidParameter", "The limit must be at least 1")
+        raise OciApiError(400, "InvalidParameter", "The limit must be at least 1")
     if query.get("delimiter", "") not in ("", "/"):
-        raise ApiError(400, "InvalidParameter", "The only delimiter is /")
-    return Query(
+        raise OciApiError(400, "InvalidParameter", "The only delimiter is /")
+    return ListQuery(
         prefix=query.get("prefix", ""),
         start=query.get("start", ""),
         start_after=query.get("startAfter"),
         end=query.get("end"),
         delimiter=query.get("delimiter", ""),
-        limit=min(int(limit), PAGE),
+        limit=min(int(limit), PAGE_SIZE),
         fields=tuple(field for field in fields if field != "name"),
     )
 
 
-def _whole_or_range(request: Request, stored: Stored) -> Response:
+def _whole_or_range(request: RawRequest, stored: StoredVersion) -> Response:
     headers = {
         "content-type": stored.content_type,
         "etag": stored.etag,
@@ -284,12 +290,12 @@ def _whole_or_range(request: Request, stored: Stored) -> Response:
     begin = int(first) if first else max(size - int(last), 0)
     end = min(int(last), size - 1) if first and last else size - 1
     if begin > end:
-        raise ApiError(416, "InvalidRange", f"The range is not within the {size} bytes of the object")
+        raise OciApiError(416, "InvalidRange", f"The range is not within the {size} bytes of the object")
     headers["content-range"] = f"bytes {begin}-{end}/{size}"
     return Response(206, stored.content[begin : end + 1], headers)
 
 
-def _seeded(item: dict[str, Any]) -> Stored:
+def _seeded(item: dict[str, Any]) -> StoredVersion:
     content = base64.b64decode(item["base64"]) if "base64" in item else str(item.get("text", "")).encode()
     stored = new_object(content, created=item.get("created"))
     if "md5" in item:
@@ -303,7 +309,7 @@ def _seeded(item: dict[str, Any]) -> Stored:
 
 def main(arguments: list[str]) -> int:
     """Run the stand-in from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox oci", description=f"{__doc__} Not the real thing.")
+    parser = argparse.ArgumentParser(prog="python -m sandbox oci", description=f"{__doc__} For tests and demos only.")
     add_arguments(parser)
     parser.add_argument("--namespace", default="sandboxns", help="Object Storage namespace (default: %(default)s)")
     parser.add_argument("--bucket", action="append", default=[], help="a bucket to begin with; may be repeated")
@@ -324,7 +330,7 @@ def main(arguments: list[str]) -> int:
         service.read_delay, service.list_delay = options.read_delay, options.list_delay
         for text in options.synthetic:
             name, _, count = text.partition("=")
-            service.buckets[name] = Bucket(name, int(count))
+            service.buckets[name] = MemoryBucket(name, int(count))
         facts = {
             "config_file": str(config_file),
             "profile": "DEFAULT",

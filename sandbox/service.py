@@ -15,13 +15,13 @@ from urllib.parse import unquote
 
 from sandbox import process
 from sandbox.faults import Rule, WrongRuleError, corrupted, read_rules
-from sandbox.http import Request, Response, serve
+from sandbox.http import RawRequest, Response, serve
 
 LOG_LENGTH = 200_000
 LOGIN_PAGE = "<!doctype html><html><head><title>Sign in</title></head><body><form>Please sign in</form></body></html>"
 
 
-class Entry(NamedTuple):
+class RequestRecord(NamedTuple):
     """One answered request, as `GET /sandbox/log` shows it; the times are seconds of the monotonic clock."""
 
     method: str
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 class ControlError(Exception):
-    """A control call that is wrong; the text says why."""
+    """An invalid control call, for the reason in the text."""
 
 
 class Service:
@@ -46,10 +46,10 @@ class Service:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
-        self.log: deque[Entry] = deque(maxlen=LOG_LENGTH)
+        self.log: deque[RequestRecord] = deque(maxlen=LOG_LENGTH)
         self.dropped = 0
         self.background: set[asyncio.Future[Response]] = set()
-        self.controls: dict[str, Callable[[Request], Any]] = {
+        self.controls: dict[str, Callable[[RawRequest], Any]] = {
             "GET faults": lambda _: [dataclasses.asdict(rule) for rule in self.rules],
             "POST faults": self._add_faults,
             "DELETE faults": lambda _: self.rules.clear(),
@@ -59,16 +59,16 @@ class Service:
             "POST set": self._set,
         }
 
-    def answer(self, request: Request) -> Response | Awaitable[Response]:
+    def answer(self, request: RawRequest) -> Response | Awaitable[Response]:
         """The true answer to a request that is no control call."""
         raise NotImplementedError
 
-    def name_of(self, request: Request) -> str:
+    def name_of(self, request: RawRequest) -> str:
         """The object or guid that a request is about, for the rules of faults; empty when there is none."""
         raise NotImplementedError
 
     def error(self, status: int, code: str, message: str) -> Response:
-        """An error in the words of this service."""
+        """An error response of this service."""
         raise NotImplementedError
 
     def stats(self) -> dict[str, Any]:
@@ -76,10 +76,10 @@ class Service:
         return {"requests": len(self.log) + self.dropped, "cpu_seconds": time.process_time()}
 
     def set(self, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
-        """Change a setting while running; ControlError for one that there is not."""
+        """Change a setting while running; ControlError for an unknown one."""
         raise ControlError(f"there is no setting {name}: {value!r}")
 
-    def handle(self, request: Request) -> Response | Awaitable[Response]:
+    def handle(self, request: RawRequest) -> Response | Awaitable[Response]:
         """The answer to one request."""
         if request.path.startswith("/sandbox/"):
             return self._control(request)
@@ -87,20 +87,22 @@ class Service:
             return self._go_wrong(rule, request)
         return self.answer(request)
 
-    def answered(self, request: Request, response: Response) -> None:
+    def answered(self, request: RawRequest, response: Response) -> None:
         """Write the request into the log."""
         if request.path.startswith("/sandbox/"):
             return
         if len(self.log) == LOG_LENGTH:
             self.dropped += 1
         status = 0 if response.reset else response.status
-        self.log.append(Entry(request.method, request.target, request.name, status, request.started, time.monotonic()))
+        self.log.append(
+            RequestRecord(request.method, request.target, request.name, status, request.started, time.monotonic())
+        )
 
-    def _rule_for(self, request: Request) -> Rule | None:
+    def _rule_for(self, request: RawRequest) -> Rule | None:
         name = request.name = self.name_of(request)
         return next((rule for rule in self.rules if rule.hits(request.method, request.target, name)), None)
 
-    async def _go_wrong(self, rule: Rule, request: Request) -> Response:
+    async def _go_wrong(self, rule: Rule, request: RawRequest) -> Response:
         if rule.kind == "delay":
             await asyncio.sleep(rule.seconds or 0)
         if rule.kind in {"delay", "truncate", "corrupt"}:
@@ -113,11 +115,11 @@ class Service:
             await asyncio.sleep(rule.seconds if rule.seconds is not None else 1e9)
         return self._false_answer(rule)
 
-    async def _true_answer(self, request: Request) -> Response:
+    async def _true_answer(self, request: RawRequest) -> Response:
         outcome = self.answer(request)
         return outcome if isinstance(outcome, Response) else await outcome
 
-    def _in_background(self, request: Request) -> None:
+    def _in_background(self, request: RawRequest) -> None:
         task = asyncio.ensure_future(self._true_answer(request))
         self.background.add(task)
         task.add_done_callback(self.background.discard)
@@ -135,7 +137,7 @@ class Service:
             return Response(rule.status, rule.body.encode(), {"content-type": rule.content_type})
         return self.error(rule.status, rule.code or _code(rule.status), rule.message)
 
-    def _control(self, request: Request) -> Response:
+    def _control(self, request: RawRequest) -> Response:
         call = self.controls.get(f"{request.method} {request.path.removeprefix('/sandbox/')}")
         if call is None:
             return _json(404, {"error": "no such control call", "there are": sorted(self.controls)})
@@ -144,19 +146,19 @@ class Service:
         except (ControlError, WrongRuleError, ValueError, KeyError, TypeError) as error:
             return _json(400, {"error": f"{type(error).__name__}: {error}"})
 
-    def _add_faults(self, request: Request) -> int:
+    def _add_faults(self, request: RawRequest) -> int:
         self.rules.extend(read_rules(json.loads(request.body)))
         return len(self.rules)
 
-    def _set(self, request: Request) -> None:
+    def _set(self, request: RawRequest) -> None:
         for name, value in json.loads(request.body).items():
             self.set(name, value)
 
-    def _clear_log(self, _request: Request) -> None:
+    def _clear_log(self, _request: RawRequest) -> None:
         self.log.clear()
         self.dropped = 0
 
-    def _show_log(self, request: Request) -> dict[str, Any]:
+    def _show_log(self, request: RawRequest) -> dict[str, Any]:
         query = request.query()
         method, prefix = query.get("method", ""), query.get("path_prefix", "")
         chosen = (
@@ -174,7 +176,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(service: Service, port: int, *, follow_stdin: bool, facts: dict[str, Any]) -> int:
-    """Serve until told to stop; prints the ready line with `facts`. 1 when the port is not to be had."""
+    """Serve until stopped; prints the ready line with `facts`. 1 if the port is in use."""
     stop = process.Stop(follow_stdin=follow_stdin)
     # Many small objects live as long as we do: looking through them again and again costs more than it finds.
     gc.set_threshold(100_000, 50, 100)

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from sandbox.http import Request
+from sandbox.http import RawRequest
 
 TENANCY = "ocid1.tenancy.oc1..sandbox"
 USER = "ocid1.user.oc1..sandbox"
@@ -31,13 +31,13 @@ _HASH = hashes.SHA256()
 
 
 class NotAuthenticatedError(Exception):
-    """A request that is not signed as it must be; the text says what is wrong."""
+    """An invalid signature, for the reason in the text."""
 
 
 class Keys:
     """One key pair, for the API key of a user and for a security token, kept in a folder.
 
-    Those that are there already are used again, so that a server which was killed keeps its clients.
+    Existing keys are used again, so that clients survive a killed server.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +78,7 @@ class Keys:
         text = f"[DEFAULT]\nuser={USER}\n{common}\n[TOKEN]\nsecurity_token_file={self.token_file}\n{common}"
         return _write(self.key_file.with_name("config"), text.encode())
 
-    def check(self, request: Request, *, body_is_signed: bool) -> None:
+    def check(self, request: RawRequest, *, body_is_signed: bool) -> None:
         """NotAuthenticatedError unless the request is signed with our key, in time, in all that must be signed."""
         given = dict(_AUTHORIZATION.findall(request.headers.get("authorization", "")))
         key_id = given.get("keyId", "")
@@ -104,13 +104,13 @@ def _write(path: Path, data: bytes) -> Path:
 
 
 def _token(ends: float) -> str:
-    # Shaped as a JWT, because clients look into theirs for its end.
+    # Shaped like a JWT: clients read its expiry.
     parts = [{"alg": "none", "typ": "JWT"}, {"sub": USER, "tenant": TENANCY, "exp": int(ends), "iss": "sandbox"}]
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
     return ".".join([*encoded, "c2FuZGJveA"])
 
 
-def _check_what_is_signed(request: Request, signed: set[str], *, body_is_signed: bool) -> None:
+def _check_what_is_signed(request: RawRequest, signed: set[str], *, body_is_signed: bool) -> None:
     needed = _ALWAYS | {"x-date" if "x-date" in request.headers else "date"}
     if body_is_signed:
         needed |= _WITH_BODY
@@ -122,14 +122,14 @@ def _check_what_is_signed(request: Request, signed: set[str], *, body_is_signed:
             raise NotAuthenticatedError("The body is not the one that was signed.")
 
 
-def _check_date(request: Request) -> None:
+def _check_date(request: RawRequest) -> None:
     text = request.headers.get("x-date") or request.headers.get("date", "")
     parsed = email.utils.parsedate_tz(text)
     if parsed is None or abs(email.utils.mktime_tz(parsed) - time.time()) > SKEW:
         raise NotAuthenticatedError(f"Date '{text}' is not within allowed clock skew.")
 
 
-def _line(request: Request, name: str) -> str:
+def _line(request: RawRequest, name: str) -> str:
     if name == "(request-target)":
         return f"(request-target): {request.method.lower()} {request.target}"
     return f"{name}: {request.headers[name]}"

@@ -94,9 +94,9 @@ class Watch:
 
     def server_goes_away(self) -> None:
         """Its database does; then it comes back."""
-        self.feeding.fn4.database_away()
+        self.feeding.fn4.database_down()
         self.says("server_away")
-        self.feeding.fn4.database_away(away=False)
+        self.feeding.fn4.database_down(down=False)
         self.is_silent_of("server_away")
 
     def loader_is_killed(self) -> None:

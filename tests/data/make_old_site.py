@@ -71,7 +71,7 @@ async_task("loader.tasks.count_samples")
 """
 
 
-class Site:
+class OldVersion:
     """The old version's manage.py."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ def receiver() -> Iterator[str]:
     server.server_close()
 
 
-def batches(site: Site, s3: S3Sandbox, proxy: FaultProxy) -> None:
+def batches(site: OldVersion, s3: S3Sandbox, proxy: FaultProxy) -> None:
     """Batches in every state."""
     numbers = {"added": 3, "up": 12, "done": 5, "fail": 6, "old": 4, "clr": 5, "roll": 4, "part": 5, "cut": 8}
     for bid, number in numbers.items():
@@ -163,7 +163,7 @@ def s3_has(s3: S3Sandbox, bid: str) -> bool:
     return bool(keys(s3, bid))
 
 
-def feeds(site: Site, oci: OciSandbox, fn4: Fn4Sandbox) -> None:
+def feeds(site: OldVersion, oci: OciSandbox, fn4: Fn4Sandbox) -> None:
     """Feeds and files in every state."""
     genome = reference(LENGTH)
 
@@ -206,7 +206,7 @@ def feeds(site: Site, oci: OciSandbox, fn4: Fn4Sandbox) -> None:
 
 def main() -> None:
     """Everything, on DATABASE_URL."""
-    site = Site()
+    site = OldVersion()
     site("migrate", "-v0")
     with (
         S3Sandbox(BUCKET) as s3,

@@ -31,7 +31,7 @@ def box(running: Fn4Sandbox) -> Iterator[Fn4Sandbox]:
     """An empty server that works, and takes no time."""
     yield running
     running.clear_faults()
-    running.set(insert_seconds=0, database_away=False, stale_lock=0)
+    running.set(insert_seconds=0, database_down=False, stale_lock=0)
     wait_until(lambda: running.stats()["in_flight"] == 0)
     for guid in running.guids():
         running.forget(guid)
@@ -207,11 +207,11 @@ def test_a_lock_that_a_crash_left_refuses_inserts_until_it_is_freed(box: Fn4Sand
 
 def test_without_its_database_only_server_time_answers(box: Fn4Sandbox) -> None:
     insert(box, "s1")
-    box.database_away()
+    box.database_down()
     assert get(box, "server_time").status_code == 200
     for answer in (get(box, "s1/exists"), get(box, "guids"), get(box, "s1/annotation"), insert(box, "s2")):
         assert (answer.status_code, answer.text.startswith(HTML)) == (500, True)
-    box.database_away(away=False)
+    box.database_down(down=False)
     assert box.guids() == ["s1"]
 
 

@@ -119,7 +119,7 @@ def test_from_the_command_line_it_says_what_it_is_and_ends_at_ctrl_c() -> None:
         assert process.stdout
         assert process.stderr
         ready = json.loads(process.stdout.readline())
-        assert "not the real thing" in ready["note"]
+        assert "for tests and demos only" in ready["note"]
         assert ready["buckets"] == ["fast-import-bucket"]
         assert ready["endpoint"].startswith("http://127.0.0.1:")
         process.send_signal(signal.SIGINT)

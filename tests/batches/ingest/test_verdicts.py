@@ -1,4 +1,4 @@
-"""The simulation from which the scheduled check's patience is chosen (bench/verdicts.py)."""
+"""The simulation from which the scheduled check's options is chosen (bench/verdicts.py)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from itertools import pairwise
 from random import Random
 
 from batches.ingest.options import SCHEDULED, CheckOptions
-from bench.drains import Drain, Ingest
-from bench.verdicts import SETTINGS, Found, Setting, check, ends_of, picture, watch
+from bench.drains import Drain, SimulatedIngest
+from bench.verdicts import SETTINGS, Setting, SettingResult, check, ends_of, picture, watch
 
 LOOSE, SCHEDULE = SETTINGS[0], SETTINGS[-1]
 
@@ -42,7 +42,7 @@ def test_counts_see_what_is_left_at_their_time() -> None:
 
 def test_an_ingest_is_the_same_for_the_same_chance_and_loses_no_object() -> None:
     for seed in range(20):
-        one, again = Ingest(Random(seed)).drain(), Ingest(Random(seed)).drain()
+        one, again = SimulatedIngest(Random(seed)).drain(), SimulatedIngest(Random(seed)).drain()
         assert one == again
         assert len(one.gone) <= one.number
         assert one.gone == sorted(one.gone)
@@ -51,13 +51,15 @@ def test_an_ingest_is_the_same_for_the_same_chance_and_loses_no_object() -> None
 def test_failed_events_come_back_after_one_and_two_minutes() -> None:
     gaps = []
     for seed in range(100):
-        gone = Ingest(Random(seed)).drain().gone
+        gone = SimulatedIngest(Random(seed)).drain().gone
         gaps.append(max((later - one for one, later in pairwise(gone)), default=0.0))
     assert any(60 <= gap <= 300 for gap in gaps)
 
 
 def test_the_picture_names_every_setting() -> None:
-    found = [Found(setting, [ends_of(seed, (setting,))[0] for seed in range(3)]) for setting in (LOOSE, SCHEDULE)]
+    found = [
+        SettingResult(setting, [ends_of(seed, (setting,))[0] for seed in range(3)]) for setting in (LOOSE, SCHEDULE)
+    ]
     drawn = picture(found, 3)
     assert all(setting.name in drawn for setting in (LOOSE, SCHEDULE))
     assert drawn.startswith("<svg")

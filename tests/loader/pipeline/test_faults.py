@@ -93,11 +93,11 @@ def test_a_server_that_goes_away_spends_no_try_and_opens_its_circuit(feeding: Fe
     feeding.fn4.insert_seconds(0.3)
     process = feeding.start("--interval", "0.2")
     until(lambda: feeding.fn4.stats()["samples"] >= 1, "the first sample is in", process)
-    feeding.fn4.database_away()
+    feeding.fn4.database_down()
     away = "SELECT circuit_reason FROM loader_server WHERE circuit_open_since IS NOT NULL"
     until(lambda: feeding.manage.rows(away), "the circuit is open", process)
     assert {tries for (tries,) in feeding.objects("tries")} == {0}
-    feeding.fn4.database_away(away=False)
+    feeding.fn4.database_down(down=False)
 
     def all_in() -> bool:
         # The sample that met it first would wait half a minute.
