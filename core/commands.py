@@ -55,7 +55,6 @@ class FnloaderCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401, ARG002 - Django's signature
         """Runs the command and turns what it returns or raises into an exit status."""
 
-
         def terminate(_number: int, _frame: FrameType | None) -> None:
             raise Terminated
 
