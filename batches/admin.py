@@ -1,4 +1,4 @@
-"""The admin: to look at what commands and jobs wrote. Only a batch's notes are for people to write."""
+"""The admin: read-only, except for the notes of a batch."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from django_q.tasks import async_task
 from batches.choices import COLOURS
 from batches.lifecycle import archive
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
-from batches.reports.ingest_report import PERHAPS_NOTE
+from batches.reports.ingest_report import CANDIDATE_PREFIX
 from core.audit import log_action
 from core.exceptions import OperationRefused
-from core.formatting import format_duration
+from core.formatting import format_duration, pluralize
 from core.modeladmin import AnyAdmin, AnyInline, ReadOnlyAdmin
 
-MOST_COUNTS = 100
-"""A check that goes on for days has thousands; its page shows the last ones."""
+MAX_COUNTS = 100
+"""A check that takes days has thousands of counts; its page shows the last ones."""
 
 
-def coloured(value: str | None, label: str) -> SafeString | str:
-    """The label of a state, with a mark in its colour."""
+def coloured_label(value: str | None, label: str) -> SafeString | str:
+    """The label of a state, with a dot in its colour."""
     if not value:
         return "-"
     return format_html('<span style="color: {}">●</span> {}', COLOURS.get(value, "grey"), label)
@@ -60,7 +60,10 @@ class BatchAdmin(ReadOnlyAdmin):
         log_action(request, queryset, "Check now")
         for batch in queryset:
             async_task("batches.tasks.check_batch", batch.pk, request.user.get_username())
-        messages.success(request, f"{queryset.count()} counts are queued; the page of each batch shows what was seen.")
+        messages.success(
+            request,
+            f"Checks of {pluralize(queryset.count(), 'batch', 'batches')} queued. The page of each batch shows the count.",
+        )
 
     @admin.action(description="Archive selected batches", permissions=["change"])
     def archive(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
@@ -71,13 +74,13 @@ class BatchAdmin(ReadOnlyAdmin):
                 messages.error(request, str(error))
             else:
                 log_action(request, [batch], "Archive")
-                messages.success(request, f"{batch} is archived.")
+                messages.success(request, f"{batch} archived.")
 
     @admin.display(description="status", ordering="status")
     def state(self, batch: Batch) -> SafeString | str:
-        return coloured(batch.status, batch.get_status_display())
+        return coloured_label(batch.status, batch.get_status_display())
 
-    @admin.display(description="took", ordering="ingest_duration")
+    @admin.display(description="duration", ordering="ingest_duration")
     def took(self, batch: Batch) -> str:
         return format_duration(batch.ingest_duration)
 
@@ -95,16 +98,16 @@ class BatchRecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description="upload", ordering="upload_outcome")
     def upload(self, record: BatchRecord) -> SafeString | str:
-        return coloured(record.upload_outcome, record.get_upload_outcome_display())
+        return coloured_label(record.upload_outcome, record.get_upload_outcome_display())
 
     @admin.display(description="ingest", ordering="ingest_outcome")
     def ingest(self, record: BatchRecord) -> SafeString | str:
-        return coloured(record.ingest_outcome, record.get_ingest_outcome_display() or "")
+        return coloured_label(record.ingest_outcome, record.get_ingest_outcome_display() or "")
 
-    @admin.display(description="why")
+    @admin.display(description="message")
     def message(self, record: BatchRecord) -> str:
-        perhaps = f"{PERHAPS_NOTE}{record.ingest_candidate}" if record.ingest_candidate else ""
-        return record.ingest_message or perhaps or record.upload_message or ""
+        candidate = f"{CANDIDATE_PREFIX}{record.ingest_candidate}" if record.ingest_candidate else ""
+        return record.ingest_message or candidate or record.upload_message or ""
 
 
 @admin.register(BatchStep)
@@ -122,13 +125,13 @@ class IngestCountInline(AnyInline):
     extra = 0
     can_delete = False
     ordering = ["number"]
-    verbose_name_plural = f"its last {MOST_COUNTS} counts"
+    verbose_name_plural = f"last {MAX_COUNTS} counts"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IngestCount]:
-        same = IngestCount.objects.filter(check_run=OuterRef("check_run")).order_by("-number")
+        same_check = IngestCount.objects.filter(check_run=OuterRef("check_run")).order_by("-number")
         counts: QuerySet[IngestCount] = super().get_queryset(request)
-        counts = counts.annotate(last=Subquery(same.values("number")[:1]))
-        return counts.filter(number__gt=F("last") - MOST_COUNTS)
+        counts = counts.annotate(last=Subquery(same_check.values("number")[:1]))
+        return counts.filter(number__gt=F("last") - MAX_COUNTS)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -149,8 +152,10 @@ class IngestCheckAdmin(ReadOnlyAdmin):
 
     @admin.display(description="verdict", ordering="verdict")
     def found(self, check: IngestCheck) -> SafeString | str:
-        return coloured(check.verdict, check.get_verdict_display() or "") if check.verdict else check.problem or "-"
+        return (
+            coloured_label(check.verdict, check.get_verdict_display() or "") if check.verdict else check.problem or "-"
+        )
 
-    @admin.display(description="took", ordering="ingest_duration")
+    @admin.display(description="duration", ordering="ingest_duration")
     def took(self, check: IngestCheck) -> str:
         return format_duration(check.ingest_duration)

@@ -1,4 +1,4 @@
-"""The app's name and label."""
+"""App configuration."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""The states of a batch and of its records: names, groups and colours, here and nowhere else."""
+"""The states of a batch and of its records: names, groups and colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Action(TextChoices):
 
 
 class BatchStatus(TextChoices):
-    """How far a batch has come (`batch_status` of the batches CSV)."""
+    """Last step of a batch that is done (`batch_status` of the batches CSV)."""
 
     ADDED = "added", "added"
     MAPPED = "mapped", "mapped"
@@ -23,32 +23,32 @@ class BatchStatus(TextChoices):
 
 
 class MapOutcome(TextChoices):
-    """`cmt_outcome` of the mapper's report."""
+    """`cmt_outcome` of the mapper report."""
 
     SUCCESS = "success", "success"
     FAILURE = "failure", "failure"
 
 
 class UploadOutcome(TextChoices):
-    """What became of a record's object (`cmt_upload_status`, and the three that only a running upload knows)."""
+    """Outcome of a record's upload (`cmt_upload_status`, and three more that only a running upload knows)."""
 
-    PENDING = "pending", "waiting to be sent"
-    SENDING = "sending", "being sent"
+    PENDING = "pending", "pending"
+    SENDING = "sending", "sending"
     SUCCESS = "success", "success"
     FAILURE = "failure", "failure"
-    SKIP = "skip", "skip: its mapping failed"
-    UNUPLOADABLE = "unuploadable", "unuploadable: no file or no key"
+    SKIP = "skip", "skipped: mapping failed"
+    UNUPLOADABLE = "unuploadable", "unuploadable: no file or key"
     UNCERTAIN = "uncertain", "uncertain: may have been ingested"
-    CLEARED = "cleared", "cleared: its object was deleted from the bucket"
+    CLEARED = "cleared", "cleared: object deleted"
 
 
 class IngestOutcome(TextChoices):
-    """What became of a record in the ingest (`CMT_ingest_status`)."""
+    """Outcome of a record's ingest (`CMT_ingest_status`)."""
 
     SUCCESS = "success", "success"
     FAILURE = "failure", "failure"
-    SKIP = "skip", "skip: it has no key"
-    UNCERTAIN = "uncertain", "uncertain: nobody knows whether it was sent"
+    SKIP = "skip", "skipped: no key"
+    UNCERTAIN = "uncertain", "uncertain: may have been ingested"
 
 
 class StepKind(TextChoices):
@@ -56,15 +56,15 @@ class StepKind(TextChoices):
 
     IMPORT = "import", "imported"
     UPLOAD = "upload", "uploaded"
-    ROLLBACK_UPLOAD = "rollback_upload", "upload taken back"
-    ROLLBACK_INGEST = "rollback_ingest", "result of ingest taken back"
+    ROLLBACK_UPLOAD = "rollback_upload", "upload undone"
+    ROLLBACK_INGEST = "rollback_ingest", "ingest result undone"
     CLEAR = "clear", "objects deleted"
     ARCHIVE = "archive", "archived"
-    UNARCHIVE = "unarchive", "taken out of the archive"
+    UNARCHIVE = "unarchive", "unarchived"
 
 
 class Verdict(TextChoices):
-    """What a check of the ingest found."""
+    """Result of a check."""
 
     COMPLETE = "complete", "complete"
     COMPLETE_WITH_ERRORS = "complete_with_errors", "complete, with errors"
@@ -72,22 +72,22 @@ class Verdict(TextChoices):
 
 
 class CheckKind(TextChoices):
-    """What a batch was counted for."""
+    """What started a check."""
 
-    CHECK = "check", "a check"
-    WATCH = "watch", "watched to its end"
-    TICK = "tick", "a scheduled check"
-    HEAL = "heal", "watched for healing"
+    CHECK = "check", "check"
+    WATCH = "watch", "watch"
+    TICK = "tick", "scheduled check"
+    HEAL = "heal", "healing"
 
 
 UPLOADABLE = (BatchStatus.ADDED, BatchStatus.MAPPED, BatchStatus.UPLOADED)
-"""A batch may be sent; a batch that is uploaded only where something of it is missing."""
+"""A batch may be uploaded; with status uploaded only if some records are missing."""
 
 TO_SEND = (UploadOutcome.PENDING, UploadOutcome.FAILURE, UploadOutcome.UNUPLOADABLE)
-"""A run of the upload tries these: nothing of them is, or ever was, in the bucket."""
+"""An upload sends these: their objects are not, and never were, in the bucket."""
 
 UNCLEAR = (UploadOutcome.SENDING, UploadOutcome.UNCERTAIN)
-"""Their object may be in the bucket, may have been ingested, or never came there (promise 9)."""
+"""Their object may be in the bucket, may have been ingested, or was never sent (promise 9)."""
 
 NOT_UPLOADED = (
     UploadOutcome.FAILURE,
@@ -95,7 +95,7 @@ NOT_UPLOADED = (
     UploadOutcome.UNCERTAIN,
     UploadOutcome.CLEARED,
 )
-"""Errors of the upload, as `upload_errs` counts them; what the mapping refused is counted there."""
+"""Errors of the upload, as `upload_errs` counts them; mapping errors are counted there."""
 
 FINISHED = (Verdict.COMPLETE, Verdict.COMPLETE_WITH_ERRORS)
 """Verdicts that end an ingest."""
@@ -121,7 +121,7 @@ COLOURS: dict[str, str] = {
 
 
 class BatchState(TextChoices):
-    """Where a batch stands: its status, and what of it matters more."""
+    """State of a batch as shown to users: its status, refined."""
 
     ADDED = "added", "added"
     MAPPED = "mapped", "mapped"

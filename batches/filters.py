@@ -13,17 +13,17 @@ from batches.models import Batch
 from batches.querysets import NEXT_STEP
 from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, begins
 
-NEXT_STEPS = [("upload", "to be uploaded"), ("ingstat", "to be checked"), ("none", "nothing: ingested")]
-ARCHIVED = {"only": Q(archived_at__isnull=False), "too": Q()}
+NEXT_STEPS = [("upload", "upload"), ("ingstat", "check"), ("none", "none: ingested")]
+ARCHIVED_FILTERS = {"only": Q(archived_at__isnull=False), "too": Q()}
 
 
 class BatchFilterSet(BaseFilterSet):
-    """By what specialists ask; archived batches are left out unless asked for."""
+    """Filters of all batches; archived ones are hidden by default."""
 
-    q = filters.CharFilter(label="Id or record type begins", method="search")
-    step = filters.ChoiceFilter(label="Next step", choices=NEXT_STEPS, empty_label="any", method="next")
+    q = filters.CharFilter(label="Id or record type", method="search")
+    step = filters.ChoiceFilter(label="Next step", choices=NEXT_STEPS, empty_label="any", method="filter_next_step")
     errors = filters.ChoiceFilter(
-        label="Errors", choices=[("1", "some records failed")], empty_label="with or without", method="failing"
+        label="Errors", choices=[("1", "some records failed")], empty_label="any", method="filter_errors"
     )
     when = RecentFilter("added_at", label="Added")
     status = filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="any")
@@ -31,9 +31,9 @@ class BatchFilterSet(BaseFilterSet):
     rectype = filters.AllValuesFilter(label="Record type", empty_label="any")
     archived = filters.ChoiceFilter(
         label="Archived",
-        choices=[("only", "only these"), ("too", "these, too")],
+        choices=[("only", "only archived"), ("too", "included")],
         empty_label="hidden",
-        method="put_away",
+        method="filter_archived",
     )
     since = AfterFilter("added_at", label="Added from")
     until = BeforeFilter("added_at", label="Added until")
@@ -45,39 +45,39 @@ class BatchFilterSet(BaseFilterSet):
 
     @property
     def qs(self) -> QuerySet[Batch]:
-        """Without archived ones, unless they are asked for."""
+        """Without archived batches, unless the filter asks for them."""
         rows: QuerySet[Batch] = super().qs
-        asked = self.is_bound and self.form.is_valid() and self.form.cleaned_data["archived"]
-        return rows if asked else rows.filter(archived_at=None)
+        wanted = self.is_bound and self.form.is_valid() and self.form.cleaned_data["archived"]
+        return rows if wanted else rows.filter(archived_at=None)
 
     def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
-        """By the beginning of the id, or of the record type."""
+        """By prefix of the id or of the record type."""
         return rows.filter(Q(**begins("bid", text)) | Q(rectype__istartswith=text))
 
-    def next(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+    def filter_next_step(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """As `batch list --next`."""
         return rows.filter(NEXT_STEP[value])
 
-    def failing(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
-        """In any step."""
+    def filter_errors(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """Batches with errors in any step."""
         return rows.filter(Q(map_errs__gt=0) | Q(upload_errs__gt=0) | Q(ingest_errs__gt=0))
 
-    def put_away(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """Only archived ones, or also."""
-        return rows.filter(ARCHIVED[value])
+    def filter_archived(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Only archived batches, or archived ones, too."""
+        return rows.filter(ARCHIVED_FILTERS[value])
 
 
 class RecordFilterSet(BaseFilterSet):
-    """Records of one batch: each filter is a part of an index that begins with the batch."""
+    """Records of one batch: each filter uses an index that begins with the batch."""
 
-    q = filters.CharFilter(label="Record begins, or key", method="search")
+    q = filters.CharFilter(label="Identifier or key", method="search")
     ingest = filters.ChoiceFilter(
         "ingest_outcome", label="Ingest", choices=IngestOutcome.choices, empty_label="any", null_label="no result yet"
     )
     upload = filters.ChoiceFilter("upload_outcome", label="Upload", choices=UploadOutcome.choices, empty_label="any")
 
     def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
-        """A whole key by its digest; else the beginning of the identifier, by range."""
+        """A key by its digest, otherwise the prefix of an identifier by range."""
         try:
             decode(text)
         except InvalidKey:

@@ -1,4 +1,4 @@
-"""What is left of a batch in its bucket, object by object and decoded: `batch objects`, and what `batch clear` deletes."""
+"""The remaining objects of a batch in its bucket, decoded: what `batch objects` lists and `batch clear` deletes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from batches.store import key_base, store_url
 from core.files import Writable
 from objectstores import Store, open_store
 
-SHOWN = 20
+MAX_EXAMPLES = 20
 COLUMNS = ("identifier", "path", "action", "size", "created", "age_seconds", "key")
 
 
@@ -33,19 +33,16 @@ class RemainingObject(NamedTuple):
     size: int
     created: datetime | None
 
-    def age(self, now: datetime) -> int | None:
-        """Seconds since it was put; None where the store does not say."""
-        return max(0, round((now - self.created).total_seconds())) if self.created else None
-
     def cells(self, now: datetime) -> list[object]:
-        """As COLUMNS name them."""
+        """One cell for each of COLUMNS."""
         created = self.created and self.created.isoformat(timespec="seconds")
-        return [self.identifier, self.path, self.action, self.size, created, self.age(now), self.key]
+        age = max(0, round((now - self.created).total_seconds())) if self.created else None
+        return [self.identifier, self.path, self.action, self.size, created, age, self.key]
 
 
 @dataclass
 class RemainingSummary:
-    """What is left, in numbers and a few examples."""
+    """How many objects remain, and a few examples."""
 
     store: str
     number: int = 0
@@ -54,51 +51,51 @@ class RemainingSummary:
     newest: datetime | None = None
     examples: list[RemainingObject] = field(default_factory=list)
 
-    def take(self, one: RemainingObject) -> None:
+    def add(self, item: RemainingObject) -> None:
         """Counts one more."""
         self.number += 1
-        self.size += one.size
-        if len(self.examples) < SHOWN:
-            self.examples.append(one)
-        if one.created:
-            self.oldest = min(self.oldest or one.created, one.created)
-            self.newest = max(self.newest or one.created, one.created)
+        self.size += item.size
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(item)
+        if item.created:
+            self.oldest = min(self.oldest or item.created, item.created)
+            self.newest = max(self.newest or item.created, item.created)
 
 
 def remaining_objects(store: Store, bid: str) -> Iterator[RemainingObject]:
-    """This batch's own objects in byte order of their keys, a page in memory at a time; those of others, and what is no key,
-    are left out. Raises what the listing raises."""
-    owner, start = KeyMatcher(bid).classify, len(key_base(store.url))
-    for one in store.list(prefix(bid)):
-        key = one.name[start:]
-        if owner(key) == "own":
+    """The batch's own objects in byte order of their keys, a page in memory at a time; objects of other batches and names that
+    are not keys are left out. Raises what the listing raises."""
+    classify, start = KeyMatcher(bid).classify, len(key_base(store.url))
+    for entry in store.list(prefix(bid)):
+        key = entry.name[start:]
+        if classify(key) == "own":
             parts = decode(key)
-            yield RemainingObject(key, parts.path, parts.identifier, parts.action, one.size, one.created)
+            yield RemainingObject(key, parts.path, parts.identifier, parts.action, entry.size, entry.created)
 
 
-def objects_of(batch: Batch) -> Iterator[RemainingObject]:
-    """The same, from the batch's own store. Raises OperationRefused when nobody knows which that is."""
+def remaining_objects_of(batch: Batch) -> Iterator[RemainingObject]:
+    """The same, from the batch's own store. Raises OperationRefused if that is not known."""
     with closing(open_store(store_url(batch))) as store:
         yield from remaining_objects(store, batch.bid)
 
 
-def summary(batch: Batch, most: int | None = None) -> RemainingSummary:
-    """How many are left, and the first of them; with `most`, so many are looked at and no more.
+def summarize_remaining(batch: Batch, limit: int | None = None) -> RemainingSummary:
+    """How many objects remain, and the first of them; with `limit`, stops after that many.
 
     Raises OperationRefused, and StoreError unless the listing is complete.
     """
     with closing(open_store(store_url(batch))) as store:
-        found = RemainingSummary(store.url)
-        for one in islice(remaining_objects(store, batch.bid), most):
-            found.take(one)
-    return found
+        summary = RemainingSummary(store.url)
+        for item in islice(remaining_objects(store, batch.bid), limit):
+            summary.add(item)
+    return summary
 
 
-def write_csv(file: Writable, left: Iterable[RemainingObject]) -> int:
-    """Writes a header and a line for each; returns how many."""
+def write_csv(file: Writable, objects: Iterable[RemainingObject]) -> int:
+    """Writes a header and a line for each object; returns how many."""
     writer, now, number = csv.writer(file, lineterminator="\n"), timezone.now(), 0
     writer.writerow(COLUMNS)
-    for one in left:
-        writer.writerow(one.cells(now))
+    for item in objects:
+        writer.writerow(item.cells(now))
         number += 1
     return number

@@ -1,4 +1,4 @@
-"""Tables of the batches' list pages."""
+"""Tables of the batches' list pages. Column names are the names in `?sort=` and in the CSV export."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from core.templatetags.formatting import NONE
 
 
 class BatchTable(BaseTable):
-    """Batches: where each stands. There are thousands at the most, so that all columns sort."""
+    """All batches. There are at most thousands, so all columns sort."""
 
     bid = TextColumn("Batch", linkify=("batches:batch", [A("bid")]), orderable=True)
-    stands = ChoiceColumn("State", STATE_COLOURS, orderable=True)
+    stands = ChoiceColumn("State", STATE_COLOURS, accessor="state", orderable=True)
     rectype = TextColumn("Record type", orderable=True, wide=True)
     action = CodeColumn("Action", orderable=True, wide=True)
     record_count = NumberColumn("Records", orderable=True)
     upload_errs = NumberColumn("Not uploaded", orderable=True, roomy=True)
-    left = NumberColumn("Left in the bucket", orderable=True)
-    counted = DateTimeColumn("Last count", orderable=True)
-    ingest_duration = DurationColumn("Ingest took", orderable=True, roomy=True)
+    left = NumberColumn("Remaining objects", accessor="remaining", orderable=True)
+    counted = DateTimeColumn("Last checked", accessor="last_counted_at", orderable=True)
+    ingest_duration = DurationColumn("Ingest duration", orderable=True, roomy=True)
     added_at = DateTimeColumn("Added", orderable=True, roomy=True)
-    added_by = TextColumn("By", visible=False)
+    added_by = TextColumn("Added by", visible=False)
     status = CodeColumn("Status", visible=False)
     upload_oks = NumberColumn("Uploaded", visible=False)
     uploaded_at = DateTimeColumn("Upload ended", visible=False)
     ingest_oks = NumberColumn("Ingested", visible=False)
-    ingest_errs = NumberColumn("Failed in the ingest", visible=False)
-    ingest_start_time = DateTimeColumn("Ingest began", visible=False)
+    ingest_errs = NumberColumn("Failed to ingest", visible=False)
+    ingest_start_time = DateTimeColumn("Ingest started", visible=False)
     ingest_complete_time = DateTimeColumn("Ingest ended", visible=False)
     store_url = TextColumn("Bucket", visible=False)
     archived_at = DateTimeColumn("Archived", visible=False)
@@ -51,7 +51,7 @@ class RecordTable(BaseTable):
     identifier = TextColumn("Record", long=True, default=NONE)
     upload_outcome = ChoiceColumn("Upload", COLOURS)
     ingest_outcome = ChoiceColumn("Ingest", COLOURS)
-    ingest_message = TextColumn("Why", wide=True, long=True, empty_values=())
+    ingest_message = TextColumn("Message", wide=True, long=True, empty_values=())
     tries = NumberColumn("Tries", roomy=True)
     row = KeyColumn("Row", orderable=True, wide=True, initial_sort_descending=False)
     action = CodeColumn("Action", visible=False)
@@ -59,14 +59,13 @@ class RecordTable(BaseTable):
     file = TextColumn("File", visible=False)
     size = KeyColumn("Bytes", visible=False)
     map_outcome = CodeColumn("Mapping", visible=False)
-    upload_message = TextColumn("Upload's message", visible=False)
-    ingest_candidate = TextColumn("Message that may be its", visible=False)
+    upload_message = TextColumn("Upload message", visible=False)
+    ingest_candidate = TextColumn("Possible message", visible=False)
     sent_at = DateTimeColumn("Sent", visible=False)
     healed_at = DateTimeColumn("Healed", visible=False)
     key = TextColumn("Key", visible=False)
 
     def render_ingest_message(self, record: BatchRecord) -> str:
-        """Why it failed in the step in which it did; what the log does not say for certain is marked as such."""
-        certain = record.ingest_message or record.upload_message
-        perhaps = f"perhaps: {record.ingest_candidate}" if record.ingest_candidate else NONE
-        return certain or perhaps
+        """The message of the step that failed; one that only may belong to the record is marked."""
+        possible = f"perhaps: {record.ingest_candidate}" if record.ingest_candidate else NONE
+        return record.ingest_message or record.upload_message or possible

@@ -1,8 +1,6 @@
-"""The batches' background jobs: thin, short, and only nudges of what stands in the tables (docs/jobs.md)."""
+"""The background jobs of batches: short, and stateless, because the state is in the tables (docs/jobs.md)."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Collection
 
 from django.conf import settings
 from django_q.tasks import async_task
@@ -13,44 +11,38 @@ from core.formatting import pluralize
 from core.jobs.decorator import job, stop_requested
 from core.processes import monotonic
 
-AT_ONCE = 4
-"""Jobs that one tick queues at the most: they share what is due, on one cluster or several."""
+MAX_JOBS = 4
+"""Jobs that are queued at a time; they share the batches that are due, on one cluster or several."""
 
 
 @job
 def nudge_batches() -> str:
-    """Queues as many jobs as can share the batches that are due to be counted; scheduled every half minute."""
+    """Queues jobs for the batches whose count is due; scheduled every half minute."""
     due = scheduled.to_check().count() + scheduled.to_heal().count()
-    for _ in range(min(due, AT_ONCE)):
+    for _ in range(min(due, MAX_JOBS)):
         async_task("batches.tasks.count_batches")
     return f"{pluralize(due, 'batch', 'batches')} to count"
 
 
 @job
 def count_batches() -> str:
-    """One count of each batch that is due, longest uncounted first, until none is left or JOB_STRETCH seconds are over."""
-    ends = monotonic() + settings.JOB_STRETCH
-    with stop_requested() as told:
-
-        def stop() -> bool:
-            return told() or monotonic() > ends
-
-        numbers = [_all(one, stop) for one in (scheduled.check_next, scheduled.heal_next)]
-    return f"{pluralize(numbers[0], 'batch', 'batches')} counted, {numbers[1]} watched for healing"
+    """One count of each batch that is due, longest uncounted first, until none is due or JOB_STRETCH seconds are over."""
+    end = monotonic() + settings.JOB_STRETCH
+    numbers = []
+    with stop_requested() as is_stopped:
+        for count_next in (scheduled.check_next, scheduled.heal_next):
+            done: list[int] = []
+            while batch := count_next(lambda: is_stopped() or monotonic() > end, done):
+                done.append(batch.pk)
+            numbers.append(len(done))
+    return f"{pluralize(numbers[0], 'batch', 'batches')} counted, {numbers[1]} checked for healing"
 
 
 @job
 def check_batch(batch: int, asked_by: str) -> str:
-    """One count of this batch now, as somebody asked; what it saw is in the batch's history."""
+    """One count of this batch now, for a user; it is in the batch's history."""
     found = Batch.objects.filter(pk=batch, archived_at=None).first()
     if not found:
-        return f"{batch}: it is archived, or no more"
+        return f"{batch}: archived or deleted"
     scheduled.check_now(found, asked_by)
     return f"{found}: {found.check_problem or 'counted'}"
-
-
-def _all(one: Callable[[Callable[[], bool], Collection[int]], Batch | None], stop: Callable[[], bool]) -> int:
-    done: list[int] = []
-    while batch := one(stop, done):
-        done.append(batch.pk)
-    return len(done)

@@ -33,7 +33,7 @@ NOTHING = "nothing-begins-so"
 ROWS = """
 import django, sys
 django.setup()
-from batches.ingest.count import CUTS
+from batches.ingest.count import SPLIT_POINTS
 from batches.keys import digest
 from batches.models.batch import Batch
 from batches.models import BatchRecord
@@ -41,7 +41,7 @@ from bench.pages import BATCH, key
 number = int(sys.argv[1])
 batch = Batch.objects.create(bid=BATCH, action="CREATE")
 BatchRecord.objects.bulk_create((BatchRecord(batch=batch, row=row, key=key(row), key_digest=digest(key(row)))
-    for row in range(1, number + 1, max(number // CUTS, 1))), batch_size=500)
+    for row in range(1, number + 1, max(number // SPLIT_POINTS, 1))), batch_size=500)
 """
 
 

@@ -39,8 +39,8 @@ def counted(bid: str) -> Callable[[], Facts]:
 
     def work() -> Facts:
         with closing(store):
-            seen = count(store, batch)
-        return {"number": seen.remaining, "digest": seen.seen.digest}
+            counted = count(store, batch)
+        return {"number": counted.remaining, "digest": counted.observation.digest}
 
     return work
 

@@ -17,8 +17,7 @@ from random import Random
 from typing import NamedTuple
 
 from batches.choices import Verdict
-from batches.ingest.options import SCHEDULED, WATCHED, CheckOptions
-from batches.ingest.rule import IngestRule, Observation
+from batches.ingest.rule import SCHEDULED, WATCHED, CheckOptions, IngestRule, Observation
 from bench.drains import Drain, SimulatedIngest
 
 COUNT_SECONDS = 0.3

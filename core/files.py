@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TextIO
 
 
 class Writable(Protocol):
@@ -10,3 +16,23 @@ class Writable(Protocol):
 
     def write(self, text: str, /) -> object:
         """Writes it."""
+
+
+@contextmanager
+def write_atomically(path: Path, *, modified: datetime | None = None) -> Iterator[TextIO]:
+    """A text file that replaces `path` when the block ends, with this modification time; after an error `path` is unchanged.
+
+    Readers see the old file or the whole new one. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if modified:
+            os.utime(temporary, (modified.timestamp(), modified.timestamp()))
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

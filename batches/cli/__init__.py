@@ -1,1 +1,1 @@
-"""The subcommands of `manage.py batch`, and what `ingstat` prints."""
+"""The subcommands of `manage.py batch`, and the output of `ingstat`."""

@@ -14,30 +14,30 @@ from core.subcommands import Subcommand
 
 
 def _add_arguments(parser: CommandParser) -> None:
-    parser.add_argument("bid", metavar="BID", help="its id: 1 to 6 letters and digits")
+    parser.add_argument("bid", metavar="BID", help="id of the new batch: 1 to 6 letters and digits")
     parser.add_argument(
         "folder",
         type=Path,
         metavar="FOLDER",
-        help="files to send, identifier = file name without its ending; or a folder with a mapper_report.csv",
+        help="folder of files (the identifier is the file name without its suffix), or one with a mapper_report.csv",
     )
     parser.add_argument("--rectype", default="collectionobject", help="record type (default: collectionobject)")
     parser.add_argument(
         "--action",
         choices=[action.lower() for action in Action.values],
-        help="what the ingest does with each record (default: create; a mapper's report says it itself)",
+        help="what the ingest does with each record (default: create, or as in the mapper report)",
     )
     parser.add_argument(
         "--path",
         default="/collectionobjects",
-        help="services path of the records of a plain folder (default: /collectionobjects)",
+        help="services path of the records of a folder of files (default: /collectionobjects)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="read and check everything, add nothing")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, add nothing")
 
 
 def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
     action = options["action"] and options["action"].upper()
-    batch, added = add_batch(
+    batch, summary = add_batch(
         options["bid"],
         options["folder"],
         rectype=options["rectype"],
@@ -46,10 +46,10 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         who=os_user(),
         dry_run=options["dry_run"],
     )
-    done = "would be added" if options["dry_run"] else "added"
+    verb = "would be added" if options["dry_run"] else "added"
     command.stdout.write(
-        f"{batch} {done}: {pluralize(added.records, 'record')} to {batch.get_action_display()}, {added.sendable:,} to send,"
-        f" {added.unuploadable:,} unuploadable, {added.map_errs:,} with a failed mapping."
+        f"{batch} {verb}: {pluralize(summary.records, 'record')} to {batch.get_action_display()}, {summary.sendable:,} to send,"
+        f" {summary.unuploadable:,} unuploadable, {pluralize(summary.map_errs, 'mapping error')}."
     )
     if not options["dry_run"]:
         command.stdout.write(f"Next: manage.py batch upload {batch}")
@@ -59,8 +59,8 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
 SUBCOMMANDS = [
     Subcommand(
         "add",
-        "a batch from a folder of files, or a batch folder with its mapper_report.csv",
-        "exit status: 0 added; 1 refused, nothing was added; 2 wrong usage",
+        "add a batch from a folder of files, or from a batch folder with its mapper_report.csv",
+        "exit status: 0 added; 1 refused, nothing added; 2 invalid arguments",
         _add_arguments,
         _add,
     ),

@@ -1,4 +1,4 @@
-"""Arguments and lines that several subcommands of `batch` share."""
+"""Arguments and output that several subcommands of `batch` share."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from core.formatting import pluralize
 
 
 def add_batch_argument(parser: CommandParser) -> None:
-    """The argument that nearly all of them have."""
+    """The id of an existing batch."""
     parser.add_argument("bid", metavar="BID", help="id of the batch")
 
 
 def print_uncertain(command: FnloaderCommand, batch: Batch, number: int) -> None:
-    """Names the records that may have been ingested; nothing where there are none."""
+    """Lists the records that may have been ingested, if any."""
     if not number:
         return
-    command.stdout.write(f"  {pluralize(number, 'record')} may have been ingested, or never sent:")
-    for one in islice(facts.uncertain_records(batch), facts.NAMED):
-        command.stdout.write(f"    row {one['row']}: {one['identifier']} ({one['action']})")
-    if number > facts.NAMED:
-        command.stdout.write(f"    … and {number - facts.NAMED} more: manage.py batch show {batch} --json")
-    command.stdout.write("  Look them up in CollectionSpace. To send them again all the same: --resend-uncertain")
+    command.stdout.write(f"  {pluralize(number, 'uncertain record')}, which may have been ingested or never sent:")
+    for record in islice(facts.uncertain_records(batch), facts.MAX_RECORDS):
+        command.stdout.write(f"    row {record['row']}: {record['identifier']} ({record['action']})")
+    if number > facts.MAX_RECORDS:
+        command.stdout.write(f"    … and {number - facts.MAX_RECORDS} more: manage.py batch show {batch} --json")
+    command.stdout.write("  Look them up in CollectionSpace. To send them again anyway: --resend-uncertain")

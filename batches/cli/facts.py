@@ -1,4 +1,4 @@
-"""`batch list` and `batch show`: the facts of batches and what was done with them, for lines and for JSON."""
+"""The facts and the history of batches, as lines and as JSON, for `batch list` and `batch show`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from batches.models import Batch, BatchRecord, BatchStep, IngestCheck
 from batches.reports.failure_causes import FailureCause
 from core.formatting import format_time, pluralize
 
-NAMED = 20
-"""So many records are named by `batch show`; --json names them all."""
-MOST_CAUSES = 10
-"""So many causes are shown by `batch show`; --json has them all."""
+MAX_RECORDS = 20
+"""Records that `batch show` lists; --json has all."""
+MAX_CAUSES = 10
+"""Causes that `batch show` lists; --json has all."""
 
 _FACT_NAMES = (
     "bid",
@@ -58,13 +58,13 @@ _FACT_NAMES = (
 
 
 def batch_facts(batch: Batch) -> dict[str, Any]:
-    """Every fact that the row has, and the key prefix, in the order of the steps; None for unknown."""
-    found = {name: getattr(batch, name) for name in _FACT_NAMES}
-    return {"id": found.pop("bid"), **found, "batch_prefix": batch.key_prefix}
+    """Every column of the batch, and its key prefix, in the order of the steps; None for unknown."""
+    facts = {name: getattr(batch, name) for name in _FACT_NAMES}
+    return {"id": facts.pop("bid"), **facts, "batch_prefix": batch.key_prefix}
 
 
 def outcome_facts(batch: Batch) -> dict[str, dict[str, int]]:
-    """How many records have each outcome, by step; records without one are left out."""
+    """How many records have each outcome, by step; records without one are not counted."""
     records = BatchRecord.objects.filter(batch=batch).order_by()
     return {
         step: {value: n for value, n in records.values_list(column).annotate(n=Count("pk")) if value}
@@ -73,35 +73,35 @@ def outcome_facts(batch: Batch) -> dict[str, dict[str, int]]:
 
 
 def forecast_facts(batch: Batch) -> Forecast | None:
-    """How it drains, by its counts, while it has no result; None when it was not counted since its upload."""
+    """The forecast of a batch without a result; None if it was not counted since its upload."""
     return current_forecast(batch) if batch.status == BatchStatus.UPLOADED else None
 
 
 def failure_reasons(causes: list[FailureCause]) -> Iterator[str]:
     """A line for each of the most frequent causes, with an example."""
-    for one in causes[:MOST_CAUSES]:
-        perhaps = ", perhaps" if one.candidate else ""
-        text = one.example if one.records == 1 and one.example else one.message
-        such = ("such as " if one.records > 1 else "") + f"row {one.row}"
-        who = f"{such}: {one.identifier}" if one.identifier else such
-        yield f"  {pluralize(one.records, 'record')} {one.outcome}{perhaps}: {text} ({who})"
-    if len(causes) > MOST_CAUSES:
-        yield f"  … and {pluralize(len(causes) - MOST_CAUSES, 'cause')} more: --json has them all"
+    for cause in causes[:MAX_CAUSES]:
+        perhaps = ", perhaps" if cause.candidate else ""
+        text = cause.example if cause.records == 1 and cause.example else cause.message
+        row = ("such as " if cause.records > 1 else "") + f"row {cause.row}"
+        example = f"{row}: {cause.identifier}" if cause.identifier else row
+        yield f"  {pluralize(cause.records, 'record')} {cause.outcome}{perhaps}: {text} ({example})"
+    if len(causes) > MAX_CAUSES:
+        yield f"  … and {pluralize(len(causes) - MAX_CAUSES, 'cause')} more: use --json to list all"
 
 
 def uncertain_records(batch: Batch) -> Iterator[dict[str, Any]]:
-    """The records of which nobody knows whether they were ingested, in the order of the source."""
-    return _named(batch, upload_outcome=UploadOutcome.UNCERTAIN)
+    """The records that may have been ingested, in the order of the source."""
+    return _record_facts(batch, upload_outcome=UploadOutcome.UNCERTAIN)
 
 
 def failed_records(batch: Batch) -> Iterator[dict[str, Any]]:
-    """The records that the ingest left in the bucket, or that never came there."""
-    return _named(batch, ingest_outcome=IngestOutcome.FAILURE)
+    """The records that failed to ingest, or were never uploaded."""
+    return _record_facts(batch, ingest_outcome=IngestOutcome.FAILURE)
 
 
-def _named(batch: Batch, **chosen: str) -> Iterator[dict[str, Any]]:
-    records = BatchRecord.objects.filter(batch=batch, **chosen).order_by("row")
-    wanted = (
+def _record_facts(batch: Batch, **conditions: str) -> Iterator[dict[str, Any]]:
+    records = BatchRecord.objects.filter(batch=batch, **conditions).order_by("row")
+    columns = (
         "row",
         "identifier",
         "action",
@@ -112,35 +112,35 @@ def _named(batch: Batch, **chosen: str) -> Iterator[dict[str, Any]]:
         "ingest_candidate",
         "tries",
     )
-    return iter(records.values(*wanted).iterator())
+    return iter(records.values(*columns).iterator())
 
 
 def step_facts(batch: Batch) -> Iterator[dict[str, Any]]:
-    """What was done with it, in order."""
-    wanted = ("kind", "began_at", "ended_at", "oks", "errs", "touched", "store_url", "note", "who", "host")
-    return iter(BatchStep.objects.filter(batch=batch).order_by("began_at", "pk").values(*wanted).iterator())
+    """Its steps, in order."""
+    columns = ("kind", "began_at", "ended_at", "oks", "errs", "touched", "store_url", "note", "who", "host")
+    return iter(BatchStep.objects.filter(batch=batch).order_by("began_at", "pk").values(*columns).iterator())
 
 
 def step_lines(batch: Batch) -> Iterator[str]:
-    """The same, a line a step."""
-    for one in step_facts(batch):
-        numbers = f" ({one['oks']} uploaded, {one['errs']} not)" if one["oks"] is not None else ""
-        end = "" if one["ended_at"] else ", not ended"
-        note = f": {one['note']}" if one["note"] else ""
-        yield f"{format_time(one['began_at'])}  {StepKind(one['kind']).label} by {one['who']}{numbers}{end}{note}"
+    """The same, a line for each step."""
+    for step in step_facts(batch):
+        numbers = f" ({step['oks']} uploaded, {step['errs']} not)" if step["oks"] is not None else ""
+        end = "" if step["ended_at"] else ", not ended"
+        note = f": {step['note']}" if step["note"] else ""
+        yield f"{format_time(step['began_at'])}  {StepKind(step['kind']).label} by {step['who']}{numbers}{end}{note}"
 
 
 def check_facts(batch: Batch) -> Iterator[dict[str, Any]]:
-    """Every check of its ingest, in order: what it found, or why it found nothing."""
-    wanted = ("kind", "started_at", "finished_at", "verdict", "remaining", "ingest_oks", "problem", "asked_by", "host")
-    return iter(IngestCheck.objects.filter(batch=batch).order_by("finished_at", "pk").values(*wanted).iterator())
+    """Its checks, in order: verdict and counts, or why there is no verdict."""
+    columns = ("kind", "started_at", "finished_at", "verdict", "remaining", "ingest_oks", "problem", "asked_by", "host")
+    return iter(IngestCheck.objects.filter(batch=batch).order_by("finished_at", "pk").values(*columns).iterator())
 
 
 def check_lines(batch: Batch) -> Iterator[str]:
-    """Its last checks, a line each: after a healing both results stand there."""
-    last = IngestCheck.objects.filter(batch=batch).order_by("-finished_at", "-pk")[:NAMED]
-    for one in reversed(last):
-        found = one.said if one.verdict or not one.problem else f"no verdict ({one.problem})"
-        oks = f", {one.ingest_oks} ingested" if one.ingest_oks is not None else ""
-        what = CheckKind(one.kind).label
-        yield f"{format_time(one.finished_at)}  {what} by {one.asked_by}: {found}, {one.remaining} left{oks}"
+    """Its last checks, a line each: after healing both results are listed."""
+    last = IngestCheck.objects.filter(batch=batch).order_by("-finished_at", "-pk")[:MAX_RECORDS]
+    for check in reversed(last):
+        verdict = check.verdict_label if check.verdict or not check.problem else f"no verdict ({check.problem})"
+        oks = f", {check.ingest_oks} ingested" if check.ingest_oks is not None else ""
+        kind = CheckKind(check.kind).label
+        yield f"{format_time(check.finished_at)}  {kind} by {check.asked_by}: {verdict}, {check.remaining} remaining{oks}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -11,31 +12,32 @@ from django.utils import timezone
 
 from batches import remaining
 from batches.choices import BatchStatus
-from batches.cli import facts as showing
+from batches.cli import facts
 from batches.cli.arguments import add_batch_argument, print_uncertain
 from batches.ingest.forecast import forecast_text
+from batches.models import Batch
 from batches.querysets import NEXT_STEP, get_batch, select_batches
-from batches.remaining import RemainingObject, objects_of
+from batches.remaining import remaining_objects_of
 from batches.reports.failure_causes import failure_causes
 from batches.store import store_changed_note
 from core.commands import CommandParser, FnloaderCommand
 from core.formatting import format_duration, format_time, pluralize, printable, text_table
 from core.subcommands import Subcommand, write_json
 
-LISTED = 100
-"""So many objects are listed as lines; --csv and --json name them all."""
+MAX_LINES = 100
+"""Objects that `batch objects` lists as lines; --csv and --json have all."""
 
 
 def _list_arguments(parser: CommandParser) -> None:
-    parser.add_argument("--status", choices=BatchStatus.values, help="only those of this status")
+    parser.add_argument("--status", choices=BatchStatus.values, help="only batches with this status")
     parser.add_argument(
         "--next",
         choices=list(NEXT_STEP),
-        help="only those whose next step is this: upload (also one that was cut off), ingstat, or none (ingested)",
+        help="only batches with this next step: upload (also if it was cut off), ingstat, or none (ingested)",
     )
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--archived", action="store_true", help="only archived ones")
-    which.add_argument("--all", action="store_true", help="archived ones, too")
+    archived = parser.add_mutually_exclusive_group()
+    archived.add_argument("--archived", action="store_true", help="only archived batches")
+    archived.add_argument("--all", action="store_true", help="also archived batches")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
 
 
@@ -46,7 +48,7 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
         archived=None if options["all"] else options["archived"],
     )
     if options["json"]:
-        write_json(command, [showing.batch_facts(batch) for batch in batches.iterator()])
+        write_json(command, [facts.batch_facts(batch) for batch in batches.iterator()])
         return 0
     header = (
         "id",
@@ -57,8 +59,8 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
         "uploaded",
         "failed",
         "ingested",
-        "left",
-        "took",
+        "remaining",
+        "duration",
         "added",
     )
     rows = [
@@ -77,8 +79,8 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
         )
         for batch in batches.iterator()
     ]
-    chosen = any(options[name] for name in ("status", "next", "archived"))
-    none = "No such batch." if chosen else "No batch. Add one with: manage.py batch add BID FOLDER"
+    filtered = any(options[name] for name in ("status", "next", "archived"))
+    none = "No matching batches." if filtered else "No batches yet. To add one: manage.py batch add BID FOLDER"
     for line in text_table(header, rows) if rows else [none]:
         command.stdout.write(line)
     return 0
@@ -91,104 +93,104 @@ def _show_arguments(parser: CommandParser) -> None:
 
 def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     batch = get_batch(options["bid"])
-    facts, outcomes, why, drain = (
-        showing.batch_facts(batch),
-        showing.outcome_facts(batch),
+    columns, outcomes, causes, forecast = (
+        facts.batch_facts(batch),
+        facts.outcome_facts(batch),
         failure_causes(batch),
-        showing.forecast_facts(batch),
+        facts.forecast_facts(batch),
     )
     if options["json"]:
-        named = {"uncertain": list(showing.uncertain_records(batch)), "failed": list(showing.failed_records(batch))}
-        history = {"steps": list(showing.step_facts(batch)), "checks": list(showing.check_facts(batch))}
-        reasons = {"causes": [asdict(one) for one in why], "drain": drain and asdict(drain)}
-        write_json(command, facts | {"outcomes": outcomes} | reasons | named | history)
+        records = {"uncertain": list(facts.uncertain_records(batch)), "failed": list(facts.failed_records(batch))}
+        history = {"steps": list(facts.step_facts(batch)), "checks": list(facts.check_facts(batch))}
+        reasons = {"causes": [asdict(cause) for cause in causes], "drain": forecast and asdict(forecast)}
+        write_json(command, columns | {"outcomes": outcomes} | reasons | records | history)
         return 0
-    for name, value in facts.items():
+    for name, value in columns.items():
         if value is not None and value != "":
-            command.stdout.write(f"{name.replace('_', ' '):22} {_text(name, value)}")
-    for step, found in outcomes.items():
-        if found:
-            counts = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.items()))
-            command.stdout.write(f"{step + ' outcomes':22} {counts}")
-    if drain:
-        command.stdout.write(f"{'ingest':22} {forecast_text(drain)}")
-    for line in showing.failure_reasons(why):
+            text = format_duration(value) if isinstance(value, timedelta) else value
+            text = format_time(value) if isinstance(value, datetime) else text
+            command.stdout.write(f"{name.replace('_', ' '):22} {text}")
+    for step, counts in outcomes.items():
+        if counts:
+            numbers = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
+            command.stdout.write(f"{step + ' outcomes':22} {numbers}")
+    if forecast:
+        command.stdout.write(f"{'ingest':22} {forecast_text(forecast)}")
+    for line in facts.failure_reasons(causes):
         command.stdout.write(line)
     print_uncertain(command, batch, outcomes["upload"].get("uncertain", 0))
     # Each begins with its time.
-    for line in sorted((*showing.step_lines(batch), *showing.check_lines(batch)), key=lambda line: line[:19]):
+    for line in sorted((*facts.step_lines(batch), *facts.check_lines(batch)), key=lambda line: line[:19]):
         command.stdout.write(line)
     return 0
 
 
-def _text(name: str, value: Any) -> str:  # noqa: ANN401 - a value of a row
-    if name == "ingest_duration":
-        return format_duration(value)
-    return format_time(value) if hasattr(value, "tzinfo") else str(value)
-
-
 def _objects_arguments(parser: CommandParser) -> None:
     add_batch_argument(parser)
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="print CSV, with the key of each object")
-    form.add_argument("--json", action="store_true", help="print one JSON document, with the key of each object")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--csv", action="store_true", help="print CSV, with the key of each object")
+    output.add_argument("--json", action="store_true", help="print one JSON document, with the key of each object")
 
 
 def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
     batch = get_batch(options["bid"])
     if options["csv"]:
-        remaining.write_csv(command.stdout, objects_of(batch))
+        remaining.write_csv(command.stdout, remaining_objects_of(batch))
     elif options["json"]:
-        _write_objects_as_json(command, batch.bid)
+        _write_objects_as_json(command, batch)
     else:
         if note := store_changed_note(batch):
             command.stdout.write(note)
-        found = iter(objects_of(batch))
-        listed = list(islice(found, LISTED))
-        if listed:
-            for line in text_table(("identifier", "path", "action", "bytes", "put", "age"), map(_cells, listed)):
-                command.stdout.write(line)
-        more = sum(1 for _ in found)
-        command.stdout.write(f"{pluralize(len(listed) + more, 'object')} of {batch} left.")
+        objects, now = iter(remaining_objects_of(batch)), timezone.now()
+        rows = [
+            (
+                printable(item.identifier),
+                printable(item.path),
+                item.action,
+                item.size,
+                format_time(item.created),
+                format_duration(now - item.created) if item.created else "",
+            )
+            for item in islice(objects, MAX_LINES)
+        ]
+        for line in text_table(("identifier", "path", "action", "bytes", "uploaded", "age"), rows) if rows else ():
+            command.stdout.write(line)
+        more = sum(1 for _ in objects)
+        command.stdout.write(f"{pluralize(len(rows) + more, 'object')} of {batch} remaining.")
         if more:
-            command.stdout.write(f"{more} of them are not shown: --csv and --json name them all.")
+            command.stdout.write(f"{more} of them are not listed; to list all, use --csv or --json.")
     return 0
 
 
-def _write_objects_as_json(command: FnloaderCommand, which: str) -> None:
-    """A list, written as it is read: there may be a million."""
-    now, before = timezone.now(), "["
-    for one in objects_of(get_batch(which)):
-        facts = dict(zip(remaining.COLUMNS, one.cells(now), strict=True))
-        command.stdout.write(before + "\n  " + json.dumps(facts, ensure_ascii=False), ending="")
-        before = ","
-    command.stdout.write("[]" if before == "[" else "\n]")
-
-
-def _cells(one: RemainingObject) -> tuple[object, ...]:
-    age = format_duration(timezone.now() - one.created) if one.created else ""
-    return (printable(one.identifier), printable(one.path), one.action, one.size, format_time(one.created), age)
+def _write_objects_as_json(command: FnloaderCommand, batch: Batch) -> None:
+    """A list, written as it is read: there may be a million objects."""
+    now, separator = timezone.now(), "["
+    for item in remaining_objects_of(batch):
+        cells = dict(zip(remaining.COLUMNS, item.cells(now), strict=True))
+        command.stdout.write(separator + "\n  " + json.dumps(cells, ensure_ascii=False), ending="")
+        separator = ","
+    command.stdout.write("[]" if separator == "[" else "\n]")
 
 
 SUBCOMMANDS = [
     Subcommand(
         "list",
-        "all batches that are not archived",
-        "exit status: 0; 2 wrong usage",
+        "list batches that are not archived",
+        "exit status: 0; 2 invalid arguments",
         _list_arguments,
         _list,
     ),
     Subcommand(
         "show",
-        "all about one batch, and what was done with it",
-        "exit status: 0; 1 unknown batch; 2 wrong usage",
+        "show a batch and its history",
+        "exit status: 0; 1 unknown batch; 2 invalid arguments",
         _show_arguments,
         _show,
     ),
     Subcommand(
         "objects",
-        "what is left of a batch in its bucket, decoded",
-        "exit status: 0; 1 unknown batch, or the bucket could not be listed; 2 wrong usage",
+        "list the remaining objects of a batch in its bucket, decoded",
+        "exit status: 0; 1 unknown batch, or listing the bucket failed; 2 invalid arguments",
         _objects_arguments,
         _objects,
     ),

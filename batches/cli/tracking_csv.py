@@ -9,7 +9,7 @@ from typing import Any
 
 from batches.querysets import select_batches
 from batches.tracking_csv.exporter import export, export_to_file
-from batches.tracking_csv.importer import ImportSummary, RowOutcome, import_batches, unknown_columns
+from batches.tracking_csv.importer import RowOutcome, import_batches, unknown_columns
 from core.commands import FAILED, CommandError, CommandParser, FnloaderCommand
 from core.formatting import pluralize, printable
 from core.processes import os_user
@@ -18,88 +18,83 @@ from core.subcommands import Subcommand
 
 def _delimiter(text: str) -> str:
     """An argument that is one character, or the word tab."""
-    one = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(one) != 1 or one in '"\r\n\0':
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: give one character, or tab")
-    return one
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise argparse.ArgumentTypeError(f"invalid delimiter {text!r}: use one character, or tab")
+    return delimiter
 
 
 def _import_arguments(parser: CommandParser) -> None:
-    parser.add_argument("file", type=Path, metavar="BATCHES_CSV", help="the tracking file, UTF-8")
+    parser.add_argument("file", type=Path, metavar="BATCHES_CSV", help="the tracking CSV, in UTF-8")
     parser.add_argument(
         "--batch-dir",
         type=Path,
         metavar="DIR",
-        help="the folder that holds the batch folders (default: as the column dir says, beside the file)",
+        help="folder of the batch folders (default: as in column dir, relative to the file)",
     )
-    parser.add_argument("--delimiter", type=_delimiter, default=",", help="between its columns (default: a comma)")
-    parser.add_argument("--dry-run", action="store_true", help="read, check and say everything, take nothing")
+    parser.add_argument("--delimiter", type=_delimiter, default=",", help="column separator (default: a comma)")
+    parser.add_argument("--dry-run", action="store_true", help="check and print everything, import nothing")
 
 
 def _import(command: FnloaderCommand, options: dict[str, Any]) -> int:
     path, folders, delimiter = options["file"], options["batch_dir"], options["delimiter"]
     if folders and not folders.is_dir():
         command.usage(f"There is no folder {folders}.")
-    if strange := unknown_columns(path, delimiter):
-        command.stdout.write(f"Columns that no batches CSV has are left out: {', '.join(map(printable, strange))}")
-    fates: Counter[RowOutcome] = Counter()
+    if unknown := unknown_columns(path, delimiter):
+        command.stdout.write(f"Unknown columns are ignored: {', '.join(map(printable, unknown))}")
+    outcomes: Counter[RowOutcome] = Counter()
     records = 0
     rows = import_batches(path, who=os_user(), folders=folders, delimiter=delimiter, dry_run=options["dry_run"])
-    for one in rows:
-        fates[one.fate] += 1
-        records += one.taken.records
-        _print_summary(command, one)
-    found = ", ".join(f"{fates[fate]} {fate.value}" for fate in RowOutcome if fates[fate]) or "no rows"
-    dry = "Dry run, nothing is kept: " if options["dry_run"] else ""
-    command.stdout.write(f"{dry}{found}; {pluralize(records, 'record')} taken.")
-    return FAILED if fates[RowOutcome.REFUSED] else 0
-
-
-def _print_summary(command: FnloaderCommand, one: ImportSummary) -> None:
-    from_ = f" ({', '.join(one.taken.reports)})" if one.taken.reports else ""
-    taken = (
-        f", {pluralize(one.taken.records, 'record')}{from_}" if one.fate in (RowOutcome.NEW, RowOutcome.CHANGED) else ""
-    )
-    command.stdout.write(f"line {one.line}: {printable(one.bid)} {one.fate.value}{taken}")
-    for note in one.notes:
-        command.stdout.write("\n".join(f"  {printable(line)}" for line in note.split("\n")))
-    command.stdout.flush()
+    for row in rows:
+        outcomes[row.outcome] += 1
+        records += row.imported.records
+        reports = f" ({', '.join(row.imported.reports)})" if row.imported.reports else ""
+        changed = row.outcome in (RowOutcome.CREATED, RowOutcome.UPDATED)
+        details = f", {pluralize(row.imported.records, 'record')}{reports}" if changed else ""
+        command.stdout.write(f"line {row.line}: {printable(row.bid)} {row.outcome.value}{details}")
+        for note in row.notes:
+            command.stdout.write("\n".join(f"  {printable(line)}" for line in note.split("\n")))
+        command.stdout.flush()
+    numbers = ", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in RowOutcome if outcomes[outcome])
+    dry_run = "Dry run, nothing is imported: " if options["dry_run"] else ""
+    command.stdout.write(f"{dry_run}{numbers or 'no rows'}; {pluralize(records, 'record')} imported.")
+    return FAILED if outcomes[RowOutcome.REJECTED] else 0
 
 
 def _export_arguments(parser: CommandParser) -> None:
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="where to (default: standard output)")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--archived", action="store_true", help="only archived batches")
-    which.add_argument("--all", action="store_true", help="archived ones, too")
-    parser.add_argument("--delimiter", type=_delimiter, default=",", help="between its columns (default: a comma)")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="output file (default: standard output)")
+    archived = parser.add_mutually_exclusive_group()
+    archived.add_argument("--archived", action="store_true", help="only archived batches")
+    archived.add_argument("--all", action="store_true", help="also archived batches")
+    parser.add_argument("--delimiter", type=_delimiter, default=",", help="column separator (default: a comma)")
 
 
 def _export(command: FnloaderCommand, options: dict[str, Any]) -> int:
     path: Path | None = options["file"]
-    chosen = select_batches(archived=None if options["all"] else options["archived"]).order_by("pk").iterator()
+    batches = select_batches(archived=None if options["all"] else options["archived"]).order_by("pk").iterator()
     if path is None:
-        export(command.stdout, chosen, options["delimiter"])
+        export(command.stdout, batches, options["delimiter"])
         return 0
     try:
-        number = export_to_file(path, chosen, options["delimiter"])
+        number = export_to_file(path, batches, options["delimiter"])
     except OSError as error:
-        raise CommandError(f"{path} could not be written: {error.strerror}. It is as it was.") from error
-    command.stdout.write(f"{number} {'batch' if number == 1 else 'batches'} written to {path}.")
+        raise CommandError(f"Could not write {path}: {error.strerror}. It is unchanged.") from error
+    command.stdout.write(f"{pluralize(number, 'batch', 'batches')} written to {path}.")
     return 0
 
 
 SUBCOMMANDS = [
     Subcommand(
         "import",
-        "batches of a tracking CSV, with the step reports of their folders; a second time changes only what differs",
-        "exit status: 0 all rows are taken, or were already; 1 some were refused, each is named; 2 wrong usage",
+        "import batches from a tracking CSV, with the step reports of their folders; unchanged batches are skipped",
+        "exit status: 0 all rows imported or unchanged; 1 some rows rejected; 2 invalid arguments",
         _import_arguments,
         _import,
     ),
     Subcommand(
         "export",
-        "the batches as a tracking CSV, which an import reads back",
-        "exit status: 0 written; 1 the file could not be written; 2 wrong usage",
+        "export batches as a tracking CSV",
+        "exit status: 0 written; 1 the file could not be written; 2 invalid arguments",
         _export_arguments,
         _export,
     ),

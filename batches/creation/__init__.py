@@ -1,1 +1,1 @@
-"""A new batch: from a folder of files, or from a batch folder with its mapper report."""
+"""Adds a batch from a folder of files, or from a batch folder with its mapper report."""

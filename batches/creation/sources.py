@@ -1,4 +1,4 @@
-"""What a batch is made of: a folder of files, or a batch folder with its `mapper_report.csv` (domain.md 1)."""
+"""The sources of a batch: a folder of files, or a batch folder with its `mapper_report.csv` (domain.md 1)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 from batches.choices import MapOutcome, UploadOutcome
 from batches.creation import csv_reader
 from batches.creation.csv_reader import RowError
-from batches.keys import LONGEST_KEY, InvalidKey, Key, decode, encode
+from batches.keys import MAX_KEY_LENGTH, InvalidKey, Key, decode, encode
 
 MAPPER_REPORT = "mapper_report.csv"
 UPLOAD_REPORT = "upload_report.csv"
 INGEST_REPORT = "ingest_report.csv"
 STEP_REPORTS = frozenset({MAPPER_REPORT, UPLOAD_REPORT, INGEST_REPORT})
 CMT_COLUMNS = ("cmt_rec_status", "cmt_outcome", "cmt_output_file", "cmt_s3_key", "cmt_warnings", "cmt_errors")
-REQUIRED = ("cmt_outcome", "cmt_output_file", "cmt_s3_key")
-LONGEST_FILE = 1024
-LONGEST_MESSAGE = 1000
+REQUIRED_COLUMNS = ("cmt_outcome", "cmt_output_file", "cmt_s3_key")
+MAX_FILE_LENGTH = 1024
+MAX_MESSAGE_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One record to be, with what is known of it before it is sent."""
+    """One row of a source: a record before it is sent."""
 
     row: int
     key: str | None
@@ -43,7 +43,7 @@ class SourceRow:
 
 @dataclass(frozen=True)
 class KeyTemplate:
-    """How keys are made for files that come without one."""
+    """How keys are made for the files of a folder."""
 
     bid: str
     path: str
@@ -56,12 +56,12 @@ def has_report(folder: Path) -> bool:
 
 
 def file_columns() -> list[str]:
-    """The columns that the report of a plain folder has: as a mapper would have written them."""
+    """The columns for a folder of files, as a mapper would have written them."""
     return ["identifier", *CMT_COLUMNS]
 
 
-def file_rows(folder: Path, recipe: KeyTemplate) -> Iterator[SourceRow]:
-    """A row for each file, in byte order of their names; hidden files, subfolders and step reports are none."""
+def file_rows(folder: Path, template: KeyTemplate) -> Iterator[SourceRow]:
+    """A row for each file, in byte order of their names, except hidden files, subfolders and step reports."""
     with os.scandir(folder) as entries:
         names = [
             entry.name
@@ -70,19 +70,19 @@ def file_rows(folder: Path, recipe: KeyTemplate) -> Iterator[SourceRow]:
         ]
     names.sort(key=os.fsencode)
     for row, name in enumerate(names, 1):
-        yield _file_row(row, folder, name, recipe)
+        yield _file_row(row, folder, name, template)
 
 
 def report_columns(folder: Path, name: str = MAPPER_REPORT) -> list[str]:
-    """The header of the mapper's report, or of one that holds all its columns. Raises OperationRefused when it is none."""
-    return csv_reader.read_header(folder / name, csv_reader.read_rows(folder / name), REQUIRED, "mapper's report")
+    """The header of the mapper report, or of another report with all its columns. Raises OperationRefused."""
+    return csv_reader.read_header(folder / name, csv_reader.read_rows(folder / name), REQUIRED_COLUMNS, "mapper report")
 
 
 def report_rows(folder: Path, bid: str, name: str = MAPPER_REPORT) -> Iterator[SourceRow | RowError]:
-    """A row for each of the mapper's report, in its order; an error for each that can't be taken."""
+    """A row for each row of the mapper report, in its order, or an error if it can't be read."""
     rows = csv_reader.read_rows(folder / name)
-    header = csv_reader.read_header(folder / name, rows, REQUIRED, "mapper's report")
-    columns = tuple(header.index(name) for name in REQUIRED)
+    header = csv_reader.read_header(folder / name, rows, REQUIRED_COLUMNS, "mapper report")
+    columns = tuple(header.index(name) for name in REQUIRED_COLUMNS)
     warnings = header.index("cmt_warnings") if "cmt_warnings" in header else None
     for row, (line, values) in enumerate(rows, 1):
         try:
@@ -92,18 +92,18 @@ def report_rows(folder: Path, bid: str, name: str = MAPPER_REPORT) -> Iterator[S
             yield RowError(f"row {row} (line {line}): {error}")
 
 
-def _file_row(row: int, folder: Path, name: str, recipe: KeyTemplate) -> SourceRow:
+def _file_row(row: int, folder: Path, name: str, template: KeyTemplate) -> SourceRow:
     identifier = Path(name).stem
-    status = "new" if recipe.action == "CREATE" else "existing"
+    status = "new" if template.action == "CREATE" else "existing"
     key: str | None
     try:
-        key, message = encode(recipe.bid, recipe.path, identifier, recipe.action), None
+        key, message = encode(template.bid, template.path, identifier, template.action), None
         outcome = UploadOutcome.PENDING
     except InvalidKey as error:
         key, message, outcome = None, str(error), UploadOutcome.UNUPLOADABLE
     name = name.encode(errors="replace").decode()
     values = [identifier.encode(errors="replace").decode(), status, "success", name, key or "", "", ""]
-    parts = Key(recipe.bid, recipe.path, identifier, recipe.action) if key else None
+    parts = Key(template.bid, template.path, identifier, template.action) if key else None
     size = (folder / name).stat().st_size if key else None
     return SourceRow(
         row=row,
@@ -124,58 +124,58 @@ def _report_row(
 ) -> SourceRow:
     outcome, file, key = (values[index].strip() for index in columns)
     if outcome not in MapOutcome.values:
-        raise RowError(f"cmt_outcome is {outcome!r}, and must be one of {', '.join(MapOutcome.values)}")
-    parts = _parts(key, bid)
-    known, size = _existing_file(folder, file)
-    if known and len(known) > LONGEST_FILE:
-        raise RowError(f"cmt_output_file has {len(known)} characters, and {LONGEST_FILE} are allowed")
-    upload, message = _initial_outcome(outcome, key, file, known=size is not None)
+        raise RowError(f"cmt_outcome is {outcome!r}, expected one of {', '.join(MapOutcome.values)}")
+    parts = _decode_key(key, bid)
+    found, size = _find_file(folder, file)
+    if found and len(found) > MAX_FILE_LENGTH:
+        raise RowError(f"cmt_output_file has {len(found)} characters, at most {MAX_FILE_LENGTH} are allowed")
+    upload, message = _initial_outcome(outcome, key, file, exists=size is not None)
     return SourceRow(
         row=row,
         key=key if parts else None,
         parts=parts,
-        file=known,
+        file=found,
         size=size,
         map_outcome=MapOutcome(outcome),
         warned=warned,
         upload_outcome=upload,
-        message=message and message[:LONGEST_MESSAGE],
+        message=message and message[:MAX_MESSAGE_LENGTH],
         source=json.dumps(values, ensure_ascii=False),
     )
 
 
-def _initial_outcome(outcome: str, key: str, file: str, *, known: bool) -> tuple[UploadOutcome, str | None]:
-    """Whether a row of the mapper's report can be sent, and why not."""
+def _initial_outcome(outcome: str, key: str, file: str, *, exists: bool) -> tuple[UploadOutcome, str | None]:
+    """Whether a row of the mapper report can be sent, and if not, why."""
     if outcome == MapOutcome.FAILURE:
-        return UploadOutcome.SKIP, "its mapping failed"
+        return UploadOutcome.SKIP, "mapping failed"
     if not key:
-        return UploadOutcome.UNUPLOADABLE, "the mapper gave it no key"
-    if len(key) > LONGEST_KEY:
-        return UploadOutcome.UNUPLOADABLE, f"its key has {len(key)} bytes, and {LONGEST_KEY} are allowed"
-    if not known:
-        return UploadOutcome.UNUPLOADABLE, f"there is no file {file!r}" if file else "the mapper gave it no file"
+        return UploadOutcome.UNUPLOADABLE, "no key in the mapper report"
+    if len(key) > MAX_KEY_LENGTH:
+        return UploadOutcome.UNUPLOADABLE, f"the key has {len(key)} bytes, at most {MAX_KEY_LENGTH} are allowed"
+    if not exists:
+        return UploadOutcome.UNUPLOADABLE, f"file {file!r} not found" if file else "no file in the mapper report"
     return UploadOutcome.PENDING, None
 
 
-def _parts(key: str, bid: str) -> Key | None:
-    if not key or len(key) > LONGEST_KEY:
+def _decode_key(key: str, bid: str) -> Key | None:
+    if not key or len(key) > MAX_KEY_LENGTH:
         return None
     try:
         parts = decode(key)
     except InvalidKey as error:
         raise RowError(f"cmt_s3_key {error}") from error
     if parts.batch != bid:
-        raise RowError(f"its key is of batch {parts.batch!r}, and this batch is {bid!r}")
+        raise RowError(f"the key is of batch {parts.batch!r}, this batch is {bid!r}")
     if "\0" in parts.identifier or "\0" in parts.path:
-        raise RowError("its key holds a NUL character")
+        raise RowError("the key contains a NUL character")
     return parts
 
 
-def _existing_file(folder: Path, file: str) -> tuple[str | None, int | None]:
-    """The file's name relative to the folder where it is below, and its size; None for what is not there."""
+def _find_file(folder: Path, file: str) -> tuple[str | None, int | None]:
+    """The file's name, relative to the folder if it is in it, and its size; None if it does not exist."""
     if not file:
         return None, None
-    # The folder may have been moved since it was mapped, and then the report still names the old place.
+    # The folder may have been moved since it was mapped: then the report still has the old path.
     for name in (file, file.rpartition("/")[2]):
         candidate = folder / name
         try:

@@ -1,4 +1,4 @@
-"""How many objects of a batch are in the bucket: one complete listing, in flat memory."""
+"""How many objects of a batch remain in its bucket: one complete listing, in flat memory."""
 
 from __future__ import annotations
 
@@ -20,53 +20,52 @@ from batches.models import Batch, BatchRecord
 from batches.store import key_base
 from objectstores.base import Store
 
-EXAMPLES = 3
-"""Names that are no keys are reported by number, and so many by name."""
-SMALL = 2000
-"""Rows of a batch whose listing is not worth a split."""
-CUTS = 1000
-"""Keys that tell where a listing may be split."""
+MAX_EXAMPLES = 3
+"""Names that are not keys that are reported by name."""
+MIN_ROWS_TO_SPLIT = 2000
+"""The listing of a smaller batch is not split."""
+SPLIT_POINTS = 1000
 
 
 @dataclass(frozen=True)
 class ObjectCount:
-    """What one complete listing saw below the batch's prefix."""
+    """The result of one complete listing below the batch's prefix."""
 
     counted_at: datetime
-    seen: Observation
+    observation: Observation
     foreign: int
     """Objects of other batches that share the prefix."""
     invalid: int
-    """Objects whose name is no key: they belong to no batch."""
+    """Objects whose name is not a key."""
     examples: tuple[str, ...]
     """Some of the invalid names."""
 
     @property
     def remaining(self) -> int:
         """Objects of this batch."""
-        return self.seen.remaining
+        return self.observation.remaining
 
 
 class RemainingKeys(AbstractContextManager["RemainingKeys"]):
-    """The keys that a count saw, kept in a temporary file, because there may be a million."""
+    """The keys of the remaining objects, in a temporary file, because there may be a million."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
 
     def clear(self) -> None:
-        """Forgets them, before another count."""
+        """Removes all keys, before another count."""
         self._file.seek(0)
         self._file.truncate()
 
     def add(self, lines: bytes) -> None:
-        """Keeps keys, each with a line end."""
+        """Adds keys, each with a line end."""
         self._file.write(lines)
 
     def groups(self, size: int) -> Iterator[list[str]]:
         """The keys in their order, in lists of `size`."""
         self._file.seek(0)
-        while some := [line[:-1].decode() for line in islice(self._file, size)]:
-            yield some
+        while group := [line[:-1].decode() for line in islice(self._file, size)]:
+            yield group
 
     def __enter__(self) -> Self:
         return self
@@ -76,42 +75,41 @@ class RemainingKeys(AbstractContextManager["RemainingKeys"]):
 
 
 def count(store: Store, batch: Batch, remaining: RemainingKeys | None = None) -> ObjectCount:
-    """Counts what is left of a batch. Raises what the listing raises: a failed one is never a count.
+    """Counts the remaining objects of a batch. Raises what the listing raises: a failed listing is never a count.
 
-    With `remaining`, the keys are put there.
+    With `remaining`, the keys are stored there.
     """
     base = key_base(store.url)
-    owner = KeyMatcher(batch.bid).classify
+    classify = KeyMatcher(batch.bid).classify
     digest = hashlib.blake2b(digest_size=16)
-    left = foreign = 0
-    invalid: list[str] = []
-    bad = 0
+    number = foreign = invalid = 0
+    examples: list[str] = []
     if remaining:
         remaining.clear()
     for names in store.names(prefix(batch.bid), [base + key for key in _split_points(batch)]):
         chunk = [name[len(base) :] for name in names] if base else names
-        owners = list(map(owner, chunk))
-        own = [key for key, whose in zip(chunk, owners, strict=True) if whose == "own"]
+        owners = list(map(classify, chunk))
+        own = [key for key, owner in zip(chunk, owners, strict=True) if owner == "own"]
         if len(own) < len(chunk):
-            strange = [key for key, whose in zip(chunk, owners, strict=True) if whose == "invalid"]
-            bad += len(strange)
-            foreign += len(chunk) - len(own) - len(strange)
-            invalid.extend(strange[: EXAMPLES - len(invalid)])
+            not_keys = [key for key, owner in zip(chunk, owners, strict=True) if owner == "invalid"]
+            invalid += len(not_keys)
+            foreign += len(chunk) - len(own) - len(not_keys)
+            examples.extend(not_keys[: MAX_EXAMPLES - len(examples)])
         if own:
-            left += len(own)
+            number += len(own)
             lines = ("\n".join(own) + "\n").encode()
             digest.update(lines)
             if remaining:
                 remaining.add(lines)
-    seen = Observation(left, digest.hexdigest())
-    return ObjectCount(timezone.now(), seen, foreign, bad, tuple(invalid))
+    observation = Observation(number, digest.hexdigest())
+    return ObjectCount(timezone.now(), observation, foreign, invalid, tuple(examples))
 
 
 def _split_points(batch: Batch) -> list[str]:
-    """Keys of a large batch, spread over all of its records: where a count of it may be split."""
+    """Keys of a large batch, spread over all its records, at which its listing can be split."""
     records = BatchRecord.objects.filter(batch=batch, key__isnull=False)
-    last = records.order_by("row").values_list("row", flat=True).last() or 0
-    if last < SMALL:
+    last_row = records.order_by("row").values_list("row", flat=True).last() or 0
+    if last_row < MIN_ROWS_TO_SPLIT:
         return []
-    rows = range(1, last + 1, max(last // CUTS, 1))
+    rows = range(1, last_row + 1, max(last_row // SPLIT_POINTS, 1))
     return [key for key in records.filter(row__in=rows).values_list("key", flat=True) if key]

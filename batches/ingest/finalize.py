@@ -1,15 +1,15 @@
-"""What follows a result: the messages of the log on its records, and the report. Safe to do again, whatever died."""
+"""After a result: puts the messages of the ingest log on the records and writes the report. Safe to repeat after a crash."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
-from batches.ingest_log.cloudwatch import LogReadError
-from batches.ingest_log.messages import TOO_LONG, LogSummary, read_messages
+from batches.ingest_log.cloudwatch import TOO_LONG, LogReadError
+from batches.ingest_log.messages import LogSummary, read_messages
 from batches.models import Batch
 from batches.reports import ingest_report
 from core.exceptions import OperationRefused
@@ -21,48 +21,54 @@ class FinalizeResult:
     """What was done after a result."""
 
     report: Path | None = None
-    """The report of the batch, where objects remain."""
-    read: LogSummary | None = None
-    """What the log said, if it was read now."""
+    """The report of the batch, if objects remain."""
+    log_summary: LogSummary | None = None
+    """What the log contained, if it was read now."""
     log_problem: str = ""
-    """Why the log could not be read; the result stands all the same."""
+    """Why the log could not be read; the result is not affected."""
     report_problem: str = ""
-    """Why the report could not be written; the result stands all the same."""
+    """Why the report could not be written; the result is not affected."""
 
 
-def finalize(batch: Batch, *, again: bool = False, within: float | None = None) -> FinalizeResult:
-    """Reads the log, where there is one (INGEST_LOG_GROUP) and it was not read yet, or `again`; then the report follows.
+def finalize(
+    batch: Batch,
+    *,
+    read_again: bool = False,
+    max_seconds: float | None = None,
+    on_page: Callable[[], None] = lambda: None,
+) -> FinalizeResult:
+    """Reads the log, if there is one (INGEST_LOG_GROUP) and it was not read yet or `read_again`; then updates the report.
 
-    Call it after a result was written or changed: neither step raises, and neither touches the outcome of any record.
-    The log is read for `within` seconds at the most; one that was too long then is left to who has the time (None).
+    Call it after a result was written or changed; it raises nothing and changes no outcome. The log is read for at most
+    `max_seconds`; a log that takes longer is left to a call without a limit (None). `on_page` is called after each page of the
+    log, and may raise.
     """
-    done = FinalizeResult()
-    left = within is not None and TOO_LONG in (batch.messages_problem or "")
-    if settings.INGEST_LOG_GROUP and not left and (again or batch.messages_read_at is None):
+    result = FinalizeResult()
+    too_long = max_seconds is not None and TOO_LONG in (batch.messages_problem or "")
+    if settings.INGEST_LOG_GROUP and not too_long and (read_again or batch.messages_read_at is None):
         try:
-            done.read = read_messages(batch, within=within)
+            result.log_summary = read_messages(batch, max_seconds=max_seconds, on_page=on_page)
         except LogReadError as error:
-            done.log_problem = (
-                f"The result of {batch} stands, but the log of the ingest could not be read: {error}."
-                f" To try that alone again: manage.py ingstat {batch} --messages"
+            result.log_problem = (
+                f"The result of {batch} is stored, but the ingest log could not be read: {error}."
+                f" To read it again: manage.py ingstat {batch} --messages"
             )
         except OperationRefused as error:
-            done.log_problem = str(error)
+            result.log_problem = str(error)
     try:
-        done.report = ingest_report.sync_file(batch)
+        result.report = ingest_report.sync_file(batch)
     except OSError as error:
-        done.report_problem = (
-            f"The result is recorded, but {ingest_report.report_path(batch)} could not be written ({error.strerror}):"
-            " run ingstat again."
+        result.report_problem = (
+            f"The result is stored, but {ingest_report.report_path(batch)} could not be written ({error.strerror})."
+            " Run ingstat again."
         )
-    return done
+    return result
 
 
-def finalize_lines(done: FinalizeResult) -> Iterator[str]:
-    """Lines that tell what was done."""
-    if done.read:
-        whose = "its" if done.read.placed == 1 else "their"
-        perhaps = f", {done.read.candidates} with one that may be theirs" if done.read.candidates else ""
-        yield f"  From the log of the ingest: {pluralize(done.read.placed, 'failed record')} with {whose} message{perhaps}."
-    if done.report:
-        yield f"  Which records: {done.report}"
+def finalize_lines(result: FinalizeResult) -> Iterator[str]:
+    """Lines for a terminal."""
+    if summary := result.log_summary:
+        candidates = f", {summary.candidates} with a possible one" if summary.candidates else ""
+        yield f"  From the ingest log: {pluralize(summary.matched, 'failed record')} with a message{candidates}."
+    if result.report:
+        yield f"  Report: {result.report}"

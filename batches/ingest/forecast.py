@@ -1,7 +1,7 @@
-"""How fast a batch drains, and when it will be empty: from what was counted, and nothing else.
+"""How fast the objects of a batch leave its bucket, and when it will be empty, from the counts alone.
 
-Pure: it knows no database and no clock. A forecast is a range, because an ingest is no steady thing: the slowest and the
-fastest of three rates, over all of the draining, its last half and its last quarter.
+A forecast is a range, because an ingest is not steady: the slowest and the fastest of three rates, over the whole time, its
+last half and its last quarter.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import NamedTuple
 from batches.models import Batch, IngestCount
 from core.formatting import format_duration, format_time, pluralize
 
-STALL = timedelta(seconds=30)
-"""So long without progress is a stall, and ends all forecasts. The ingest tries failed events again after one and two minutes."""
+STALLED_AFTER = timedelta(seconds=30)
+"""After this long without progress there is no forecast. The ingest tries failed events again after one and two minutes."""
+MAX_FORECAST = timedelta(days=36500)
 WINDOWS = (1.0, 0.5, 0.25)
-"""Parts of the draining, each up to its last count, over which a rate is taken."""
+"""Parts of the time, each up to the last count, over which a rate is computed."""
+MAX_POINTS = 5000
+"""More counts than this are thinned out while they are read, so that memory stays flat."""
 
 
 class Point(NamedTuple):
@@ -30,14 +33,14 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Forecast:
-    """Where a batch stands by its last count."""
+    """The progress of a batch at its last count."""
 
     at: datetime
     remaining: int
     rate: float | None
-    """Objects a second that leave the bucket, lately; None: not known yet, or none do."""
+    """Objects per second that left the bucket recently; None: not known yet, or none."""
     earliest: datetime | None
-    """When it will be empty at the fastest rate; None: no forecast."""
+    """When the bucket will be empty at the fastest rate; None: no forecast."""
     latest: datetime | None
     """When it will be empty at the slowest rate."""
     idle: timedelta
@@ -45,50 +48,41 @@ class Forecast:
 
     @property
     def stalled(self) -> bool:
-        """Whether there was no progress for so long that nothing can be foretold."""
-        return self.remaining > 0 and self.idle >= STALL
+        """Whether there was no progress for too long for a forecast."""
+        return self.remaining > 0 and self.idle >= STALLED_AFTER
 
 
 def forecast(points: Sequence[Point]) -> Forecast | None:
-    """What the counts, in the order of their times, say together; None without any."""
+    """The forecast from these counts, in the order of their times; None without any."""
     if not points:
         return None
-    last = points[-1]
-    falling = _last_descent(points)
-    idle = last.at - _first_seen(points)
-    rates = [rate for part in WINDOWS if (rate := _rate(falling, part)) is not None]
-    if not last.remaining or idle >= STALL or not rates or max(rates) <= 0:
-        return Forecast(last.at, last.remaining, None, None, None, idle)
-    slow = min(rate for rate in rates if rate > 0)
-    earliest, latest = (_at_index(last, rate) for rate in (max(rates), slow))
-    return Forecast(last.at, last.remaining, rates[-1] or slow, earliest, latest, idle)
-
-
-def downsample(points: Sequence[Point], most: int) -> list[Point]:
-    """At most so many of the points, for a picture: the first, the last, and evenly chosen ones between."""
-    if len(points) <= most:
-        return list(points)
-    step = (len(points) - 1) / (most - 1)
-    return [points[round(number * step)] for number in range(most)]
-
-
-def _last_descent(points: Sequence[Point]) -> Sequence[Point]:
-    """The tail in which it never rose: after more was put into the bucket, what was before says nothing."""
-    start = len(points) - 1
+    last, start = points[-1], len(points) - 1
+    # Only the counts since it last rose: after more objects were put, earlier counts say nothing.
     while start > 0 and points[start - 1].remaining >= points[start].remaining:
         start -= 1
-    return points[start:]
+    first_same = len(points) - 1
+    while first_same > 0 and points[first_same - 1].remaining == last.remaining:
+        first_same -= 1
+    idle = last.at - points[first_same].at
+    rates = [rate for part in WINDOWS if (rate := _rate(points[start:], part)) is not None]
+    if not last.remaining or idle >= STALLED_AFTER or not rates or max(rates) <= 0:
+        return Forecast(last.at, last.remaining, None, None, None, idle)
+    slowest = min(rate for rate in rates if rate > 0)
+    seconds = [last.remaining / rate for rate in (max(rates), slowest)]
+    earliest, latest = (last.at + timedelta(seconds=s) if s < MAX_FORECAST.total_seconds() else None for s in seconds)
+    return Forecast(last.at, last.remaining, rates[-1] or slowest, earliest, latest, idle)
 
 
-def _first_seen(points: Sequence[Point]) -> datetime:
-    index = len(points) - 1
-    while index > 0 and points[index - 1].remaining == points[-1].remaining:
-        index -= 1
-    return points[index].at
+def downsample(points: Sequence[Point], limit: int) -> list[Point]:
+    """At most `limit` of the points, for a chart: the first, the last, and evenly chosen ones between."""
+    if len(points) <= limit:
+        return list(points)
+    step = (len(points) - 1) / (limit - 1)
+    return [points[round(number * step)] for number in range(limit)]
 
 
 def _rate(points: Sequence[Point], part: float) -> float | None:
-    """Objects a second over the last part of the time; None where that is no time at all."""
+    """Objects per second over the last part of the time; None if that has no length."""
     last = points[-1]
     begin = last.at - (last.at - points[0].at) * part
     # At least two counts, else a part between two of them would have none.
@@ -99,46 +93,32 @@ def _rate(points: Sequence[Point], part: float) -> float | None:
     return (points[index].remaining - last.remaining) / seconds if seconds > 0 else None
 
 
-def _at_index(last: Point, rate: float) -> datetime | None:
-    seconds = last.remaining / rate
-    # A century says as much as no forecast.
-    return last.at + timedelta(seconds=seconds) if seconds < 100 * 365 * 86400 else None
-
-
-MOST_POINTS = 5000
-"""More counts than this are thinned while they are read: memory stays flat, and no picture has so many pixels."""
-
-
-def points(batch: Batch, most: int = MOST_POINTS) -> list[Point]:
-    """Its counts in the order of their times, since its upload ended; at most `most`, evenly chosen."""
+def count_points(batch: Batch, limit: int = MAX_POINTS) -> list[Point]:
+    """Its counts in the order of their times, since its upload ended; at most `limit`, evenly chosen."""
     counts = IngestCount.objects.filter(check_run__batch=batch)
     if batch.upload_finished:
         counts = counts.filter(counted_at__gte=batch.upload_finished)
-    found: list[Point] = []
-    for when, remaining in counts.order_by("counted_at", "pk").values_list("counted_at", "remaining").iterator():
-        found.append(Point(when, remaining))
-        if len(found) > 4 * most:
-            found = downsample(found, 2 * most)
-    return downsample(found, most)
+    points: list[Point] = []
+    for counted_at, remaining in counts.order_by("counted_at", "pk").values_list("counted_at", "remaining").iterator():
+        points.append(Point(counted_at, remaining))
+        if len(points) > 4 * limit:
+            points = downsample(points, 2 * limit)
+    return downsample(points, limit)
 
 
 def current_forecast(batch: Batch) -> Forecast | None:
-    """How fast it drains, and when it will be empty, by its counts; None when it was never counted."""
-    return forecast(points(batch))
+    """The forecast from its stored counts; None if it was never counted."""
+    return forecast(count_points(batch))
 
 
-def forecast_text(drain: Forecast) -> str:
-    """What is left, how fast it goes, and when it will be empty, in a few words."""
-    left = f"{pluralize(drain.remaining, 'object')} left"
-    if drain.stalled:
-        return f"{left}, no progress for {format_duration(drain.idle)}"
-    if drain.rate is None or drain.earliest is None:
-        return left
-    end = f"{_clock(drain.earliest, drain)} to {_clock(drain.latest, drain)}" if drain.latest else "nobody knows when"
-    return f"{left}, {drain.rate:.3g} a second, empty {end}"
-
-
-def _clock(when: datetime, drain: Forecast) -> str:
-    """The time of a day, with the day if that is another one."""
-    text = format_time(when)
-    return text.partition(" ")[2] if text[:10] == format_time(drain.at)[:10] else text
+def forecast_text(current: Forecast) -> str:
+    """Remaining objects, rate and expected end, for a line on a terminal."""
+    remaining = f"{pluralize(current.remaining, 'object')} remaining"
+    if current.stalled:
+        return f"{remaining}, no progress for {format_duration(current.idle)}"
+    if current.rate is None or current.earliest is None:
+        return remaining
+    today = format_time(current.at)[:11]
+    earliest = format_time(current.earliest).removeprefix(today)
+    end = f"to {format_time(current.latest).removeprefix(today)}" if current.latest else "or later"
+    return f"{remaining}, {current.rate:.3g} per second, empty {earliest} {end}"

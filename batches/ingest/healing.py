@@ -1,7 +1,7 @@
-"""Healing: a batch that ended with errors goes on being watched for a while, one count a tick, and no sleeping.
+"""Healing: a batch that ended with errors is counted for a while longer, because the ingest tries failed events again.
 
-The ingest tries failed events again, so objects vanish late. A record whose object is gone becomes a success; never the
-reverse. What it was before stays in the history: the check that found it failed, and the record's `healed_at`.
+A record whose object is gone becomes a success; never the reverse. The earlier result stays in the history: the check that
+found it failed, and the record's `healed_at`.
 """
 
 from __future__ import annotations
@@ -17,38 +17,36 @@ from django.db.models.functions import Concat, Left
 from django.utils import timezone
 
 from batches.choices import FINISHED, BatchStatus, CheckKind, IngestOutcome, UploadOutcome, Verdict
-from batches.ingest.check_run import EARLY, CheckRun, open_check
+from batches.ingest.check import EARLY, GROUP_SIZE, CheckRun, open_check
 from batches.ingest.count import ObjectCount, RemainingKeys, count
-from batches.ingest.options import CheckOptions
-from batches.ingest.rule import Observation
+from batches.ingest.rule import CheckOptions, Observation
 from batches.keys import digest
 from batches.models import Batch, BatchRecord, IngestCheck
-from batches.models.record import LONGEST_MESSAGE
+from batches.models.record import MAX_MESSAGE_LENGTH
 from batches.store import store_url
 from core.exceptions import OperationRefused
-from objectstores import Store, open_store
+from objectstores import open_store
 from objectstores.base import StoreError
 
-GROUP = 500
-FIRST_CHECK = "Failed at first: "
-"""Before the message that a record had when it counted as a failure."""
+HEALED_PREFIX = "Failed at first: "
+"""Before the message that a record had as a failure."""
 
 
 @dataclass
 class HealResult:
-    """What one count saw of a batch that has its result."""
+    """The result of one count of a batch that has its result."""
 
     batch: Batch
     check: IngestCheck
-    """The watching that it belongs to; it has a verdict when this count changed the result."""
+    """The check of the count; it has a verdict if this count changed the result."""
     healed: int = 0
     """Records that became a success."""
-    again: int = 0
-    """Objects in the bucket whose records had been ingested: they were put once more, and change nothing here."""
+    reappeared: int = 0
+    """Objects in the bucket whose records were ingested: they were put again, and change nothing here."""
 
 
 def batches_to_heal() -> QuerySet[Batch]:
-    """The batches that are to be watched now: ended with errors within HEAL_HOURS, not archived, and not cleared since."""
+    """Batches that ended with errors within HEAL_HOURS, are not archived, and were not cleared since."""
     since = timezone.now() - timedelta(hours=settings.HEAL_HOURS)
     failed = _failed(BatchRecord.objects.filter(batch=OuterRef("pk")))
     ended = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None, ingest_errs__gt=0)
@@ -56,117 +54,106 @@ def batches_to_heal() -> QuerySet[Batch]:
     return ended.filter(Exists(failed), ingest_done_at__gt=since).order_by("counted_at", "pk")
 
 
-def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> HealResult | None:
-    """Counts once what is left of a batch that ended with errors, and writes what healed, whole or not at all.
+def healing_ends_at(batch: Batch) -> datetime | None:
+    """When healing of a batch ends; None for one that can't heal."""
+    if batch.status != BatchStatus.INGESTED or not batch.ingest_errs or not batch.ingest_done_at:
+        return None
+    return batch.ingest_done_at + timedelta(hours=settings.HEAL_HOURS)
 
-    None: it has no errors, or the last count is younger than `spacing` seconds. Raises OperationRefused for a batch without a
-    result, or one whose result was taken back meanwhile, and StoreError when the count fails: then nothing is written.
+
+def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> HealResult | None:
+    """Counts once the remaining objects of a batch that ended with errors, and writes what healed, whole or not at all.
+
+    None: there are no errors, or the last count is less than `spacing` seconds old. Raises OperationRefused for a batch without a
+    result, or if it was undone meanwhile, and StoreError when the count fails: then nothing is written.
     """
     _ensure_healable(batch)
     if not batch.ingest_errs or not batch.claim_count(spacing * EARLY):
         return None
     with RemainingKeys() as remaining, closing(open_store(store_url(batch))) as store:
-        run = _watched_check(batch, store, spacing, asked_by)
+        # One check lasts until it changes the result.
+        run = CheckRun.begin(batch, store, CheckOptions(spacing), kind=CheckKind.HEAL, asked_by=asked_by)
+        row = open_check(batch, CheckKind.HEAL)
+        if row and row.store == store.url:
+            run.row, run.times = row, list(row.counts.order_by("number").values_list("counted_at", flat=True))
         try:
-            seen = count(store, batch, remaining)
+            counted = count(store, batch, remaining)
         except StoreError as error:
-            run.give_up(str(error))
+            run.abort(str(error))
             raise
-        return _write(run, seen, remaining)
+        result = HealResult(batch, run.row)
+        run.times.append(counted.counted_at)
+        with transaction.atomic():
+            if counted.observation != _last_observation(batch):
+                _apply_healing(result, counted, remaining)
+            run.save_count(counted)
+    return result
 
 
 def _ensure_healable(batch: Batch) -> None:
     if batch.status != BatchStatus.INGESTED:
         raise OperationRefused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
     if batch.archived_at:
-        raise OperationRefused(f"{batch} is archived: it is not watched any more.")
+        raise OperationRefused(f"{batch} is archived, so it is no longer checked for healing.")
     if not _results(batch).exists():
         raise OperationRefused(
-            f"The result of {batch} was not counted here, so nobody can say which of its objects were left. To count"
-            f" them: manage.py batch rollback {batch} ingest, then manage.py ingstat {batch}"
+            f"The result of {batch} was imported, not counted here, so its remaining objects are not known. To count them:"
+            f" manage.py batch rollback {batch} ingest, then manage.py ingstat {batch}"
         )
 
 
-def _watched_check(batch: Batch, store: Store, spacing: float, asked_by: str) -> CheckRun:
-    """The watching that goes on, or a new one: one lasts until it changes the result."""
-    run = CheckRun.begin(batch, store, CheckOptions(spacing), kind=CheckKind.HEAL, asked_by=asked_by)
-    row = open_check(batch, CheckKind.HEAL)
-    if row and row.store == store.url:
-        run.row, run.times = row, list(row.counts.order_by("number").values_list("counted_at", flat=True))
-    else:
-        run.row.started_at = timezone.now()
-    return run
-
-
-def _write(run: CheckRun, seen: ObjectCount, remaining: RemainingKeys) -> HealResult:
-    done = HealResult(run.batch, run.row)
-    run.times.append(seen.counted_at)
-    with transaction.atomic():
-        if seen.seen != _last_seen(run.batch):
-            _apply_healing(run, seen, remaining, done)
-        run.keep(seen)
-    return done
-
-
-def _last_seen(batch: Batch) -> Observation | None:
-    """What the last count saw, since the result was written: when it is the same, nothing has changed."""
-    rows = IngestCheck.objects.filter(batch=batch, finished_at__gte=batch.ingest_done_at).exclude(problem__gt="")
-    latest = rows.order_by("-finished_at", "-pk").first()
+def _last_observation(batch: Batch) -> Observation | None:
+    """The last count since the result was written: if the next one is the same, nothing has changed."""
+    checks = IngestCheck.objects.filter(batch=batch, finished_at__gte=batch.ingest_done_at).exclude(problem__gt="")
+    latest = checks.order_by("-finished_at", "-pk").first()
     last = latest.counts.order_by("-number").first() if latest else None
     return Observation(last.remaining, last.digest) if last else None
 
 
-def _apply_healing(run: CheckRun, seen: ObjectCount, remaining: RemainingKeys, done: HealResult) -> None:
-    """Compares what is left with the records that failed, and writes what is healed."""
-    batch, row = run.batch, run.row
+def _apply_healing(result: HealResult, counted: ObjectCount, remaining: RemainingKeys) -> None:
+    """Compares the remaining objects with the records that failed, and writes what healed."""
+    batch, row = result.batch, result.check
     if not batch.lock_result():
-        raise OperationRefused(f"The result of {batch} was taken back while it was counted: nothing was written.")
+        raise OperationRefused(f"The result of {batch} was undone while it was being counted: nothing was written.")
     batch.refresh_from_db()
-    unmatched = _compare(batch, seen, remaining, done)
-    strays_before = _results(batch).values_list("unmatched", flat=True).first() or 0
-    # Objects that `batch clear` deleted did not heal, nor did those among them that belong to no record.
+    unmatched = _update_records(result, counted, remaining)
+    unmatched_before = _results(batch).values_list("unmatched", flat=True).first() or 0
+    # Objects that `batch clear` deleted did not heal, with or without a record.
     cleared = batch.cleared_at is not None and (batch.ingest_done_at is None or batch.cleared_at > batch.ingest_done_at)
-    strays = strays_before if cleared else min(unmatched, strays_before)
-    fewer = min(done.healed + strays_before - strays, batch.ingest_errs or 0)
+    unmatched = unmatched_before if cleared else min(unmatched, unmatched_before)
+    fewer = min(result.healed + unmatched_before - unmatched, batch.ingest_errs or 0)
     if not fewer:
         return
-    records = BatchRecord.objects.filter(batch=batch, healed_at=seen.counted_at).exclude(ingest_message=None)
-    records.update(ingest_message=Left(Concat(Value(FIRST_CHECK), F("ingest_message")), LONGEST_MESSAGE))
-    batch.heal_ingest(fewer=fewer, seen=seen.counted_at)
+    records = BatchRecord.objects.filter(batch=batch, healed_at=counted.counted_at).exclude(ingest_message=None)
+    records.update(ingest_message=Left(Concat(Value(HEALED_PREFIX), F("ingest_message")), MAX_MESSAGE_LENGTH))
+    batch.heal_ingest(fewer=fewer, seen=counted.counted_at)
     row.verdict = Verdict.COMPLETE_WITH_ERRORS if batch.ingest_errs else Verdict.COMPLETE
-    row.unmatched, row.ingest_oks = strays, batch.ingest_oks
+    row.unmatched, row.ingest_oks = unmatched, batch.ingest_oks
     row.ingest_complete_time, row.ingest_duration = batch.ingest_complete_time, batch.ingest_duration
 
 
-def _compare(batch: Batch, seen: ObjectCount, remaining: RemainingKeys, done: HealResult) -> int:
-    """Turns failures whose object is gone into successes; returns how many objects are none of its records."""
-    records = BatchRecord.objects.filter(batch=batch)
-    # All of them, and back those whose object is there: a list of what is not there can't be had in flat memory.
-    done.healed = _failed(records).update(ingest_outcome=IngestOutcome.SUCCESS, healed_at=seen.counted_at)
+def _update_records(result: HealResult, counted: ObjectCount, remaining: RemainingKeys) -> int:
+    """Turns failures whose object is gone into successes; returns how many objects have no record."""
+    records = BatchRecord.objects.filter(batch=result.batch)
+    # All of them, and then back those whose object remains: flat memory holds no list of the objects that are gone.
+    result.healed = _failed(records).update(ingest_outcome=IngestOutcome.SUCCESS, healed_at=counted.counted_at)
     unmatched = 0
-    for keys in remaining.groups(GROUP):
-        left = records.filter(key_digest__in=[digest(key) for key in keys])
-        unmatched += len(keys) - left.count()
-        stay = left.filter(healed_at=seen.counted_at).update(ingest_outcome=IngestOutcome.FAILURE, healed_at=None)
-        done.healed -= stay
-        done.again += left.filter(ingest_outcome=IngestOutcome.SUCCESS).count()
+    for keys in remaining.groups(GROUP_SIZE):
+        present = records.filter(key_digest__in=[digest(key) for key in keys])
+        unmatched += len(keys) - present.count()
+        result.healed -= present.filter(healed_at=counted.counted_at).update(
+            ingest_outcome=IngestOutcome.FAILURE, healed_at=None
+        )
+        result.reappeared += present.filter(ingest_outcome=IngestOutcome.SUCCESS).count()
     return unmatched
 
 
 def _results(batch: Batch) -> QuerySet[IngestCheck]:
     """The checks that wrote and changed its result, the latest first."""
-    since = batch.ingest_done_at
-    ended = IngestCheck.objects.filter(batch=batch, verdict__in=FINISHED, finished_at__gte=since)
-    return ended.order_by("-finished_at", "-pk")
+    finished = IngestCheck.objects.filter(batch=batch, verdict__in=FINISHED, finished_at__gte=batch.ingest_done_at)
+    return finished.order_by("-finished_at", "-pk")
 
 
 def _failed(records: QuerySet[BatchRecord]) -> QuerySet[BatchRecord]:
-    """Records whose object was left: those that can heal."""
+    """Records whose object remained: those that can heal."""
     return records.filter(ingest_outcome=IngestOutcome.FAILURE, upload_outcome=UploadOutcome.SUCCESS)
-
-
-def healing_ends_at(batch: Batch) -> datetime | None:
-    """Until when a batch is watched; None for one that is not."""
-    if batch.status != BatchStatus.INGESTED or not batch.ingest_errs or not batch.ingest_done_at:
-        return None
-    return batch.ingest_done_at + timedelta(hours=settings.HEAL_HOURS)

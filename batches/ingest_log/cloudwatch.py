@@ -1,22 +1,28 @@
-"""The log of the ingest, page by page, from CloudWatch Logs (boto3, which finds endpoint, region and credentials itself)."""
+"""Reads the ingest log page by page from CloudWatch Logs (boto3 finds endpoint, region and credentials itself)."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 3
-"""Of each call; AWS allows five a second, and throttles more: boto3 waits and tries again."""
-_WAY_OUT = {
-    "ResourceNotFoundException": "INGEST_LOG_GROUP names a log group that is not there (in this region and account)",
+from core.processes import monotonic
+
+CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 20, 3
+"""For each call; AWS allows five per second and throttles more: boto3 waits and tries again."""
+MAX_ERROR_LENGTH = 500
+TOO_LONG = "is longer than a background job may read"
+"""In the problem of a batch whose log only a command reads: each job would start at the beginning, and get no further."""
+_HINTS = {
+    "ResourceNotFoundException": "the log group in INGEST_LOG_GROUP does not exist in this region and account",
     "AccessDeniedException": "the credentials need the permission logs:FilterLogEvents",
 }
 
 
 class LogReadError(Exception):
-    """The log could not be read to its end; the text says why, in one line."""
+    """The log could not be read to its end; the text says why in one line."""
 
 
 class LogEvent(NamedTuple):
@@ -28,26 +34,29 @@ class LogEvent(NamedTuple):
     message: str
 
 
-def log_pages(group: str, start: datetime, end: datetime) -> Iterator[list[LogEvent]]:
-    """All events of the time, both ends included, in the order in which the log shows them; a page may be empty.
+def log_pages(group: str, start: datetime, end: datetime, max_seconds: float | None = None) -> Iterator[list[LogEvent]]:
+    """All events from start to end, both included, in the order of the log; a page may be empty.
 
-    Raises LogFailed.
+    Raises LogReadError, also after a page if more than `max_seconds` have passed.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
+    deadline = math.inf if max_seconds is None else monotonic() + max_seconds
     try:
         paginator = _client().get_paginator("filter_log_events")
-        for page in paginator.paginate(logGroupName=group, startTime=_millis(start), endTime=_millis(end)):
-            # Without the list it is no answer of the service, whatever a proxy's page says.
-            yield [LogEvent(one["logStreamName"], one["timestamp"], one["message"]) for one in page["events"]]
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        hint = f": {_WAY_OUT[code]}" if code in _WAY_OUT else ""
-        raise LogReadError(f"log group {group}{hint} ({_reason_line(error)})") from error
+        start_ms, end_ms = (round(time.timestamp() * 1000) for time in (start, end))
+        for page in paginator.paginate(logGroupName=group, startTime=start_ms, endTime=end_ms):
+            # A KeyError means that this is not an answer of CloudWatch Logs, but the page of a proxy, for example.
+            yield [LogEvent(event["logStreamName"], event["timestamp"], event["message"]) for event in page["events"]]
+            if monotonic() > deadline:
+                raise LogReadError(f"log group {group} {TOO_LONG} ({max_seconds:g} s)")
     except KeyError as error:
-        raise LogReadError(f"log group {group}: the answer is not one of CloudWatch Logs (no {error})") from error
-    except (BotoCoreError, ValueError) as error:
-        raise LogReadError(f"log group {group}: {_reason_line(error)}") from error
+        raise LogReadError(f"log group {group}: not an answer of CloudWatch Logs (no {error})") from error
+    except (ClientError, BotoCoreError, ValueError) as error:
+        text = " ".join(str(error).split())[:MAX_ERROR_LENGTH]
+        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+        text = f"{_HINTS[code]} ({text})" if code in _HINTS else text
+        raise LogReadError(f"log group {group}: {text}") from error
 
 
 def _client() -> Any:  # noqa: ANN401 - boto3 makes its clients' classes while it runs
@@ -56,19 +65,11 @@ def _client() -> Any:  # noqa: ANN401 - boto3 makes its clients' classes while i
 
     return boto3.session.Session().client(
         "logs",
-        # boto3's own name for it is AWS_ENDPOINT_URL_CLOUDWATCH_LOGS; without either it goes by the region.
+        # boto3's own name for it is AWS_ENDPOINT_URL_CLOUDWATCH_LOGS; without either the region decides.
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL_LOGS") or None,
         config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
         ),
     )
-
-
-def _millis(when: datetime) -> int:
-    return round(when.timestamp() * 1000)
-
-
-def _reason_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]

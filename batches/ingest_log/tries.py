@@ -1,4 +1,4 @@
-"""Sums the tries of a log up by object, on disk: there may be millions, and memory must stay flat."""
+"""Sums up the tries of a log by object, on disk: there may be millions, and memory must stay flat."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import NamedTuple, Self
 from batches.ingest_log.lambda_log import IngestTry
 from batches.keys import digest
 
-_TABLE = """create table tries (digest text primary key, number integer not null, at integer not null, message text,
+_CREATE_TABLE = """create table tries (digest text primary key, number integer not null, at integer not null, message text,
 said_at integer, said text, candidate text) without rowid"""
-_ADD = """insert into tries values (?, 1, ?, ?, ?, ?, ?) on conflict (digest) do update set
+_ADD_TRY = """insert into tries values (?, 1, ?, ?, ?, ?, ?) on conflict (digest) do update set
 number = number + 1,
 message = case when excluded.at >= at then excluded.message else message end,
 at = max(at, excluded.at),
@@ -23,41 +23,44 @@ candidate = coalesce(excluded.candidate, candidate)"""
 
 
 class ObjectTries(NamedTuple):
-    """What the log says of one object."""
+    """What the log says about one object."""
 
     digest: str
-    """Of its key, as the records have it."""
+    """Digest of its key, as in the records."""
     tries: int
     message: str | None
-    """Of the last try, if that one failed with a message: a fact."""
+    """Message of the last try, if that failed with one."""
     candidate: str | None
-    """What may be why: a message of an earlier try, or one that can't be put on one object."""
+    """A possible reason: a message of an earlier try, or one that may belong to several objects."""
 
 
 class TryStore(AbstractContextManager["TryStore"]):
-    """A temporary database that has no name: it is gone with the process, however that ends."""
+    """A temporary database without a name: it disappears with the process, however that ends."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("pragma synchronous = off")
-        self._database.execute(_TABLE)
+        self._database.execute(_CREATE_TABLE)
 
     def add(self, tries: Iterable[IngestTry]) -> None:
-        """Takes tries, in any order; those that are nothing but noise count for nothing."""
+        """Adds tries, in any order; those with nothing but NoSuchKey are ignored."""
         rows = [
             (digest(one.key), one.at, one.message, one.message and one.at, one.message, one.candidate)
             for one in tries
-            if not one.noise
+            if not one.only_no_such_key
         ]
         self._database.execute("begin")
-        self._database.executemany(_ADD, rows)
+        self._database.executemany(_ADD_TRY, rows)
         self._database.execute("commit")
 
     def groups(self, size: int) -> Iterator[list[ObjectTries]]:
         """All objects, in lists of `size`."""
-        found = self._database.execute("select digest, number, message, coalesce(said, candidate) from tries")
-        while some := found.fetchmany(size):
-            yield [ObjectTries(name, number, said, None if said else perhaps) for name, number, said, perhaps in some]
+        rows = self._database.execute("select digest, number, message, coalesce(said, candidate) from tries")
+        while group := rows.fetchmany(size):
+            yield [
+                ObjectTries(key_digest, tries, message, None if message else candidate)
+                for key_digest, tries, message, candidate in group
+            ]
 
     def __enter__(self) -> Self:
         return self

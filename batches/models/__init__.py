@@ -1,4 +1,4 @@
-"""What was sent, and what became of it."""
+"""Batches, their records, steps and checks."""
 
 from batches.models.batch import Batch
 from batches.models.check import IngestCheck, IngestCount

@@ -1,4 +1,4 @@
-"""The history of a batch's ingest: every count with its time, kept whatever came of it."""
+"""The history of a batch's ingest: every check and every count with its time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from batches.choices import CheckKind, Verdict
 
 
 class IngestCheck(models.Model):
-    """One check of a batch's ingest: what was counted, what it means, and who asked."""
+    """One check of a batch's ingest: its counts, its verdict, and who asked."""
 
     batch = models.ForeignKey(
         # The indexes below begin with the batch.
@@ -17,17 +17,17 @@ class IngestCheck(models.Model):
         models.CASCADE,
         related_name="checks",
         db_index=False,
-        help_text="The batch that was checked.",
+        help_text="Batch that was checked.",
     )
     kind = models.CharField(
-        max_length=5, choices=CheckKind, default=CheckKind.CHECK, help_text="What it was counted for."
+        max_length=5, choices=CheckKind, default=CheckKind.CHECK, help_text="What started the check."
     )
-    started_at = models.DateTimeField(help_text="When the check began.")
-    finished_at = models.DateTimeField(help_text="When its last count, so far, was complete.")
-    store = models.CharField(max_length=2048, help_text="URL of the store that was asked.")
-    sleep_seconds = models.FloatField(help_text="Pause between two counts (--sleep).")
+    started_at = models.DateTimeField(help_text="When the check started.")
+    finished_at = models.DateTimeField(help_text="When its last count so far was complete.")
+    store = models.CharField(max_length=2048, help_text="URL of the store.")
+    sleep_seconds = models.FloatField(help_text="Seconds between two counts (--sleep).")
     checks = models.PositiveIntegerField(help_text="Counts that may find a change (--checks).")
-    rechecks = models.PositiveIntegerField(help_text="Counts that must find none (--rechecks).")
+    rechecks = models.PositiveIntegerField(help_text="Counts that must find no change (--rechecks).")
     verdict = models.CharField(
         max_length=20,
         choices=Verdict,
@@ -40,13 +40,19 @@ class IngestCheck(models.Model):
     )
     remaining = models.PositiveIntegerField(help_text="Objects of the batch in the last count.")
     unmatched = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Objects left that are none of its records; empty: not looked for."
+        null=True, blank=True, help_text="Remaining objects without a record; empty: not compared."
     )
-    ingest_oks = models.PositiveIntegerField(null=True, blank=True, help_text="Records ingested, if it is complete.")
-    ingest_complete_time = models.DateTimeField(null=True, blank=True, help_text="When the ingest ended, if it did.")
-    ingest_duration = models.DurationField(null=True, blank=True, help_text="How long it took, if it is complete.")
-    asked_by = models.CharField(max_length=150, help_text="Who asked: a user, or the job.")
-    host = models.CharField(max_length=255, help_text="HOST_NAME where it ran.")
+    ingest_oks = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Records ingested, if the ingest is complete."
+    )
+    ingest_complete_time = models.DateTimeField(
+        null=True, blank=True, help_text="When the ingest ended, if it is complete."
+    )
+    ingest_duration = models.DurationField(
+        null=True, blank=True, help_text="Duration of the ingest, if it is complete."
+    )
+    asked_by = models.CharField(max_length=150, help_text="User who asked, or the schedule.")
+    host = models.CharField(max_length=255, help_text="HOST_NAME where the check ran.")
 
     class Meta:
         constraints = [
@@ -62,27 +68,27 @@ class IngestCheck(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.batch}: {self.said}, {self.remaining} remaining"
+        return f"{self.batch}: {self.verdict_label}, {self.remaining} remaining"
 
     @property
-    def said(self) -> str:
-        """Its verdict in words, or that it has none."""
+    def verdict_label(self) -> str:
+        """Its verdict as shown to users."""
         return Verdict(self.verdict).label if self.verdict else "no verdict"
 
 
 class IngestCount(models.Model):
-    """One count of a check: a complete listing of what is left of the batch."""
+    """One count of a check: a complete listing of the batch's remaining objects."""
 
     # The unique constraint below begins with the check.
     check_run = models.ForeignKey(
-        IngestCheck, models.CASCADE, related_name="counts", db_index=False, help_text="The check it belongs to."
+        IngestCheck, models.CASCADE, related_name="counts", db_index=False, help_text="Check this count belongs to."
     )
-    number = models.PositiveIntegerField(help_text="Which count of the check, from 1.")
+    number = models.PositiveIntegerField(help_text="Number of the count within the check, from 1.")
     counted_at = models.DateTimeField(help_text="When the listing was complete.")
-    remaining = models.PositiveIntegerField(help_text="Objects of the batch.")
+    remaining = models.PositiveIntegerField(help_text="Objects of the batch that remain.")
     digest = models.CharField(max_length=32, help_text="Digest of their names, in byte order.")
-    foreign = models.PositiveIntegerField(help_text="Objects of other batches that share the prefix; not counted.")
-    invalid = models.PositiveIntegerField(help_text="Objects whose name is no key; not counted.")
+    foreign = models.PositiveIntegerField(help_text="Objects of other batches with the same prefix; not counted.")
+    invalid = models.PositiveIntegerField(help_text="Objects whose name is not a key; not counted.")
 
     class Meta:
         constraints = [

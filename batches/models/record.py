@@ -1,4 +1,4 @@
-"""BatchRecord: one record of a batch, its object, and what became of it in each step."""
+"""BatchRecord: one record of a batch, its object, and its outcome in each step."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from django.db import models
 from django.db.models import Q
 
 from batches.choices import Action, IngestOutcome, MapOutcome, UploadOutcome
-from batches.keys import LONGEST_KEY
+from batches.keys import MAX_KEY_LENGTH
 from core.fields import BytewiseCharField
 
-LONGEST_IDENTIFIER = LONGEST_KEY * 3 // 4
+MAX_IDENTIFIER_LENGTH = MAX_KEY_LENGTH * 3 // 4
 """Bytes that the decoded parts of a key can have at most, and so characters of an identifier."""
-LONGEST_MESSAGE = 1000
+MAX_MESSAGE_LENGTH = 1000
 
 
 class BatchRecord(models.Model):
-    """One record of a batch: its object, and what became of it in each step."""
+    """One record of a batch: its object, and its outcome in each step."""
 
     batch = models.ForeignKey(
         # The unique constraints below begin with the batch.
@@ -23,71 +23,71 @@ class BatchRecord(models.Model):
         models.CASCADE,
         related_name="records",
         db_index=False,
-        help_text="The batch it belongs to.",
+        help_text="Batch of the record.",
     )
-    row = models.PositiveIntegerField(help_text="Row of the source, from 1: its order.")
+    row = models.PositiveIntegerField(help_text="Row in the source, from 1.")
     key = BytewiseCharField(
-        max_length=LONGEST_KEY, null=True, blank=True, help_text="Name of its object; empty: it has none."
+        max_length=MAX_KEY_LENGTH, null=True, blank=True, help_text="Name of the object; empty: none."
     )
     key_digest = models.CharField(
-        max_length=32, editable=False, help_text="Digest of the key, or of the row's number where there is none."
+        max_length=32, editable=False, help_text="Digest of the key, or of the row number if there is none."
     )
     identifier = BytewiseCharField(
-        max_length=LONGEST_IDENTIFIER, null=True, blank=True, help_text="Identifier, as the key says it."
+        max_length=MAX_IDENTIFIER_LENGTH, null=True, blank=True, help_text="Identifier in the key."
     )
-    action = models.CharField(
-        max_length=6, choices=Action, null=True, blank=True, help_text="Action, as the key says it."
-    )
+    action = models.CharField(max_length=6, choices=Action, null=True, blank=True, help_text="Action in the key.")
     path = models.CharField(
-        max_length=LONGEST_IDENTIFIER, null=True, blank=True, help_text="Services path, as the key says it."
+        max_length=MAX_IDENTIFIER_LENGTH, null=True, blank=True, help_text="Services path in the key."
     )
     file = models.CharField(
-        max_length=1024, null=True, blank=True, help_text="The file that is sent; relative to the batch folder."
+        max_length=1024, null=True, blank=True, help_text="File to send; relative to the batch folder."
     )
-    size = models.BigIntegerField(null=True, blank=True, help_text="Bytes of the file when it was last seen.")
+    size = models.BigIntegerField(
+        null=True, blank=True, help_text="Size of the file in bytes when the batch was added."
+    )
     map_outcome = models.CharField(
-        max_length=7, choices=MapOutcome, null=True, blank=True, help_text="What the mapper said (cmt_outcome)."
+        max_length=7, choices=MapOutcome, null=True, blank=True, help_text="Outcome of the mapping (cmt_outcome)."
     )
     upload_outcome = models.CharField(
         max_length=12,
         choices=UploadOutcome,
         default=UploadOutcome.PENDING,
-        help_text="What became of its object (cmt_upload_status).",
+        help_text="Outcome of the upload (cmt_upload_status).",
     )
     upload_message = models.CharField(
-        max_length=LONGEST_MESSAGE, null=True, blank=True, help_text="Why (cmt_upload_message)."
+        max_length=MAX_MESSAGE_LENGTH, null=True, blank=True, help_text="Message of the upload (cmt_upload_message)."
     )
-    sent_at = models.DateTimeField(null=True, blank=True, help_text="When it was last marked as being sent.")
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When the record was last marked for sending.")
     ingest_outcome = models.CharField(
         max_length=9,
         choices=IngestOutcome,
         null=True,
         blank=True,
-        help_text="What became of it in the ingest (CMT_ingest_status); empty: no result yet.",
+        help_text="Outcome of the ingest (CMT_ingest_status); empty: no result yet.",
     )
     ingest_message = models.CharField(
-        max_length=LONGEST_MESSAGE, null=True, blank=True, help_text="Why (CMT_ingest_message)."
+        max_length=MAX_MESSAGE_LENGTH, null=True, blank=True, help_text="Message of the ingest (CMT_ingest_message)."
     )
     ingest_candidate = models.CharField(
-        max_length=LONGEST_MESSAGE,
+        max_length=MAX_MESSAGE_LENGTH,
         null=True,
         blank=True,
-        help_text="A message of the log that may be why; the log does not say whose it is.",
+        help_text="Message from the log that may belong to this record.",
     )
     healed_at = models.DateTimeField(
-        null=True, blank=True, help_text="When its object was found to be gone, after it had counted as a failure."
+        null=True, blank=True, help_text="When the object was found to be gone after the record had failed."
     )
     tries = models.PositiveIntegerField(
-        null=True, blank=True, help_text="How often the ingest tried it, where its log says so."
+        null=True, blank=True, help_text="How often the ingest tried the record, according to its log."
     )
-    source = models.TextField(default="[]", help_text="The row of the mapper's report, as a JSON list of its values.")
+    source = models.TextField(default="[]", help_text="Row of the mapper report, as a JSON list of values.")
 
     class Meta:
         verbose_name = "record"
         constraints = [
             # Also serves the report and the upload: a batch's records in the order of the source.
             models.UniqueConstraint(fields=["batch", "row"], name="batches_record_row"),
-            # Also serves the result: the record of an object that is left.
+            # Also serves the result: the record of a remaining object.
             models.UniqueConstraint(fields=["batch", "key_digest"], name="batches_record_key"),
             models.CheckConstraint(condition=Q(row__gte=1), name="batches_record_row_from_1"),
             models.CheckConstraint(
@@ -103,7 +103,7 @@ class BatchRecord(models.Model):
             models.Index(fields=["batch", "upload_outcome", "row"], name="batches_record_by_upload"),
             # A batch's page: the records that failed, in order.
             models.Index(fields=["batch", "ingest_outcome", "row"], name="batches_record_by_ingest"),
-            # An identifier that stands more than once in a batch or in several batches, and the search by it.
+            # Duplicate identifiers in one or several batches, and the search by identifier.
             models.Index(fields=["identifier", "batch"], name="batches_record_identifier"),
         ]
 

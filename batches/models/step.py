@@ -1,4 +1,4 @@
-"""BatchStep: what was done with a batch, by whom and with which outcome. A row a step, and a step that is taken back stays."""
+"""BatchStep: what was done with a batch, by whom and with which outcome. A step that is undone stays in the history."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from batches.choices import StepKind
 
-LONGEST_NOTE = 1000
+MAX_NOTE_LENGTH = 1000
 
 
 class BatchStep(models.Model):
-    """One step of a batch's life. An upload's row exists before its first object is sent; without an end it was cut off."""
+    """One step of a batch. The row of an upload exists before its first object is sent; without an end it was cut off."""
 
     batch = models.ForeignKey(
         # The index below begins with the batch.
@@ -20,27 +20,27 @@ class BatchStep(models.Model):
         models.CASCADE,
         related_name="steps",
         db_index=False,
-        help_text="The batch that it was done with.",
+        help_text="Batch of the step.",
     )
     kind = models.CharField(max_length=16, choices=StepKind, help_text="What was done.")
-    began_at = models.DateTimeField(default=timezone.now, help_text="When it began.")
-    ended_at = models.DateTimeField(null=True, blank=True, help_text="When it ended; empty: it runs, or was cut off.")
+    began_at = models.DateTimeField(default=timezone.now, help_text="When the step started.")
+    ended_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the step ended; empty: it runs or was cut off."
+    )
     oks = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Records uploaded, of an upload and of one that was taken back."
+        null=True, blank=True, help_text="Records uploaded, by this upload or the one that was undone."
     )
     errs = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Records not uploaded, of an upload and of one that was taken back."
+        null=True, blank=True, help_text="Records not uploaded, by this upload or the one that was undone."
     )
     touched = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Records taken back or imported, objects deleted."
+        null=True, blank=True, help_text="Records undone or imported, or objects deleted."
     )
-    store_url = models.CharField(max_length=2048, null=True, blank=True, help_text="The store that it was done in.")
-    note = models.CharField(max_length=LONGEST_NOTE, null=True, blank=True, help_text="What else is worth knowing.")
-    token = models.CharField(
-        max_length=64, null=True, blank=True, editable=False, help_text="Of an upload: the claim that it ran under."
-    )
-    who = models.CharField(max_length=150, help_text="Who did it.")
-    host = models.CharField(max_length=255, help_text="HOST_NAME where it was done.")
+    store_url = models.CharField(max_length=2048, null=True, blank=True, help_text="URL of the store.")
+    note = models.CharField(max_length=MAX_NOTE_LENGTH, null=True, blank=True, help_text="Details.")
+    token = models.CharField(max_length=64, null=True, blank=True, editable=False, help_text="Lock token of an upload.")
+    who = models.CharField(max_length=150, help_text="User who ran the step.")
+    host = models.CharField(max_length=255, help_text="HOST_NAME where the step ran.")
 
     class Meta:
         verbose_name = "step"
@@ -54,6 +54,6 @@ class BatchStep(models.Model):
         return f"{self.batch}: {StepKind(self.kind).label}"
 
     def end(self, *, touched: int) -> None:
-        """It is done."""
+        """Marks it as done."""
         self.ended_at, self.touched = timezone.now(), touched
         self.save(update_fields=["ended_at", "touched"])

@@ -1,4 +1,4 @@
-"""Why records failed: failures that say the same, but for names and numbers, are one cause with a number and an example."""
+"""Why records failed: failures with the same message, except for names and numbers, are one cause with an example."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min, Q
 
 from batches.choices import NOT_UPLOADED, IngestOutcome, UploadOutcome
 from batches.models import Batch, BatchRecord
 
-MOST = 1000
-"""So many causes are told apart, more are one: messages that have nothing in common must not fill the memory."""
-LONGEST = 200
-OTHER = "… other messages"
-UNKNOWN = "no message is known"
+MAX_CAUSES = 1000
+"""All others become one cause, so that messages with nothing in common don't fill the memory."""
+MAX_PATTERN_LENGTH = 200
+OTHER_MESSAGES = "… other messages"
+NO_MESSAGE = "no message"
 
 _PATTERNS = (
-    # A URL names one record, and so does all in quotes; what is left of them says enough.
+    # A URL and text in quotes name one record.
     (re.compile(r"https?://\S+"), "<url>"),
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
     (re.compile(r"'[^']*'"), "'…'"),
     (re.compile(r'"[^"]*"'), '"…"'),
     (re.compile(r"\b[0-9a-fA-F]{12,}\b"), "<id>"),
-    # A status of HTTP is the cause itself; what is longer, or has a point in it, is a number of something.
+    # An HTTP status is the cause itself; longer numbers, or numbers with a point, are not.
     (re.compile(r"\b\d+(?:[.:,-]\d+)+\b|\b\d{4,}\b"), "<n>"),
     (re.compile(r"\s+"), " "),
 )
@@ -32,51 +32,51 @@ _PATTERNS = (
 
 @dataclass(frozen=True)
 class FailureCause:
-    """One reason for which records failed."""
+    """One reason why records failed."""
 
     step: str
     """`upload` or `ingest`."""
     outcome: str
-    """What the records have in common: `failure`, `skip`, `unuploadable`, `uncertain`."""
+    """Outcome of the records: `failure`, `skip`, `unuploadable`, `uncertain`."""
     message: str
     """Without names and numbers."""
     records: int
     candidate: bool
-    """The log does not say whose the message is: it may be why."""
+    """The message may belong to other records."""
     row: int
-    """The first record of it."""
+    """Row of the first record."""
     identifier: str | None
-    """Of that record."""
+    """Identifier of that record."""
     example: str | None
-    """Its whole message."""
+    """Its full message."""
 
 
 def failure_causes(batch: Batch) -> list[FailureCause]:
     """Why records of the batch were not uploaded or failed in the ingest, the most frequent cause first.
 
-    A record is in one cause. Memory does not grow with the records.
+    Each record has one cause. Memory does not grow with the records.
     """
-    found: dict[tuple[str, str, str, bool], _CauseCount] = {}
+    counts: dict[tuple[str, str, str, bool], _CauseCount] = {}
     for step, outcome, message, candidate, number, row in _groups(batch):
         key = (step, outcome, message_pattern(message), candidate)
-        if key not in found and len(found) >= MOST:
-            key = (step, outcome, OTHER, candidate)
-        found.setdefault(key, _CauseCount()).add(number, row, message)
-    rows = {one.row for one in found.values()}
-    names = dict(BatchRecord.objects.filter(batch=batch, row__in=rows).values_list("row", "identifier"))
-    made = [
-        FailureCause(step, outcome, text, one.records, candidate, one.row, names.get(one.row), one.example)
-        for (step, outcome, text, candidate), one in found.items()
+        if key not in counts and len(counts) >= MAX_CAUSES:
+            key = (step, outcome, OTHER_MESSAGES, candidate)
+        counts.setdefault(key, _CauseCount()).add(number, row, message)
+    rows = {cause.row for cause in counts.values()}
+    identifiers = dict(BatchRecord.objects.filter(batch=batch, row__in=rows).values_list("row", "identifier"))
+    causes = [
+        FailureCause(*key[:3], count.records, key[3], count.row, identifiers.get(count.row), count.example)
+        for key, count in counts.items()
     ]
-    return sorted(made, key=lambda cause: (-cause.records, cause.step, cause.row))
+    return sorted(causes, key=lambda cause: (-cause.records, cause.step, cause.row))
 
 
 def message_pattern(message: str | None) -> str:
-    """A message without what differs from record to record: URLs, ids, what is in quotes, long numbers."""
+    """A message without the parts that differ from record to record: URLs, ids, text in quotes, long numbers."""
     text = message or ""
-    for pattern, instead in _PATTERNS:
-        text = pattern.sub(instead, text)
-    return text.strip()[:LONGEST] or UNKNOWN
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text.strip()[:MAX_PATTERN_LENGTH] or NO_MESSAGE
 
 
 @dataclass
@@ -92,19 +92,16 @@ class _CauseCount:
 
 
 def _groups(batch: Batch) -> Iterator[tuple[str, str, str | None, bool, int, int]]:
-    """Step, outcome, message, whether it is a candidate, number and first row of records with one message."""
+    """Step, outcome, message, whether it is a candidate, number and first row, for each message of records."""
     records = BatchRecord.objects.filter(batch=batch).order_by()
-    never = records.filter(upload_outcome__in=[*NOT_UPLOADED, UploadOutcome.SKIP])
-    for outcome, message, number, row in _counted(never, "upload_outcome", "upload_message"):
-        yield "upload", outcome, message, False, number, row
+    not_uploaded = records.filter(upload_outcome__in=[*NOT_UPLOADED, UploadOutcome.SKIP])
     failed = records.filter(ingest_outcome=IngestOutcome.FAILURE, upload_outcome=UploadOutcome.SUCCESS)
-    unsure = Q(ingest_message=None) & ~Q(ingest_candidate=None)
-    for outcome, message, number, row in _counted(failed.exclude(unsure), "ingest_outcome", "ingest_message"):
-        yield "ingest", outcome, message, False, number, row
-    for outcome, message, number, row in _counted(failed.filter(unsure), "ingest_outcome", "ingest_candidate"):
-        yield "ingest", outcome, message, True, number, row
-
-
-def _counted(records: QuerySet[BatchRecord], outcome: str, message: str) -> Iterator[tuple[str, str | None, int, int]]:
-    groups = records.values_list(outcome, message).annotate(number=Count("pk"), first=Min("row")).order_by("first")
-    return iter(groups.iterator())
+    only_candidate = Q(ingest_message=None) & ~Q(ingest_candidate=None)
+    for step, chosen, column, is_candidate in (
+        ("upload", not_uploaded, "upload_message", False),
+        ("ingest", failed.exclude(only_candidate), "ingest_message", False),
+        ("ingest", failed.filter(only_candidate), "ingest_candidate", True),
+    ):
+        groups = chosen.values_list(f"{step}_outcome", column).annotate(number=Count("pk"), first=Min("row"))
+        for outcome, message, number, row in groups.order_by("first").iterator():
+            yield step, outcome, message, is_candidate, number, row

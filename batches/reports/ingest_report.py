@@ -1,29 +1,25 @@
-"""`ingest_report.csv`: what became of each record, beside all that the source said of it (domain.md 1, "A batch folder")."""
+"""`ingest_report.csv`: the outcome of each record, next to its columns in the source (domain.md 1, "A batch folder")."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
 
 from batches.choices import IngestOutcome
 from batches.models import Batch, BatchRecord
+from core.files import write_atomically
 
-UPLOAD_COLUMNS = ("cmt_upload_status", "cmt_upload_message")
-INGEST_COLUMNS = ("CMT_ingest_status", "CMT_ingest_message")
+OUTCOME_COLUMNS = ("cmt_upload_status", "cmt_upload_message", "CMT_ingest_status", "CMT_ingest_message")
 REPORT_NAME = "ingest_report.csv"
-PERHAPS_NOTE = "Perhaps: "
-"""Before a message of which the log does not say whose it is."""
-PAGE = 2000
+CANDIDATE_PREFIX = "Perhaps: "
+"""Before a message that may belong to another record."""
+PAGE_SIZE = 2000
 
 
 def report_path(batch: Batch) -> Path:
@@ -32,82 +28,56 @@ def report_path(batch: Batch) -> Path:
 
 
 def sync_file(batch: Batch) -> Path | None:
-    """Makes the file follow the result: written when objects remain, and kept under its time when none do any more.
+    """Makes the file match the result: written if objects remain, otherwise renamed after its time.
 
-    Returns its path, None when nothing remains. Cheap when it is right already; whatever died, calling it again puts it
-    right. Raises OSError.
+    Returns its path, None if nothing remains. Cheap if the file is current; after a crash, call it again. Raises OSError.
     """
-    target = report_path(batch)
+    path = report_path(batch)
     if batch.ingest_errs:
-        return target if _is_current(target, batch) else write(batch)
-    # Another process may be about to do the same.
+        return path if _is_current(path, batch) else write(batch)
+    # Another process may be doing the same.
     with suppress(FileNotFoundError):
-        stamp = datetime.fromtimestamp(target.stat().st_mtime, UTC)
-        target.replace(target.with_name(f"ingest_report_{stamp:%Y%m%dT%H%M%SZ}.csv"))
+        stamp = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        path.replace(path.with_name(f"ingest_report_{stamp:%Y%m%dT%H%M%SZ}.csv"))
     return None
 
 
 def write(batch: Batch) -> Path:
-    """Writes the report, in the row order of the source and always the same bytes for the same facts; returns its path.
-
-    A reader sees the old file or the whole new one; the file's time is that of the result. Raises OSError.
-    """
-    target = report_path(batch)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{REPORT_NAME}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(report_rows(batch))
-            file.flush()
-            os.fsync(file.fileno())
-        if result := _result_time(batch):
-            os.utime(temporary, (result.timestamp(), result.timestamp()))
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return target
+    """Writes the report, the same bytes for the same facts, with the time of the result; returns its path. Raises OSError."""
+    path = report_path(batch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path, modified=_result_time(batch)) as file:
+        csv.writer(file, lineterminator="\n").writerows(report_rows(batch))
+    return path
 
 
 def report_rows(batch: Batch) -> Iterator[list[str]]:
-    """The report's header and rows; a page of records in memory at a time."""
+    """The header and the rows of the report, in the order of the source; a page of records in memory at a time."""
     columns: list[str] = json.loads(batch.source_columns)
-    added = (*UPLOAD_COLUMNS, *INGEST_COLUMNS)
-    kept = [index for index, column in enumerate(columns) if column not in added]
-    yield [*(columns[index] for index in kept), *added]
-    for source, *outcomes, candidate in _pages(BatchRecord.objects.filter(batch=batch)):
-        values: list[str] = json.loads(source)
-        if candidate and outcomes[-2] == IngestOutcome.FAILURE:
-            outcomes[-1] = outcomes[-1] or PERHAPS_NOTE + candidate
-        yield [*(values[index] for index in kept), *(text or "" for text in outcomes)]
-
-
-def _pages(records: QuerySet[BatchRecord]) -> Iterator[tuple[Any, ...]]:
+    kept = [index for index, column in enumerate(columns) if column not in OUTCOME_COLUMNS]
+    yield [*(columns[index] for index in kept), *OUTCOME_COLUMNS]
     # By row, not by cursor: without server-side cursors a driver fetches every row (traps.md, pooler).
-    wanted = (
-        "row",
-        "source",
-        "upload_outcome",
-        "upload_message",
-        "ingest_outcome",
-        "ingest_message",
-        "ingest_candidate",
-    )
-    last = 0
-    while page := list(records.filter(row__gt=last).order_by("row").values_list(*wanted)[:PAGE]):
-        yield from (row[1:] for row in page)
-        last = page[-1][0]
+    records = BatchRecord.objects.filter(batch=batch).order_by("row")
+    outcomes = ("upload_outcome", "upload_message", "ingest_outcome", "ingest_message")
+    pages, last_row = records.values_list("row", "source", "ingest_candidate", *outcomes), 0
+    while page := list(pages.filter(row__gt=last_row)[:PAGE_SIZE]):
+        for _row, source, candidate, *cells in page:
+            values: list[str] = json.loads(source)
+            if candidate and cells[-2] == IngestOutcome.FAILURE:
+                cells[-1] = cells[-1] or CANDIDATE_PREFIX + candidate
+            yield [*(values[index] for index in kept), *(text or "" for text in cells)]
+        last_row = page[-1][0]
 
 
 def _result_time(batch: Batch) -> datetime | None:
     return batch.result_changed_at or batch.ingest_done_at
 
 
-def _is_current(target: Path, batch: Batch) -> bool:
-    """Whether the file is of the result as it is now."""
+def _is_current(path: Path, batch: Batch) -> bool:
+    """Whether the file is the report of the current result."""
     result = _result_time(batch)
     try:
         # A float holds a time of today to some hundred nanoseconds, a row to a microsecond.
-        return result is not None and abs(target.stat().st_mtime - result.timestamp()) < 1e-5
+        return result is not None and abs(path.stat().st_mtime - result.timestamp()) < 1e-5
     except FileNotFoundError:
         return False

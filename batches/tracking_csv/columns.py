@@ -1,7 +1,7 @@
-"""The batches CSV: its columns in their order, and what each cell means for a Batch (domain.md 1).
+"""The batches CSV: its columns in their order, and the field of Batch for each (domain.md 1).
 
-A cell that is spelled otherwise than we would, or that its column can't hold, is kept in `Batch.cells` beside our spelling
-of that moment. As long as ours has not changed, an export gives it back as it was found.
+A cell with another format than ours, or that its column can't hold, is kept in `Batch.cells` together with our text at that
+moment. As long as our text has not changed, an export writes the original cell.
 """
 
 from __future__ import annotations
@@ -30,39 +30,35 @@ class Column(NamedTuple):
 
     name: str
     field: str
-    """Of the Batch; empty: nothing is stored, the cell follows from the id."""
-    read: Callable[[str], Any]
-    """From a text that is not empty; raises Unreadable."""
-    spell: Callable[[Any], str]
+    """Field of Batch; empty: nothing is stored, the cell is derived from the id."""
+    parse: Callable[[str], Any]
+    """Parses a text that is not empty; raises InvalidCell."""
+    format: Callable[[Any], str]
 
 
-def _text(field: str) -> Callable[[str], str]:
+def _text(name: str, field: str) -> Column:
     known: Field[Any, Any] = Batch._meta.get_field(field)  # type: ignore[assignment]  # noqa: SLF001 - Django's public name
-    longest = known.max_length if isinstance(known, CharField) else None
+    max_length = known.max_length if isinstance(known, CharField) else None
 
-    def read(text: str) -> str:
-        if longest and len(text) > longest:
-            raise InvalidCell(f"longer than {longest} characters")
+    def parse(text: str) -> str:
+        if max_length and len(text) > max_length:
+            raise InvalidCell(f"longer than {max_length} characters")
         return text
 
-    return read
+    return Column(name, field, parse, _unchanged)
 
 
-def _one_of(values: list[str], change: Callable[[str], str]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if change(text) not in values:
-            raise InvalidCell(f"none of {', '.join(values)}")
-        return change(text)
+def _choice(name: str, field: str, values: list[str], convert: Callable[[str], str]) -> Column:
+    def parse(text: str) -> str:
+        if convert(text) not in values:
+            raise InvalidCell(f"not one of {', '.join(values)}")
+        return convert(text)
 
-    return read
+    return Column(name, field, parse, _unchanged)
 
 
 def _unchanged(value: str | None) -> str:
     return value or ""
-
-
-def _texts(name: str, field: str) -> Column:
-    return Column(name, field, _text(field), _unchanged)
 
 
 def _number(name: str, field: str) -> Column:
@@ -74,15 +70,15 @@ def _time(name: str, field: str) -> Column:
 
 
 COLUMNS = (
-    _texts("id", "bid"),
-    _texts("source_csv", "source_csv"),
-    _texts("mappable_rectype", "rectype"),
-    Column("action", "action", _one_of(Action.values, str.upper), _unchanged),
-    Column("batch_status", "status", _one_of(BatchStatus.values, str.lower), _unchanged),
+    _text("id", "bid"),
+    _text("source_csv", "source_csv"),
+    _text("mappable_rectype", "rectype"),
+    _choice("action", "action", Action.values, str.upper),
+    _choice("batch_status", "status", BatchStatus.values, str.lower),
     _number("rec_ct", "record_count"),
-    _texts("batch_mode", "mode"),
+    _text("batch_mode", "mode"),
     _time("mapped?", "mapped_at"),
-    _texts("dir", "folder"),
+    _text("dir", "folder"),
     _number("map_errs", "map_errs"),
     _number("map_oks", "map_oks"),
     _number("map_warns", "map_warns"),
@@ -104,24 +100,24 @@ NAMES = tuple(column.name for column in COLUMNS)
 
 
 def formatted_cells(batch: Batch) -> dict[str, str]:
-    """Each cell as we spell it."""
+    """Each cell in our format."""
     return {
-        column.name: column.spell(getattr(batch, column.field)) if column.field else batch.key_prefix
+        column.name: column.format(getattr(batch, column.field)) if column.field else batch.key_prefix
         for column in COLUMNS
     }
 
 
 def cells(batch: Batch) -> dict[str, str]:
-    """Each cell as an export writes it: as it was found where its value is still the same, else as we spell it."""
-    found: dict[str, list[str]] = json.loads(batch.cells or "{}")
-    spelled = formatted_cells(batch)
-    return spelled | {name: text for name, (text, then) in found.items() if spelled.get(name) == then}
+    """Each cell as an export writes it: the original cell if its value has not changed, otherwise in our format."""
+    imported: dict[str, list[str]] = json.loads(batch.cells or "{}")
+    formatted = formatted_cells(batch)
+    return formatted | {name: text for name, (text, ours) in imported.items() if formatted.get(name) == ours}
 
 
 def apply_row(batch: Batch, row: Mapping[str, str]) -> list[str]:
-    """Puts the cells of a row on the batch, each that it has but `id`; returns what its columns can't hold, and why.
+    """Sets the fields of the batch from the cells of a row, except `id`; returns notes on cells that its columns can't hold.
 
-    A status that is empty follows from the times. `keep_cells` has to be called once the batch is complete.
+    An empty status is derived from the times. Call `save_cells` once the batch is complete.
     """
     notes = []
     for column in COLUMNS[1:]:
@@ -129,37 +125,27 @@ def apply_row(batch: Batch, row: Mapping[str, str]) -> list[str]:
             continue
         text, empty = row[column.name].strip(), "" if column.field == "rectype" else None
         try:
-            value = column.read(text) if text else empty
+            value = column.parse(text) if text else empty
         except InvalidCell as error:
             notes.append(f"{column.name}: {text[:100]!r} is {error}; it is kept as text")
             value = empty
         setattr(batch, column.field, value)
     if not batch.status or not row.get("batch_status", "").strip():
-        batch.status = _status(batch)
+        batch.status = BatchStatus.MAPPED if batch.mapped_at else BatchStatus.ADDED
+        if batch.ingest_done_at or batch.uploaded_at:
+            batch.status = BatchStatus.INGESTED if batch.ingest_done_at else BatchStatus.UPLOADED
     prefix = row.get("batch_prefix", "").strip()
     if prefix not in ("", batch.key_prefix):
-        notes.append(f"batch_prefix: {prefix!r} is not the one of {batch}, {batch.key_prefix!r}; it is kept as text")
-    _exact_duration(batch)
+        notes.append(f"batch_prefix: {prefix!r} is not the prefix of {batch}, {batch.key_prefix!r}; it is kept as text")
+    start, end = batch.ingest_start_time, batch.ingest_complete_time
+    if start and end and format_duration(end - start) == format_duration(batch.ingest_duration):
+        # The file's durations are whole seconds; its times are more exact.
+        batch.ingest_duration = end - start
     return notes
 
 
-def keep_cells(batch: Batch, row: Mapping[str, str]) -> None:
-    """Notes on the batch which cells of the row are spelled otherwise than ours."""
-    spelled = formatted_cells(batch)
-    other = {name: [row[name], ours] for name, ours in spelled.items() if name in row and row[name] != ours}
-    batch.cells = json.dumps(other, ensure_ascii=False) if other else None
-
-
-def _status(batch: Batch) -> BatchStatus:
-    if batch.ingest_done_at:
-        return BatchStatus.INGESTED
-    if batch.uploaded_at:
-        return BatchStatus.UPLOADED
-    return BatchStatus.MAPPED if batch.mapped_at else BatchStatus.ADDED
-
-
-def _exact_duration(batch: Batch) -> None:
-    """The file's durations are whole seconds: where the times say the same, they say it better."""
-    start, end = batch.ingest_start_time, batch.ingest_complete_time
-    if start and end and format_duration(end - start) == format_duration(batch.ingest_duration):
-        batch.ingest_duration = end - start
+def save_cells(batch: Batch, row: Mapping[str, str]) -> None:
+    """Stores on the batch the cells of the row that differ from our format."""
+    formatted = formatted_cells(batch)
+    different = {name: [row[name], ours] for name, ours in formatted.items() if name in row and row[name] != ours}
+    batch.cells = json.dumps(different, ensure_ascii=False) if different else None

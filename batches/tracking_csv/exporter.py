@@ -1,40 +1,29 @@
-"""`batch export`: the batches CSV as its users know it."""
+"""`batch export`: writes the batches CSV."""
 
 from __future__ import annotations
 
 import csv
-import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 from batches.models import Batch
 from batches.tracking_csv.columns import NAMES, cells
-from core.files import Writable
+from core.files import Writable, write_atomically
 
 
 def export(file: Writable, batches: Iterable[Batch], delimiter: str = ",") -> int:
-    """Writes header and a row for each batch; returns how many. Cells are not made safe for spreadsheets: they come back
-    as they were found."""
+    """Writes a header and a row for each batch; returns how many. Cells are not made safe for spreadsheets, so that an import
+    gets them unchanged."""
     writer, number = csv.writer(file, delimiter=delimiter, lineterminator="\n"), 0
     writer.writerow(NAMES)
     for batch in batches:
-        found = cells(batch)
-        writer.writerow([found[name] for name in NAMES])
+        row = cells(batch)
+        writer.writerow([row[name] for name in NAMES])
         number += 1
     return number
 
 
 def export_to_file(path: Path, batches: Iterable[Batch], delimiter: str = ",") -> int:
-    """The same into a file: a reader sees the old one or the whole new one. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            number = export(file, batches, delimiter)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return number
+    """The same into a file, which is replaced whole. Raises OSError."""
+    with write_atomically(path) as file:
+        return export(file, batches, delimiter)

@@ -1,4 +1,4 @@
-"""The records of an imported batch, from the step reports of its folder: what is known of each, and nothing made up."""
+"""The records of an imported batch, from the step reports of its folder; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from batches.choices import BatchStatus, UploadOutcome
 from batches.creation import sources
 from batches.creation.add import save_records
-from batches.ingest.outcomes import write_outcomes
+from batches.ingest.check import write_outcomes
 from batches.models import Batch, BatchRecord
-from batches.models.record import LONGEST_MESSAGE
-from batches.tracking_csv.step_reports import MOST_NAMED, ReportSummary, apply_ingest, apply_upload, reports_uploads
+from batches.models.record import MAX_MESSAGE_LENGTH
+from batches.tracking_csv.step_reports import MAX_EXAMPLES, ReportSummary, apply_ingest, apply_upload, reports_uploads
 
-NO_REASON_REPORTED = "no upload_report.csv says what became of it: it may have been ingested"
+NOT_REPORTED_MESSAGE = "no upload_report.csv reports its upload: it may have been ingested"
 
 
 @dataclass
 class ImportedRecords:
-    """What was taken from the folder."""
+    """What was imported from the folder."""
 
     records: int = 0
     reports: list[str] = field(default_factory=list)
@@ -29,86 +29,70 @@ class ImportedRecords:
 def import_records(batch: Batch, folder: Path | None) -> ImportedRecords:
     """Writes the batch's records and their outcomes; call it inside the transaction that writes the batch.
 
-    Rows come from mapper_report.csv (or the one of the later reports that holds all its columns), outcomes from the others, as
-    far as the batch's status goes. Raises OperationRefused for reports that are wrong.
+    Rows come from mapper_report.csv (or one of the later reports, if it has all its columns), outcomes from the others, up to
+    the status of the batch. Raises OperationRefused for reports that are wrong.
     """
-    taken = ImportedRecords()
+    imported = ImportedRecords()
     if folder is None:
-        taken.notes.append(
-            f"there is no folder {batch.folder!r}: no records taken (--batch-dir says where folders are)"
-        )
-        return taken
-    names = [
-        name
-        for name in (sources.MAPPER_REPORT, sources.UPLOAD_REPORT, sources.INGEST_REPORT)
-        if (folder / name).is_file()
-    ]
+        imported.notes.append(f"folder {batch.folder!r} not found: no records imported (use --batch-dir)")
+        return imported
+    reports = (sources.MAPPER_REPORT, sources.UPLOAD_REPORT, sources.INGEST_REPORT)
+    names = [name for name in reports if (folder / name).is_file()]
     if not names:
-        taken.notes.append(f"{folder} has no mapper_report.csv: no records taken")
-        return taken
+        imported.notes.append(f"{folder} has no mapper_report.csv: no records imported")
+        return imported
     batch.source_columns = json.dumps(sources.report_columns(folder, names[0]), ensure_ascii=False)
-    taken.records = save_records(batch, sources.report_rows(folder, batch.bid, names[0])).records
-    taken.reports.append(names[0])
-    if batch.record_count not in (None, taken.records):
-        taken.notes.append(f"rec_ct is {batch.record_count}, and {names[0]} has {taken.records} rows")
+    imported.records = save_records(batch, sources.report_rows(folder, batch.bid, names[0])).records
+    imported.reports.append(names[0])
+    if batch.record_count not in (None, imported.records):
+        imported.notes.append(f"rec_ct is {batch.record_count}, but {names[0]} has {imported.records} rows")
     if batch.status in (BatchStatus.UPLOADED, BatchStatus.INGESTED):
-        _import_uploads(batch, folder, taken)
+        _import_upload_outcomes(batch, folder, imported)
     if batch.status == BatchStatus.INGESTED:
-        _import_ingest(batch, folder, taken)
-    _note_unused(batch, names, taken)
-    return taken
+        report = folder / sources.INGEST_REPORT
+        if report.is_file():
+            _add_notes(apply_ingest(batch, report), report, imported)
+        elif batch.ingest_errs == 0:
+            write_outcomes(batch, None)
+        else:
+            imported.notes.append(
+                f"no ingest_report.csv, and ingest_errs is {batch.ingest_errs}: the ingest outcome of its records is unknown"
+            )
+    if unused := [name for name in names if name not in imported.reports]:
+        imported.notes.append(f"{', '.join(unused)} not imported: the batch is {batch.status}")
+    return imported
 
 
-def _import_uploads(batch: Batch, folder: Path, taken: ImportedRecords) -> None:
+def _import_upload_outcomes(batch: Batch, folder: Path, imported: ImportedRecords) -> None:
     records = BatchRecord.objects.filter(batch=batch)
     sent = records.filter(upload_outcome__in=[UploadOutcome.PENDING, UploadOutcome.UNUPLOADABLE], key__isnull=False)
-    report = next((one for one in _paths(folder) if reports_uploads(one)), None)
+    reports = (folder / sources.UPLOAD_REPORT, folder / sources.INGEST_REPORT)
+    report = next((path for path in reports if reports_uploads(path)), None)
     number = sent.count()
     if report is None and number == batch.upload_oks:
-        # As many as could be sent were: then each was.
+        # All that could be sent were uploaded.
         sent.update(upload_outcome=UploadOutcome.SUCCESS, upload_message=None)
         return
-    # Until a report says otherwise: sending it again could create it twice (promise 9).
-    sent.update(upload_outcome=UploadOutcome.UNCERTAIN, upload_message=NO_REASON_REPORTED)
+    # Unless a report says otherwise: sending it again could create it twice (promise 9).
+    sent.update(upload_outcome=UploadOutcome.UNCERTAIN, upload_message=NOT_REPORTED_MESSAGE)
     if report is None:
-        taken.notes.append(
-            f"there is no upload_report.csv, and upload_oks is {batch.upload_oks} of {number}: their upload is uncertain"
+        imported.notes.append(
+            f"no upload_report.csv, and upload_oks is {batch.upload_oks} of {number}: their upload is uncertain"
         )
         return
-    _note(apply_upload(batch, report), report, taken)
+    _add_notes(apply_upload(batch, report), report, imported)
     oks = records.filter(upload_outcome=UploadOutcome.SUCCESS).count()
     if batch.upload_oks not in (None, oks):
-        taken.notes.append(f"upload_oks is {batch.upload_oks}, and {report.name} has {oks} of them")
+        imported.notes.append(f"upload_oks is {batch.upload_oks}, but {report.name} has {oks}")
 
 
-def _import_ingest(batch: Batch, folder: Path, taken: ImportedRecords) -> None:
-    report = folder / sources.INGEST_REPORT
-    if report.is_file():
-        _note(apply_ingest(batch, report), report, taken)
-    elif batch.ingest_errs == 0:
-        write_outcomes(batch, None)
-    else:
-        taken.notes.append(
-            f"there is no ingest_report.csv, and ingest_errs is {batch.ingest_errs}: what became of its records is not known"
+def _add_notes(summary: ReportSummary, report: Path, imported: ImportedRecords) -> None:
+    if report.name not in imported.reports:
+        imported.reports.append(report.name)
+    if summary.truncated:
+        imported.notes.append(
+            f"{summary.truncated} messages of {report.name} are longer than {MAX_MESSAGE_LENGTH} characters: truncated"
         )
-
-
-def _paths(folder: Path) -> list[Path]:
-    return [folder / sources.UPLOAD_REPORT, folder / sources.INGEST_REPORT]
-
-
-def _note(applied: ReportSummary, report: Path, taken: ImportedRecords) -> None:
-    if report.name not in taken.reports:
-        taken.reports.append(report.name)
-    if applied.cut:
-        taken.notes.append(
-            f"{applied.cut} messages of {report.name} are longer than {LONGEST_MESSAGE} characters: they are cut"
-        )
-    if applied.strange:
-        rows = ", ".join(map(str, applied.strange[:MOST_NAMED])) + (", …" if len(applied.strange) > MOST_NAMED else "")
-        taken.notes.append(f"{len(applied.strange)} rows of {report.name} are none of its records (row {rows})")
-
-
-def _note_unused(batch: Batch, names: list[str], taken: ImportedRecords) -> None:
-    if unused := [name for name in names if name not in taken.reports]:
-        taken.notes.append(f"{', '.join(unused)} not taken: the batch is {batch.status}")
+    if rows := summary.unmatched:
+        listed = ", ".join(map(str, rows[:MAX_EXAMPLES])) + (", …" if len(rows) > MAX_EXAMPLES else "")
+        imported.notes.append(f"{len(rows)} rows of {report.name} match none of its records (row {listed})")

@@ -1,6 +1,6 @@
-"""What `upload_report.csv` and `ingest_report.csv` of a batch folder say of its records, put on the records.
+"""Puts the outcomes in `upload_report.csv` and `ingest_report.csv` of a batch folder on its records.
 
-Rows are found again by their key, whatever their order; a row without one by its place and its values.
+Rows are matched by their key, in any order; a row without a key by its number and its values.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from batches.creation import csv_reader
 from batches.creation.csv_reader import RowError
 from batches.keys import digest
 from batches.models import Batch, BatchRecord
-from batches.models.record import LONGEST_MESSAGE
+from batches.models.record import MAX_MESSAGE_LENGTH
 from core.exceptions import OperationRefused
 
-GROUP = 500
-KEY = "cmt_s3_key"
+GROUP_SIZE = 500
+KEY_COLUMN = "cmt_s3_key"
 UPLOAD_STATUS, UPLOAD_MESSAGE = "cmt_upload_status", "cmt_upload_message"
 INGEST_STATUS, INGEST_MESSAGE = "CMT_ingest_status", "CMT_ingest_message"
-UPLOAD_WORDS = (
+UPLOAD_OUTCOMES = (
     UploadOutcome.SUCCESS,
     UploadOutcome.FAILURE,
     UploadOutcome.SKIP,
@@ -34,34 +34,33 @@ UPLOAD_WORDS = (
     UploadOutcome.UNCERTAIN,
     UploadOutcome.CLEARED,
 )
-MOST_NAMED = 3
+MAX_EXAMPLES = 3
 
 
 class ReportRow(NamedTuple):
-    """What one row of a report says of its record."""
+    """One row of a report."""
 
     row: int
     values: list[str]
     key: str
     outcome: str
     message: str | None
-    cut: bool
+    truncated: bool
 
 
 class ReportSummary(NamedTuple):
-    """What became of a report's rows."""
+    """Result of a whole report."""
 
-    number: int
-    strange: list[int]
-    """Rows that are none of the batch's records."""
-    cut: int
-    """Messages that were longer than their column, and were cut."""
+    unmatched: list[int]
+    """Rows that match none of the batch's records."""
+    truncated: int
+    """Messages that were longer than their column."""
 
 
 def apply_upload(batch: Batch, report: Path) -> ReportSummary:
     """Puts the outcome of the upload on the records. Raises OperationRefused for a report that can't be read."""
-    words = [word.value for word in UPLOAD_WORDS]
-    return _apply(batch, report, (UPLOAD_STATUS, UPLOAD_MESSAGE), words, ("upload_outcome", "upload_message"))
+    outcomes = [outcome.value for outcome in UPLOAD_OUTCOMES]
+    return _apply(batch, report, (UPLOAD_STATUS, UPLOAD_MESSAGE), outcomes, ("upload_outcome", "upload_message"))
 
 
 def apply_ingest(batch: Batch, report: Path) -> ReportSummary:
@@ -71,65 +70,57 @@ def apply_ingest(batch: Batch, report: Path) -> ReportSummary:
 
 
 def reports_uploads(report: Path) -> bool:
-    """Whether the report has the outcomes of the upload."""
+    """Whether the report has outcomes of the upload."""
     return report.is_file() and UPLOAD_STATUS in next(csv_reader.read_rows(report), (0, []))[1]
 
 
 def _apply(
-    batch: Batch, report: Path, columns: tuple[str, str], words: list[str], fields: tuple[str, str]
+    batch: Batch, report: Path, columns: tuple[str, str], outcomes: list[str], fields: tuple[str, str]
 ) -> ReportSummary:
-    number, strange, cut = 0, list[int](), 0
-    source = len(json.loads(batch.source_columns))
-    rows = _report_row(report, columns, words)
+    unmatched, truncated = list[int](), 0
+    column_count = len(json.loads(batch.source_columns))
+    rows = _read_rows(report, columns, outcomes)
     records = BatchRecord.objects.filter(batch=batch)
-    while some := list(islice(rows, GROUP)):
-        number += len(some)
-        cut += sum(one.cut for one in some)
-        strange += _write(records, some, source, fields)
-    return ReportSummary(number, strange, cut)
+    while group := list(islice(rows, GROUP_SIZE)):
+        truncated += sum(row.truncated for row in group)
+        unmatched += _write(records, group, column_count, fields)
+    return ReportSummary(unmatched, truncated)
 
 
-def _report_row(report: Path, columns: tuple[str, str], words: list[str]) -> Iterator[ReportRow]:
+def _read_rows(report: Path, columns: tuple[str, str], outcomes: list[str]) -> Iterator[ReportRow]:
     rows = csv_reader.read_rows(report)
-    header = csv_reader.read_header(report, rows, (KEY, columns[0]), f"report with {columns[0]}")
-    key, status = header.index(KEY), header.index(columns[0])
+    header = csv_reader.read_header(report, rows, (KEY_COLUMN, columns[0]), f"report with {columns[0]}")
+    key, status = header.index(KEY_COLUMN), header.index(columns[0])
     message = header.index(columns[1]) if columns[1] in header else None
     for row, (line, values) in enumerate(rows, 1):
         try:
             csv_reader.validate_row(values, header)
-            _check_word(columns[0], values[status], words)
         except RowError as error:
             raise OperationRefused(f"{report}, row {row} (line {line}): {error}") from error
-        why = values[message] if message is not None else ""
-        short = why[:LONGEST_MESSAGE]
-        yield ReportRow(row, values, values[key].strip(), values[status], short or None, cut=short != why)
-
-
-def _check_word(column: str, word: str, words: list[str]) -> None:
-    if word not in words:
-        raise RowError(f"{column} is {word!r}, and must be one of {', '.join(words)}")
+        if values[status] not in outcomes:
+            expected = f"expected one of {', '.join(outcomes)}"
+            raise OperationRefused(f"{report}, row {row} (line {line}): {columns[0]} is {values[status]!r}, {expected}")
+        text = values[message] if message is not None else ""
+        short = text[:MAX_MESSAGE_LENGTH]
+        yield ReportRow(row, values, values[key].strip(), values[status], short or None, truncated=short != text)
 
 
 def _write(
-    records: QuerySet[BatchRecord], some: list[ReportRow], source: int, fields: tuple[str, str]
+    records: QuerySet[BatchRecord], group: list[ReportRow], column_count: int, fields: tuple[str, str]
 ) -> Iterator[int]:
-    """Writes what a group of rows says, an UPDATE for each outcome; yields the rows that have no record."""
-    keyed = {digest(one.key): one for one in some if one.key}
-    found = dict(records.filter(key_digest__in=keyed).values_list("key_digest", "pk"))
-    keyless = _keyless(records, some, source)
-    groups: dict[tuple[str, str | None], list[int]] = defaultdict(list)
-    for one in some:
-        pk = found.get(digest(one.key)) if one.key else keyless.get(one.row)
+    """Writes the outcomes of a group of rows, an UPDATE for each outcome; yields the rows that match no record."""
+    digests = {digest(row.key) for row in group if row.key}
+    by_digest = dict(records.filter(key_digest__in=digests).values_list("key_digest", "pk"))
+    # Rows without a key match a record with the same row number and the same values.
+    keyless = {row.row: json.dumps(row.values[:column_count], ensure_ascii=False) for row in group if not row.key}
+    same_rows = records.filter(row__in=keyless, key=None).values_list("row", "pk", "source") if keyless else ()
+    by_row = {row: pk for row, pk, source in same_rows if source == keyless[row]}
+    pks_by_outcome: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+    for row in group:
+        pk = by_digest.get(digest(row.key)) if row.key else by_row.get(row.row)
         if pk is None:
-            yield one.row
+            yield row.row
         else:
-            groups[one.outcome, one.message].append(pk)
-    for (outcome, message), pks in groups.items():
+            pks_by_outcome[row.outcome, row.message].append(pk)
+    for (outcome, message), pks in pks_by_outcome.items():
         records.filter(pk__in=pks).update(**dict(zip(fields, (outcome, message), strict=True)))
-
-
-def _keyless(records: QuerySet[BatchRecord], some: list[ReportRow], source: int) -> dict[int, int]:
-    """Keys of the records of rows without a key, by row: those that stand in the same place and hold the same values."""
-    rows = {one.row: json.dumps(one.values[:source], ensure_ascii=False) for one in some if not one.key}
-    known = records.filter(row__in=rows, key=None).values_list("row", "pk", "source") if rows else ()
-    return {row: pk for row, pk, text in known if text == rows[row]}

@@ -1,4 +1,4 @@
-"""The media pause: records that bring a media file are sent slowly, because their ingest fetches that file from elsewhere."""
+"""The media pause: records with a media file are sent slowly, because their ingest fetches that file from elsewhere."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from django.conf import settings
 
 from batches.models import Batch
 
-COLUMN = "mediafileuri"
-_SLICE = 0.1
+MEDIA_COLUMN = "mediafileuri"
+SLEEP_SLICE = 0.1
 
 
 class MediaThrottle:
-    """Which records of a batch bring media, and the pause before each of them. Threads share it."""
+    """Which records of a batch have media, and the pause before each of them. Threads share it."""
 
     def __init__(self, batch: Batch) -> None:
         columns: list[str] = json.loads(batch.source_columns)
-        self._index = columns.index(COLUMN) if COLUMN in columns else None
-        self._few = Semaphore(settings.MEDIA_UPLOAD_THREADS)
+        self._index = columns.index(MEDIA_COLUMN) if MEDIA_COLUMN in columns else None
+        self._threads = Semaphore(settings.MEDIA_UPLOAD_THREADS)
 
     @property
-    def possible(self) -> bool:
-        """Whether the batch has the column at all: else nobody needs to look at its rows."""
+    def is_needed(self) -> bool:
+        """Whether the batch has the column at all; otherwise its rows need not be read."""
         return self._index is not None
 
-    def concerns(self, source: str) -> bool:
-        """Whether the record of this row (a JSON list, as BatchRecord.source) brings media."""
+    def has_media(self, source: str) -> bool:
+        """Whether the record of this row (a JSON list, as BatchRecord.source) has media."""
         return self._index is not None and bool(json.loads(source)[self._index].strip())
 
     @contextmanager
-    def before(self, *, media: bool, stopped: Callable[[], bool]) -> Iterator[None]:
-        """Waits, and lets few threads at a time through, when the record brings media; the wait ends when it is `stopped`."""
+    def slot(self, *, media: bool, stopped: Callable[[], bool]) -> Iterator[None]:
+        """Admits a few threads at a time, after a pause, if the record has media; the pause ends early when `stopped`."""
         if not media:
             yield
             return
-        with self._few:
+        with self._threads:
             end = time.monotonic() + settings.MEDIA_UPLOAD_PAUSE
-            while (left := end - time.monotonic()) > 0 and not stopped():
-                time.sleep(min(left, _SLICE))
+            while (remaining := end - time.monotonic()) > 0 and not stopped():
+                time.sleep(min(remaining, SLEEP_SLICE))
             yield

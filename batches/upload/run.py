@@ -15,11 +15,10 @@ from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, StepKind, UploadOutc
 from batches.models import Batch, BatchRecord, step
 from batches.step_log import start_step
 from batches.store import key_base, store_url
-from batches.upload import duplicates
-from batches.upload.duplicates import DuplicateSummary
+from batches.upload.duplicates import DuplicateSummary, check_duplicates
 from batches.upload.lock import UploadLock, reason_not_uploadable
 from batches.upload.put import MAY_BE_INGESTED, PutResult, object_exists
-from batches.upload.sender import LARGEST_GROUP, Sender
+from batches.upload.sender import MAX_GROUP_SIZE, Sender
 from core.exceptions import OperationRefused
 from core.processes import os_user
 from objectstores import Store, open_store
@@ -27,27 +26,27 @@ from objectstores import Store, open_store
 
 @dataclass
 class UploadResult:
-    """Where the records of a batch stand after a run, and how the run went."""
+    """The outcomes of a batch's records after a run, and how the run ended."""
 
     outcomes: dict[str, int]
     recovered: int = 0
-    """Records of an upload that was cut off whose object is in the bucket: they had arrived."""
-    stopped: str = ""
+    """Records of an earlier upload that was cut off whose object is in the bucket."""
+    stop_reason: str = ""
     """Why the run ended before all was sent; empty if it did not."""
 
-    def number(self, *outcomes: UploadOutcome) -> int:
+    def count(self, *outcomes: UploadOutcome) -> int:
         """How many records have one of these outcomes."""
         return sum(self.outcomes.get(outcome, 0) for outcome in outcomes)
 
     @property
-    def number_unfinished(self) -> int:
+    def unfinished(self) -> int:
         """How many records are still to be sent."""
-        return self.number(UploadOutcome.PENDING, UploadOutcome.SENDING)
+        return self.count(UploadOutcome.PENDING, UploadOutcome.SENDING)
 
     @property
     def errors(self) -> int:
         """How many records were not uploaded, or not certainly."""
-        return self.number(*NOT_UPLOADED)
+        return self.count(*NOT_UPLOADED)
 
 
 @dataclass
@@ -69,18 +68,18 @@ def _ensure_uploadable(batch: Batch) -> None:
         raise OperationRefused(reason)
     if not batch.records.exists():
         raise OperationRefused(
-            f"{batch} has no records here, so there is nothing to upload: its batch folder was not there when it was"
-            " imported. Run `manage.py batch import` again with --batch-dir."
+            f"{batch} has no records here: its batch folder was missing when it was imported. Run `manage.py batch import`"
+            " again with --batch-dir."
         )
 
 
 def plan_upload(batch: Batch, *, resend_uncertain: bool = False) -> UploadPlan:
-    """What `upload` would do now, without asking the store. Raises OperationRefused as it would."""
+    """What `upload_batch` would do now, without asking the store. Raises OperationRefused as it would."""
     _ensure_uploadable(batch)
-    outcomes = by_outcome(batch)
+    outcomes = count_outcomes(batch)
     unclear = sum(outcomes.get(outcome, 0) for outcome in UNCLEAR)
-    to_send = waiting(batch) + (unclear if resend_uncertain else 0)
-    return UploadPlan(_target(batch), to_send, unclear)
+    to_send = count_to_send(batch) + (unclear if resend_uncertain else 0)
+    return UploadPlan(_target_store(batch), to_send, unclear)
 
 
 def upload_batch(
@@ -88,122 +87,103 @@ def upload_batch(
     *,
     resend_uncertain: bool = False,
     who: str = "",
-    may: Callable[[DuplicateSummary], bool] = lambda _found: True,
-    begin: Callable[[int], None] = lambda _number: None,
-    tell: Callable[[PutResult], None] = lambda _sent: None,
+    confirm: Callable[[DuplicateSummary], bool] = lambda _duplicates: True,
+    on_start: Callable[[int], None] = lambda _number: None,
+    on_result: Callable[[PutResult], None] = lambda _result: None,
 ) -> UploadResult:
-    """Sends what is not sent yet, one run at a time; a run that was cut off is taken up where it ended.
+    """Sends what is not sent yet, one run at a time; an upload that was cut off resumes where it ended.
 
-    A record whose upload ended unclearly is looked for: in the bucket it is a success; else it is uncertain, and sent again
-    only with `resend_uncertain`. `may` is asked whether to go on when other batches create some of the records, too; `begin` gets
-    the number of records to send, `tell` each outcome. Raises OperationRefused, UploadLockLost, and StoreError when the store
-    can't be opened
-    or looked at.
+    A record whose upload ended unclearly is looked for: in the bucket it is a success, otherwise it is uncertain and sent again
+    only with `resend_uncertain`. `confirm` decides whether to continue when other batches create some of the records, too;
+    `on_start` gets the number of records to send, `on_result` each outcome. Raises OperationRefused, UploadLockLost, and
+    StoreError when the store can't be opened or listed.
     """
     _ensure_uploadable(batch)
     if batch.upload_finished and not plan_upload(batch).has_work:
-        return UploadResult(by_outcome(batch))
-    _look_for_duplicates(batch, may)
-    target = _target(batch)
-    with closing(open_store(target)) as store:
-        claim = UploadLock(batch)
-        claim.take()
-        try:
-            start_step(batch, StepKind.UPLOAD, who or os_user(), token=claim.token)
-            return _run(batch, store, claim, resend_uncertain=resend_uncertain, begin=begin, tell=tell)
-        finally:
-            # What ended well has given the claim back already. A database that is away must not hide the first error.
-            with suppress(DatabaseError):
-                batch.release_upload(claim.token)
-
-
-def _look_for_duplicates(batch: Batch, may: Callable[[DuplicateSummary], bool]) -> None:
-    found = duplicates.check_duplicates(batch)
-    if found.records and not may(found):
+        return UploadResult(count_outcomes(batch))
+    duplicates = check_duplicates(batch)
+    if duplicates.records and not confirm(duplicates):
         raise OperationRefused(
-            f"Nothing of {batch} was sent. Take the duplicates out of one of the batches, or clear the other one,"
-            f" or send them all the same: manage.py batch upload {batch} --duplicates send"
+            f"Nothing of {batch} was sent. Remove the duplicates from one of the batches, clear the other batch, or send them"
+            f" anyway: manage.py batch upload {batch} --duplicates send"
         )
+    with closing(open_store(_target_store(batch))) as store:
+        lock = UploadLock(batch)
+        lock.acquire()
+        try:
+            start_step(batch, StepKind.UPLOAD, who or os_user(), token=lock.token)
+            recovered = _recover_unclear(batch, store, lock)
+            outcomes = count_outcomes(batch)
+            arrived = any(outcomes.get(outcome) for outcome in (UploadOutcome.SUCCESS, UploadOutcome.UNCERTAIN))
+            batch.set_upload_store(lock.token, store.url)
+            number = count_to_send(batch) + (outcomes.get(UploadOutcome.UNCERTAIN, 0) if resend_uncertain else 0)
+            sender = Sender(batch, store, lock, on_result, resend_uncertain=resend_uncertain)
+            if number:
+                on_start(number)
+                batch.set_ingest_start(lock.token, replace=not arrived)
+                sender.run()
+            return _finish(batch, lock, recovered, sender.stop_reason)
+        finally:
+            # A run that ended well has released the lock already. A database that is unavailable must not hide the first error.
+            with suppress(DatabaseError):
+                batch.release_upload(lock.token)
 
 
-def by_outcome(batch: Batch) -> dict[str, int]:
-    """How many of its records have each outcome of the upload."""
-    found = BatchRecord.objects.filter(batch=batch).values_list("upload_outcome").annotate(n=Count("pk")).order_by()
-    return dict(found)
+def count_outcomes(batch: Batch) -> dict[str, int]:
+    """How many of its records have each upload outcome."""
+    records = BatchRecord.objects.filter(batch=batch).order_by()
+    return dict(records.values_list("upload_outcome").annotate(n=Count("pk")))
 
 
-def waiting(batch: Batch) -> int:
+def count_to_send(batch: Batch) -> int:
     """How many of its records a run would send."""
     sendable = BatchRecord.objects.filter(batch=batch, key__isnull=False, file__isnull=False)
     return sendable.filter(upload_outcome__in=TO_SEND).count()
 
 
-def _run(
-    batch: Batch,
-    store: Store,
-    claim: UploadLock,
-    *,
-    resend_uncertain: bool,
-    begin: Callable[[int], None],
-    tell: Callable[[PutResult], None],
-) -> UploadResult:
-    recovered = _look_for_unclear(batch, store, claim)
-    outcomes = by_outcome(batch)
-    arrived = any(outcomes.get(outcome) for outcome in (UploadOutcome.SUCCESS, UploadOutcome.UNCERTAIN))
-    batch.set_upload_store(claim.token, store.url)
-    number = waiting(batch) + (outcomes.get(UploadOutcome.UNCERTAIN, 0) if resend_uncertain else 0)
-    sender = Sender(batch, store, claim, tell, resend_uncertain=resend_uncertain)
-    if number:
-        begin(number)
-        batch.set_ingest_start(claim.token, anew=not arrived)
-        sender.run()
-    return _finish(batch, claim, recovered, sender.stopped)
-
-
-def _target(batch: Batch) -> str:
-    """The store to send to: the batch's own once something of it may be there, BATCH_STORE_URL until then."""
+def _target_store(batch: Batch) -> str:
+    """The store to send to: the batch's own once an object of it may be there, BATCH_STORE_URL until then."""
     arrived = (UploadOutcome.SUCCESS, *UNCLEAR)
     if settings.BATCH_STORE_URL and not BatchRecord.objects.filter(batch=batch, upload_outcome__in=arrived).exists():
         return str(settings.BATCH_STORE_URL)
     return store_url(batch)
 
 
-def _look_for_unclear(batch: Batch, store: Store, claim: UploadLock) -> int:
-    """Settles the records of an upload that was cut off; returns how many of them had arrived."""
-    base, last, found = key_base(store.url), 0, 0
+def _recover_unclear(batch: Batch, store: Store, lock: UploadLock) -> int:
+    """Looks for the records of an upload that was cut off; returns how many of them are in the bucket."""
+    base, last_row, recovered = key_base(store.url), 0, 0
     records = BatchRecord.objects.filter(batch=batch, upload_outcome__in=UNCLEAR)
-    while some := list(records.filter(row__gt=last).order_by("row").values_list("row", "pk", "key")[:LARGEST_GROUP]):
-        there = []
-        for _row, pk, key in some:
-            claim.beat()
+    rows = records.order_by("row").values_list("row", "pk", "key")
+    while group := list(rows.filter(row__gt=last_row)[:MAX_GROUP_SIZE]):
+        present = []
+        for _row, pk, key in group:
+            lock.heartbeat()
             if key and object_exists(store, base + key):
-                there.append(pk)
-        gone = [pk for _row, pk, _key in some if pk not in there]
-        found += len(there)
+                present.append(pk)
+        gone = [pk for _row, pk, _key in group if pk not in present]
+        recovered += len(present)
         with transaction.atomic():
-            records.filter(pk__in=there).update(upload_outcome=UploadOutcome.SUCCESS, upload_message=None)
+            records.filter(pk__in=present).update(upload_outcome=UploadOutcome.SUCCESS, upload_message=None)
             BatchRecord.objects.filter(pk__in=gone, upload_outcome=UploadOutcome.SENDING).update(
                 upload_outcome=UploadOutcome.UNCERTAIN, upload_message=MAY_BE_INGESTED
             )
-        last = some[-1][0]
-    return found
+        last_row = group[-1][0]
+    return recovered
 
 
-def _finish(batch: Batch, claim: UploadLock, recovered: int, stopped: str) -> UploadResult:
-    result = UploadResult(by_outcome(batch), recovered, stopped)
-    left = result.number_unfinished
-    batch.steps.filter(token=claim.token).update(
+def _finish(batch: Batch, lock: UploadLock, recovered: int, stop_reason: str) -> UploadResult:
+    result = UploadResult(count_outcomes(batch), recovered, stop_reason)
+    unfinished = result.unfinished
+    batch.steps.filter(token=lock.token).update(
         ended_at=timezone.now(),
-        oks=result.number(UploadOutcome.SUCCESS),
+        oks=result.count(UploadOutcome.SUCCESS),
         errs=result.errors,
         store_url=batch.store_url,
-        note=f"{left} left to send. {stopped}"[: step.LONGEST_NOTE] if left else None,
+        note=f"{unfinished} not sent. {stop_reason}"[: step.MAX_NOTE_LENGTH] if unfinished else None,
     )
-    if left:
+    if unfinished:
         return result
-    oks, maybe = result.number(UploadOutcome.SUCCESS), result.number(UploadOutcome.UNCERTAIN)
-    if not batch.finish_upload(claim.token, oks=oks, errs=result.errors, maybe=maybe):
-        raise OperationRefused(
-            f"The upload of {batch} was taken over by another process at its very end; that one goes on."
-        )
+    oks, maybe = result.count(UploadOutcome.SUCCESS), result.count(UploadOutcome.UNCERTAIN)
+    if not batch.finish_upload(lock.token, oks=oks, errs=result.errors, maybe=maybe):
+        raise OperationRefused(f"Another process took over the upload of {batch} at its very end and continues it.")
     return result

@@ -1,4 +1,4 @@
-"""What an operator does with batches: each asks first, calls the same function as the command, and is written down."""
+"""Actions on a batch: each asks first, calls the same function as the command, and is written to the audit trail."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from core.actions import JOBS_NOTE, ConfirmedActionView
 from core.exceptions import OperationRefused
 from core.formatting import pluralize
 
-LARGEST_CLEAR_BY_PAGE = 5000
-"""So many objects are deleted while somebody waits for a page; more than that is for the command."""
-NAMED = 10
+MAX_OBJECTS_TO_CLEAR = 5000
+"""More objects take too long for a page: use the command."""
+MAX_EXAMPLES = 10
 
 
 class BatchActionView(ConfirmedActionView):
-    """Something done to one batch."""
+    """An action on one batch."""
 
     permission_required = "batches.change_batch"
     model = Batch
@@ -30,31 +30,28 @@ class BatchActionView(ConfirmedActionView):
     object: Batch
 
     def get_success_url(self) -> str:
-        """To its page."""
         return reverse("batches:batch", args=[self.object.bid])
 
 
 class CheckNowView(BatchActionView):
-    """One count of what is left, by a job: a page must not wait for a store."""
+    """One count by a background job: a page must not wait for a store."""
 
     title = "Check now"
 
     def describe(self) -> str:
-        """What will happen, with its verdict and without."""
         batch = self.object
         if batch.status == BatchStatus.INGESTED:
-            then = "Records that were ingested since the result become successes, and the report is updated."
+            effect = "Records that were ingested since the result become successes, and the report is updated."
         else:
             check.ensure_checkable(batch)
-            then = (
+            effect = (
                 f"If nothing is left, the ingest is complete. While objects remain, the scheduled check continues and ends"
                 f" when nothing has changed for {QUIET_TIME}. For a verdict within seconds, which may come too early:"
                 f" `python manage.py ingstat {batch}`"
             )
-        return f"Counts the remaining objects of {batch} in its bucket once. {then} {JOBS_NOTE}"
+        return f"Counts the remaining objects of {batch} in its bucket once. {effect} {JOBS_NOTE}"
 
     def perform(self, _form: forms.Form) -> str:
-        """Queues the job."""
         self.describe()
         async_task("batches.tasks.check_batch", self.object.pk, self.who)
         return f"A check of {self.object} is queued. Its page shows the count."
@@ -66,7 +63,6 @@ class RollbackIngestView(BatchActionView):
     title = "Undo ingest result"
 
     def describe(self) -> str:
-        """What is forgotten, and what stays."""
         batch, records = self.object, rollback.count_ingest_rollback(self.object)
         return (
             f"{batch} becomes uploaded again and can be checked again. The ingest outcome of {pluralize(records, 'record')}"
@@ -75,7 +71,6 @@ class RollbackIngestView(BatchActionView):
         )
 
     def perform(self, _form: forms.Form) -> str:
-        """Clears the result."""
         records = rollback.rollback_ingest(self.object, who=self.who)
         return (
             f"Ingest result of {self.object} undone, with the outcome of {pluralize(records, 'record')}."
@@ -89,7 +84,6 @@ class RollbackUploadView(BatchActionView):
     title = "Undo upload"
 
     def describe(self) -> str:
-        """What will be sent again; asks the store, which must hold nothing of it."""
         plan = rollback.count_upload_rollback(self.object)
         uncertain = (
             f" {pluralize(plan.uncertain, 'record')} left the bucket and may have been ingested: they become uncertain and are"
@@ -100,11 +94,10 @@ class RollbackUploadView(BatchActionView):
         return f"The next upload of {self.object} sends {pluralize(plan.to_send, 'record')} again.{uncertain}"
 
     def perform(self, _form: forms.Form) -> str:
-        """Clears the upload."""
-        done = rollback.rollback_upload(self.object, who=self.who)
+        result = rollback.rollback_upload(self.object, who=self.who)
         return (
-            f"Upload of {self.object} undone: {pluralize(done.to_send, 'record')} to send again,"
-            f" {done.uncertain:,} uncertain. Its uploads stay in its history."
+            f"Upload of {self.object} undone: {pluralize(result.to_send, 'record')} to send again,"
+            f" {result.uncertain:,} uncertain. Its uploads stay in its history."
         )
 
 
@@ -116,10 +109,9 @@ class ClearView(BatchActionView):
     danger = True
 
     def describe(self) -> str:
-        """What would be deleted, by number and the first names."""
         batch, found = self.object, self._summary()
-        names = ", ".join(one.identifier for one in found.examples[:NAMED])
-        more = f", and {found.number - NAMED:,} more" if found.number > NAMED else ""
+        names = ", ".join(item.identifier for item in found.examples[:MAX_EXAMPLES])
+        more = f", and {found.number - MAX_EXAMPLES:,} more" if found.number > MAX_EXAMPLES else ""
         return (
             f"Deletes {pluralize(found.number, 'object')} of {batch} ({found.size:,} bytes) from {found.store}, and nothing of"
             f" any other batch: {names}{more}. Their names and keys are kept as a CSV on the batch's page; the objects"
@@ -127,25 +119,26 @@ class ClearView(BatchActionView):
         )
 
     def perform(self, _form: forms.Form) -> str:
-        """Deletes them."""
         self._summary()
         try:
-            done = clear.clear(self.object, who=self.who)
+            result = clear.clear(self.object, who=self.who)
         except OSError as error:
             raise OperationRefused(
                 f"Nothing was deleted: the list of objects could not be written ({error.strerror})."
             ) from error
-        return f"Deleted {pluralize(done.objects, 'object')} of {self.object}, of {pluralize(done.records, 'record')}."
+        return (
+            f"Deleted {pluralize(result.objects, 'object')} of {self.object}, of {pluralize(result.records, 'record')}."
+        )
 
     def _summary(self) -> remaining.RemainingSummary:
         batch = self.object
         clear.ensure_clearable(batch)
-        found = remaining.summary(batch, LARGEST_CLEAR_BY_PAGE + 1)
+        found = remaining.summarize_remaining(batch, MAX_OBJECTS_TO_CLEAR + 1)
         if not found.number:
             raise OperationRefused(f"No objects of {batch} remain in {found.store}.")
-        if found.number > LARGEST_CLEAR_BY_PAGE:
+        if found.number > MAX_OBJECTS_TO_CLEAR:
             raise OperationRefused(
-                f"More than {LARGEST_CLEAR_BY_PAGE:,} objects of {batch} remain, too many to delete here."
+                f"More than {MAX_OBJECTS_TO_CLEAR:,} objects of {batch} remain, too many to delete here."
                 f" Run: manage.py batch clear {batch}"
             )
         return found
@@ -157,7 +150,6 @@ class ArchiveView(BatchActionView):
     title = "Archive"
 
     def describe(self) -> str:
-        """What changes, and what does not."""
         archive.ensure_archivable(self.object)
         return (
             f"{self.object} disappears from lists and alarms, and is no longer uploaded or checked. Its data stays, and it"
@@ -165,7 +157,6 @@ class ArchiveView(BatchActionView):
         )
 
     def perform(self, _form: forms.Form) -> str:
-        """Archives it."""
         archive.archive(self.object, who=self.who)
         return f"{self.object} archived."
 
@@ -176,10 +167,8 @@ class UnarchiveView(BatchActionView):
     title = "Unarchive"
 
     def describe(self) -> str:
-        """What changes."""
         return f"{self.object} appears in lists again and can be uploaded and checked."
 
     def perform(self, _form: forms.Form) -> str:
-        """Unarchives it."""
         archive.unarchive(self.object, who=self.who)
         return f"{self.object} unarchived."

@@ -1,4 +1,4 @@
-"""What may be done next with a batch: the buttons of its page, and the one sentence that says how to go on."""
+"""What can be done next with a batch: the buttons of its page, and a hint at the next step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from django.utils import timezone
 
 from batches.choices import UPLOADABLE, BatchStatus
 from batches.ingest import healing
-from batches.ingest.options import SCHEDULED
+from batches.ingest.rule import SCHEDULED
 from batches.models import Batch
 
 QUIET_TIME = f"{SCHEDULED.quiet_seconds / 60:.0f} minutes"
-CHANGE = "batches.change_batch"
-DELETE = "batches.delete_batch"
 
 
 @dataclass(frozen=True)
@@ -29,53 +27,48 @@ class ActionLink:
 
 
 def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLink]:
-    """What its state allows, and the user may. The pages that they lead to look again, closer."""
-    acts = user.has_perm(CHANGE)
+    """The actions that the state of the batch and the user's permissions allow. The pages they open check more closely."""
+    can_change, can_delete = user.has_perm("batches.change_batch"), user.has_perm("batches.delete_batch")
     if batch.archived_at:
-        return [ActionLink("Unarchive", "batches:unarchive", "archive-restore")] if acts else []
-    found = list(_action_links(batch)) if acts else []
-    if batch.ingest_errs and batch.status == BatchStatus.INGESTED and user.has_perm(DELETE):
-        found.append(ActionLink("Delete remaining objects", "batches:clear", "trash-2", "danger"))
-    return found
-
-
-def _action_links(batch: Batch) -> list[ActionLink]:
-    ingested = batch.status == BatchStatus.INGESTED
-    quiet = not batch.upload_owner
+        return [ActionLink("Unarchive", "batches:unarchive", "archive-restore")] if can_change else []
+    is_ingested, is_idle = batch.status == BatchStatus.INGESTED, not batch.upload_owner
+    in_ingest = batch.status == BatchStatus.UPLOADED and not batch.upload_is_open
+    is_checkable = batch.ingest_errs if is_ingested else in_ingest
+    was_uploaded = batch.status in UPLOADABLE and (batch.upload_started or batch.uploaded_at)
     possible = (
-        (_checkable(batch), ActionLink("Check now", "batches:check", "scan-search", "first")),
-        (ingested, ActionLink("Undo ingest result", "batches:rollback_ingest", "undo-2")),
+        (can_change and is_checkable, ActionLink("Check now", "batches:check", "scan-search", "first")),
+        (can_change and is_ingested, ActionLink("Undo ingest result", "batches:rollback_ingest", "undo-2")),
+        (can_change and is_idle and was_uploaded, ActionLink("Undo upload", "batches:rollback_upload", "undo-2")),
         (
-            batch.status in UPLOADABLE and quiet and (batch.upload_started or batch.uploaded_at),
-            ActionLink("Undo upload", "batches:rollback_upload", "undo-2"),
+            can_change and (is_ingested or (is_idle and not batch.upload_started)),
+            ActionLink("Archive", "batches:archive", "archive"),
         ),
-        (ingested or (quiet and not batch.upload_started), ActionLink("Archive", "batches:archive", "archive")),
+        (
+            can_delete and is_ingested and batch.ingest_errs,
+            ActionLink("Delete remaining objects", "batches:clear", "trash-2", "danger"),
+        ),
     )
-    return [offer for allowed, offer in possible if allowed]
-
-
-def _checkable(batch: Batch) -> bool:
-    if batch.status == BatchStatus.INGESTED:
-        return bool(batch.ingest_errs)
-    return batch.status == BatchStatus.UPLOADED and not batch.upload_is_open
+    return [action for is_allowed, action in possible if is_allowed]
 
 
 def next_step_hint(batch: Batch) -> str:
-    """How to go on, in a sentence; commands in backquotes."""
+    """What to do next, in a sentence; commands in backquotes."""
     if batch.archived_at:
-        return "It is archived: it is neither sent nor checked any more."
+        return "Archived: it can't be uploaded or checked."
     if batch.upload_is_open:
-        return f"If nobody uploads it, go on with `python manage.py batch upload {batch}`: nothing is sent twice."
+        return (
+            f"If no upload is running, resume it with `python manage.py batch upload {batch}`; nothing is sent twice."
+        )
     if batch.status == BatchStatus.UPLOADED:
-        return f"The check that runs by itself ends when nothing is left, or when nothing has changed for {QUIET_TIME}."
+        return f"The scheduled check ends when no objects remain, or when nothing has changed for {QUIET_TIME}."
     if batch.status != BatchStatus.INGESTED:
-        return f"Next: `python manage.py batch upload {batch}`, where its files are."
+        return f"Next: run `python manage.py batch upload {batch}` on the machine that has its files."
     if not batch.ingest_errs:
-        return "Nothing is left to do but to archive it."
-    until = healing.healing_ends_at(batch)
-    watched = (
-        f" Until {timezone.localtime(until):%Y-%m-%d %H:%M} it is watched whether some are ingested after all."
-        if until and until > timezone.now()
+        return "Done. You can archive it."
+    end = healing.healing_ends_at(batch)
+    watching = (
+        f" Watching for late ingests until {timezone.localtime(end):%Y-%m-%d %H:%M}."
+        if end and end > timezone.now()
         else ""
     )
-    return f"The report says which records failed. Correct them, and send them in a new batch.{watched}"
+    return f"The report lists the records that failed. Correct them and send them in a new batch.{watching}"

@@ -1,4 +1,4 @@
-"""Pages of batches: all of them, and one with its records."""
+"""The list of batches, and the page of one batch with its records."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from batches.tables import BatchTable, RecordTable
 from batches.views import available_actions, downloads, timeline
 from core.lists.views import FilteredListView
 
-MOST_DRAWN = 1000
-"""Counts from which the picture is drawn."""
-MOST_CAUSES = 20
+MAX_CHART_POINTS = 1000
+MAX_CAUSES = 20
 
 
 class BatchListView(FilteredListView):
@@ -33,8 +32,8 @@ class BatchListView(FilteredListView):
     template_name = "batches/batches.html"
     permission_required = "batches.view_batch"
     title = "Batches"
-    lead = "Each is a set of records that is uploaded and ingested together."
-    empty = "No batch yet. Add one from a folder of files: `python manage.py batch add BID FOLDER`"
+    lead = "A batch is a set of records that are uploaded and ingested together."
+    empty = "No batches yet. To add one from a folder of files: `python manage.py batch add BID FOLDER`"
 
     def get(self, request: HttpRequest, **path: Any) -> HttpResponse | StreamingHttpResponse:  # noqa: ANN401
         """The page, its rows as a CSV, or the batches CSV of the same batches."""
@@ -46,7 +45,7 @@ class BatchListView(FilteredListView):
 
 
 class BatchDetailView(FilteredListView):
-    """One batch: where it stands, why records failed, what happened, and its records as a list."""
+    """One batch: state, failures, history, and its records as a list."""
 
     filterset_class = RecordFilterSet
     table_class = RecordTable
@@ -57,39 +56,37 @@ class BatchDetailView(FilteredListView):
 
     @cached_property
     def batch(self) -> Batch:
-        """The batch that the address names."""
-        found = querysets.batches_with_state().filter(bid=self.kwargs["bid"]).first()
-        if found is None:
+        """The batch in the URL."""
+        batch = querysets.batches_with_state().filter(bid=self.kwargs["bid"]).first()
+        if batch is None:
             raise Http404(f"There is no batch '{self.kwargs['bid']}'.")
-        return found
+        return batch
 
     def get_queryset(self) -> QuerySet[BatchRecord]:
-        """Its records in the order of their source."""
         return BatchRecord.objects.filter(batch=self.batch).order_by("row")
 
     def get_title(self) -> str:
-        """Also the name of the file of its records."""
+        """Also the file name of the CSV export."""
         return f"Batch {self.batch} records"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
-        """All that is said of the batch."""
         batch = self.batch
-        points = forecast.points(batch, MOST_DRAWN)
-        going = forecast.forecast(points) if batch.status == BatchStatus.UPLOADED else None
-        why = failure_causes(batch)
+        points = forecast.count_points(batch, MAX_CHART_POINTS)
+        current = forecast.forecast(points) if batch.status == BatchStatus.UPLOADED else None
+        causes = failure_causes(batch)
         return {
             **super().get_context_data(**kwargs),
             "batch": batch,
-            "colour": STATE_COLOURS[batch.stands],  # type: ignore[attr-defined]
-            "offers": available_actions.available_actions(batch, self.request.user),
-            "advice": available_actions.next_step_hint(batch),
-            "moved": store_changed_note(batch),
-            "drain": going,
-            "pace": timeline.rate_text(going.rate) if going and going.rate else "",
+            "colour": STATE_COLOURS[batch.state],  # type: ignore[attr-defined]
+            "actions": available_actions.available_actions(batch, self.request.user),
+            "next_step": available_actions.next_step_hint(batch),
+            "store_note": store_changed_note(batch),
+            "forecast": current,
+            "rate": timeline.rate_text(current.rate) if current and current.rate else "",
             "points": points,
-            "chart": timeline.remaining_chart(points, going),
-            "causes": why[:MOST_CAUSES],
-            "more_causes": max(0, len(why) - MOST_CAUSES),
+            "chart": timeline.remaining_chart(points, current),
+            "causes": causes[:MAX_CAUSES],
+            "more_causes": max(0, len(causes) - MAX_CAUSES),
             "events": timeline.timeline(batch),
             "cleared": downloads.cleared_files(batch),
         }

@@ -1,4 +1,4 @@
-"""What of a batch can be downloaded as it stands on the disk of its commands: its report, the batches CSV, the CSV of a clear."""
+"""Downloads: the report of a batch, the batches CSV, and the CSV of a clear."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from batches.tracking_csv.columns import NAMES, cells
 from core.lists.csv_export import file_response
 from core.permissions import PermissionView
 
-PAGE = 500
+PAGE_SIZE = 500
 
 
 class IngestReportView(PermissionView, View):
-    """`ingest_report.csv`, byte for byte as `ingstat` writes it, of every batch: cells are not made safe for spreadsheets."""
+    """`ingest_report.csv` as `ingstat` writes it, for every batch. Cells are not made safe for spreadsheets."""
 
     permission_required = "batches.view_batch"
 
@@ -36,38 +36,38 @@ class IngestReportView(PermissionView, View):
 
 
 class ClearedCsvView(PermissionView, View):
-    """The CSV that names what a clear deleted, where it is on this machine."""
+    """The CSV of the objects that a clear deleted, if it is on this machine."""
 
     permission_required = "batches.view_batch"
 
     def get(self, _request: HttpRequest, bid: str, name: str) -> FileResponse:
-        """As it is."""
+        """Sends the file."""
         batch = get_object_or_404(Batch, bid=bid)
         if name not in cleared_files(batch):
-            raise Http404("There is no such file on the machine of this site.")
+            raise Http404("This file is not on the machine of this site.")
         return FileResponse((reports_folder(batch) / name).open("rb"), as_attachment=True, filename=f"{bid}-{name}")
 
 
 def tracking_csv_response(batches: QuerySet[Batch]) -> StreamingHttpResponse:
     """The batches CSV, as `batch export` writes it."""
-    rows = ([found[name] for name in NAMES] for found in map(cells, batches.iterator(PAGE)))
+    rows = ([row[name] for name in NAMES] for row in map(cells, batches.iterator(PAGE_SIZE)))
     return file_response(_csv_pages([list(NAMES)], rows), f"batches-{timezone.localdate():%Y-%m-%d}.csv")
 
 
 def reports_folder(batch: Batch) -> Path:
-    """Where the files of a batch are."""
+    """Folder of the files of a batch."""
     return Path(settings.REPORTS_DIR) / batch.bid
 
 
 def cleared_files(batch: Batch) -> list[str]:
-    """Names of the files of its clears, latest first."""
+    """Names of its CSV files of clears, latest first."""
     return sorted((path.name for path in reports_folder(batch).glob("cleared_*.csv")), reverse=True)
 
 
 def _csv_pages(*parts: Iterable[Sequence[str]]) -> Generator[bytes]:
     for part in parts:
         rows = iter(part)
-        while page := list(islice(rows, PAGE)):
+        while page := list(islice(rows, PAGE_SIZE)):
             text = StringIO()
             csv.writer(text, lineterminator="\n").writerows(page)
             yield text.getvalue().encode()

@@ -44,7 +44,7 @@ def batches_section(now: datetime) -> BatchesSection:
     by_status = dict(Batch.objects.filter(archived_at=None).order_by().values_list("status").annotate(n=Count("pk")))
     newest = list(batches_with_state().filter(archived_at=None)[:LIST_LENGTH])
     for batch in newest:
-        batch.colour = STATE_COLOURS[batch.stands]  # type: ignore[attr-defined]
+        batch.colour = STATE_COLOURS[batch.state]  # type: ignore[attr-defined]
     return BatchesSection(
         concerns=batch_concerns(),
         running=[*_running_uploads(), *_running_ingests()],
@@ -73,7 +73,7 @@ def _running_ingests() -> Iterator[RunningTask]:
     waiting: Any = batches_with_state().filter(
         status=BatchStatus.UPLOADED, archived_at=None, upload_finished__isnull=False
     )
-    for batch in waiting.exclude(left=None)[:MAX_RUNNING_INGESTS]:
+    for batch in waiting.exclude(remaining=None)[:MAX_RUNNING_INGESTS]:
         forecast = current_forecast(batch)
         if forecast is None:
             continue

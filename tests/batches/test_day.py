@@ -64,11 +64,11 @@ def test_from_adding_a_batch_to_archiving_it(
     done(*ingstat, status=10)
     left = json.loads(done("batch", "objects", "plc", "--json"))
     assert sorted(one["identifier"] for one in left) == ["bad", "worse"]
-    assert "2 objects deleted, 2 of its records" in done("batch", "clear", "plc", "--yes")
-    assert done("batch", "objects", "plc") == "0 objects of plc left.\n"
+    assert "2 objects deleted, of 2 records" in done("batch", "clear", "plc", "--yes")
+    assert done("batch", "objects", "plc") == "0 objects of plc remaining.\n"
     done("batch", "rollback", "plc", "ingest", "--yes")
     done("batch", "rollback", "plc", "upload", "--yes")
-    assert "1 record may have been ingested" in done("batch", "upload", "plc", status=10)
+    assert "1 uncertain record" in done("batch", "upload", "plc", status=10)
     assert sorted(one["identifier"] for one in json.loads(done("batch", "objects", "plc", "--json"))) == [
         "bad",
         "worse",

@@ -20,7 +20,7 @@ from pytest_django.fixtures import Settings
 from batches import tasks
 from batches.choices import BatchStatus, CheckKind, StepKind, UploadOutcome, Verdict
 from batches.ingest.check import check
-from batches.ingest.options import CheckOptions
+from batches.ingest.rule import CheckOptions
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
 from batches.reports import ingest_report
 from batches.views import actions
@@ -119,15 +119,15 @@ def test_both_files_of_the_list_hold_what_is_filtered(operator: Client, shelf: S
 def test_a_batch_says_where_it_stands_why_records_failed_and_who_did_what(operator: Client, shelf: Shelf) -> None:
     batch = shelf.batch("plc", "a", "b<i>", "c")
     assert "in ingest" in words(operator, "/batches/plc/")
-    assert "Not counted since its upload." in words(operator, "/batches/plc/")
+    assert "Not checked since its upload." in words(operator, "/batches/plc/")
     shelf.ingest(batch, "a")
     ended(batch)
     BatchRecord.objects.filter(identifier="c").update(ingest_message="409: number 12345 exists")
     text = words(operator, "/batches/plc/")
     assert "ingested, with errors" in text
     assert "1 409: number <n> exists".replace("<", "&lt;").replace(">", "&gt;") in text
-    assert re.search(r"Counted for a check [\d :-]+ · morgan 2 objects left: complete, with errors", text)
-    assert "The report says which records failed." in text
+    assert re.search(r"Check [\d :-]+ · morgan 2 objects remaining: complete, with errors", text)
+    assert "The report lists the records that failed." in text
     assert "b&lt;i&gt;" in text
 
 
@@ -175,7 +175,7 @@ def test_the_curve_is_drawn_from_the_counts_with_the_expected_end(operator: Clie
     html = operator.get("/batches/plc/").content.decode()
     assert "expected, at the earliest" in html
     assert "dashed" in html
-    assert "3 objects a minute leave the bucket" in words(operator, "/batches/plc/")
+    assert "3 objects per minute; expected to end" in words(operator, "/batches/plc/")
 
 
 def test_a_page_asks_as_few_questions_for_a_long_history_as_for_none(operator: Client, shelf: Shelf) -> None:
@@ -242,7 +242,7 @@ def test_a_result_is_taken_back_after_saying_what_that_means_and_written_down(op
     assert (entry.user.username, entry.object_repr) == (step.who, "plc")
     assert "Undo ingest result: " in entry.get_change_message()
     again = operator.post("/batches/plc/rollback-ingest/", follow=True).content.decode()
-    assert "plc has no result of ingest to take back" in again
+    assert "plc has no ingest result to undo" in again
     assert LogEntry.objects.count() == 1
 
 
@@ -270,13 +270,13 @@ def test_a_clear_says_what_it_deletes_deletes_only_that_and_keeps_its_names(oper
     assert client_with().get(link).status_code == 403
     assert operator.get(link.replace("plc", "oth")).status_code == 404
     assert operator.get("/batches/plc/cleared_20260101T000000000000Z.csv").status_code == 404
-    assert "Nothing of plc is left" in words(operator, "/batches/plc/clear/")
+    assert "No objects of plc remain" in words(operator, "/batches/plc/clear/")
 
 
 def test_more_than_a_page_can_wait_for_is_left_to_the_command(
     operator: Client, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actions, "LARGEST_CLEAR_BY_PAGE", 1)
+    monkeypatch.setattr(actions, "MAX_OBJECTS_TO_CLEAR", 1)
     ended(shelf.batch("plc", "apple", "plum"))
     assert "manage.py batch clear plc" in words(operator, "/batches/plc/clear/")
     operator.post("/batches/plc/clear/")
@@ -286,7 +286,7 @@ def test_more_than_a_page_can_wait_for_is_left_to_the_command(
 def test_while_it_is_in_ingest_nothing_is_deleted_or_archived(operator: Client, shelf: Shelf) -> None:
     shelf.batch("plc", "apple")
     for path in ("clear", "archive"):
-        assert "not known to be over" in words(operator, f"/batches/plc/{path}/")
+        assert "may still be ingesting" in words(operator, f"/batches/plc/{path}/")
         operator.post(f"/batches/plc/{path}/")
     assert len(shelf.left()) == 1
     assert Batch.objects.get().archived_at is None
@@ -298,7 +298,7 @@ def test_a_batch_is_archived_and_taken_out_again(operator: Client, shelf: Shelf)
     ended(batch)
     operator.post("/batches/plc/archive/")
     assert listed(operator, "") == set()
-    assert "It is archived: it is neither sent nor checked any more." in words(operator, "/batches/plc/")
+    assert "Archived: it can't be uploaded or checked." in words(operator, "/batches/plc/")
     operator.post("/batches/plc/unarchive/")
     assert listed(operator, "") == {"plc"}
 
@@ -337,7 +337,7 @@ def test_a_batch_whose_store_is_away_is_told_of_on_its_page(operator: Client, sh
     batch = shelf.batch("plc", "a")
     Batch.objects.update(store_url="file:///nowhere-at-all")
     tasks.check_batch(batch.pk, "sam")
-    assert "it can't be checked" in words(operator, "/batches/plc/")
+    assert "Check failing since" in words(operator, "/batches/plc/")
     assert "nowhere-at-all" in words(operator, "/batches/plc/rollback-upload/")
 
 

@@ -64,8 +64,8 @@ def test_a_specialist_finds_out_why_a_batch_failed_and_checks_it_again(guest: Vi
     page.get_by_role("button", name="Undo ingest result").click()
     assert "in ingest" in guest.words()
     agree(guest, "Check now")
-    until(guest, "Nothing is left to do but to archive it.")
-    assert "Result of ingest taken back" in guest.words()
+    until(guest, "Done. You can archive it.")
+    assert "Ingest result undone" in guest.words()
     guest.go("/")
     assert "did not ingest" not in guest.words()
     assert guest.complaints == []

@@ -182,7 +182,7 @@ def test_it_counts_the_objects_of_the_batch_in_the_bucket_and_leaves_them_there(
     site.seed(bid=["a", "b", "c"])
     site.delete(site.key("bid", "b"))
     result = site.ingstat("bid")
-    assert "bid: 2 objects left (first count)" in result.stdout
+    assert "bid: 2 objects remaining (first count)" in result.stdout
     assert sorted(site.s3.objects(site.bucket)) == sorted([site.key("bid", "a"), site.key("bid", "c")])
 
 
@@ -190,7 +190,7 @@ def test_it_counts_the_objects_of_the_batch_in_the_bucket_and_leaves_them_there(
 def test_none_at_first_is_complete(batch: FolderBatch, ingstat: Ingstat) -> None:
     call = ingstat(batch, [0])
     assert (call.status, call.counts, call.slept) == (0, [0], [])
-    assert "bid: ingest is complete: 9 ingested, 0 left" in call.out
+    assert "bid: ingest is complete: 9 ingested, 0 remaining" in call.out
     assert columns()["batch_status"] == "ingested"
 
 
@@ -291,7 +291,7 @@ def test_without_options_a_change_is_progress(batch: FolderBatch, ingstat: Ingst
     call = ingstat(batch, [5, 3])
     assert (call.counts, call.slept) == ([5, 3], [1.5])
     assert call.reports_progress
-    assert "5 objects left (first count)" in call.out
+    assert "5 objects remaining (first count)" in call.out
 
 
 @proves(

@@ -87,7 +87,7 @@ import sentry_sdk
 from django.core.management import call_command
 from batches.management.commands.ingstat import Command
 
-def broken(self, bid, patience):
+def broken(self, bid, options, sleep):
     raise RuntimeError("the check broke")
 
 Command._check = broken

@@ -19,16 +19,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Interrupting:
-    """The queue of a sender, which a Ctrl-C hits when the third parcel is handed over."""
+    """The queue of a sender, which a Ctrl-C hits when the third item is handed over."""
 
     def __init__(self, queue: object) -> None:
         self._queue, self._handed = queue, 0
 
-    def put(self, parcel: UploadItem | None) -> None:
+    def put(self, item: UploadItem | None) -> None:
         self._handed += 1
         if self._handed == 3:
             raise KeyboardInterrupt
-        self._queue.put(parcel)  # type: ignore[attr-defined]
+        self._queue.put(item)  # type: ignore[attr-defined]
 
     def get(self) -> UploadItem | None:
         found: UploadItem | None = self._queue.get()  # type: ignore[attr-defined]
@@ -46,7 +46,7 @@ def test_nothing_stays_marked_that_no_thread_ever_had(shelf: Shelf, monkeypatch:
     run = Sender.run
 
     def interrupted(self: Sender) -> None:
-        self._todo = Interrupting(self._todo)  # type: ignore[assignment]
+        self._queue = Interrupting(self._queue)  # type: ignore[assignment]
         run(self)
 
     with monkeypatch.context() as patch:

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from batches.upload.sender import LARGEST_GROUP
+from batches.upload.sender import MAX_GROUP_SIZE
 from sandbox.ingest import Ingest, ingested
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def test_no_object_is_put_again_after_it_was_ingested_however_often_the_upload_d
         killed = 0
         for _ in range(KILLS):
             killed += kill_after(site, chance.randrange(PUTS), chance.random() * 0.02)
-            assert site.batch("plc")["outcomes"]["upload"].get("sending", 0) <= 2 * LARGEST_GROUP
+            assert site.batch("plc")["outcomes"]["upload"].get("sending", 0) <= 2 * MAX_GROUP_SIZE
         site.between.before_put = lambda _key: None
         last = site("batch", "upload", "plc")
         deadline = time.monotonic() + 30
@@ -66,7 +66,7 @@ def test_no_object_is_put_again_after_it_was_ingested_however_often_the_upload_d
             time.sleep(0.05)
     keys = [one.key for one in ingested(log)]
     # A run puts or marks no more than this, and only one that has fewer left ends by itself.
-    assert killed >= RECORDS // (PUTS + SLACK + 2 * LARGEST_GROUP)
+    assert killed >= RECORDS // (PUTS + SLACK + 2 * MAX_GROUP_SIZE)
     assert len(keys) == len(set(keys)), "an object was put, ingested, and put again"
     assert len(site.between.puts) == len(set(site.between.puts)), "an object was put twice"
     batch = site.batch("plc")
@@ -90,7 +90,7 @@ def test_without_an_ingest_an_upload_that_died_is_completed(site: BatchSite) -> 
     assert unfinished.returncode == 1
     assert "The upload of plc is unfinished" in unfinished.stderr
     result = site("batch", "upload", "plc")
-    assert "of a run that was cut off had arrived" in result.stdout
+    assert "of an upload that was cut off found in the bucket" in result.stdout
     again = site("batch", "upload", "plc", "--resend-uncertain")
     assert again.returncode == 0, again.stderr
     assert len(site.s3.objects(site.bucket)) == 150
@@ -105,8 +105,8 @@ def test_a_batch_of_which_nothing_is_certain_ends_truthfully(site: BatchSite) ->
     assert (batch["status"], batch["outcomes"]["upload"], batch["upload_oks"]) == ("uploaded", {"uncertain": 3}, 0)
     result = site.ingstat("plc")
     assert result.returncode == 0, result.stderr
-    assert "plc: ingest is complete: 0 ingested, 0 left" in result.stdout
-    assert "3 records had not been uploaded, or not certainly: manage.py batch show plc" in result.stdout
+    assert "plc: ingest is complete: 0 ingested, 0 remaining" in result.stdout
+    assert "3 records not uploaded, or uncertain: manage.py batch show plc" in result.stdout
     batch = site.batch("plc")
     assert (batch["status"], batch["ingest_oks"], batch["upload_errs"]) == ("ingested", 0, 3)
     assert batch["outcomes"]["ingest"] == {"uncertain": 3}, "none is called a success, and none is sent again by itself"

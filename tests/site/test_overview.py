@@ -145,7 +145,7 @@ def test_an_upload_runs_or_was_cut_off_by_the_databases_clock(page: Page) -> Non
     assert "2 of 4 records" in page.words()
     assert "All clear" in page.words()
     Batch.objects.update(upload_heartbeat=now - timedelta(minutes=5))
-    assert "The upload of batch plc was cut off" in page.banner()
+    assert "Upload of batch plc was cut off" in page.banner()
     assert "python manage.py batch upload plc" in page.banner()
     assert "plc upload cut off" in page.words()
 

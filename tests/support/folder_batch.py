@@ -152,5 +152,5 @@ def logs(logs_process: LogsSandbox, log_group: str, settings: Settings, monkeypa
     environment = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", **logs_process.environ()}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(cloudwatch, "ATTEMPTS", 1)
+    monkeypatch.setattr(cloudwatch, "MAX_ATTEMPTS", 1)
     return logs_process

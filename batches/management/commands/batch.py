@@ -9,9 +9,9 @@ from core.subcommands import SubcommandsCommand
 
 
 class Command(SubcommandsCommand):
-    """Each subcommand is one call of its core."""
+    """Each subcommand parses its arguments and calls one function."""
 
-    help = "Adds batches, uploads them, shows where they stand, and puts them away."
+    help = "Adds, uploads, shows, clears and archives batches."
     subcommands = (
         *add.SUBCOMMANDS,
         *upload.SUBCOMMANDS,

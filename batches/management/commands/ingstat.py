@@ -1,24 +1,25 @@
-"""`manage.py ingstat`: is the ingest of a batch over, and how did it end?"""
+"""`manage.py ingstat`: whether the ingest of a batch is over, and its result."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from batches.choices import BatchStatus, Verdict
-from batches.cli.ingstat_output import EXIT_STATUS_LABELS, count_lines, result_json, result_lines, summary
-from batches.cli.ingstat_watch import heal_once, result_of, watch
-from batches.ingest.check import CheckResult, check
+from batches.choices import Verdict
+from batches.cli.ingstat_output import EXIT_STATUS_LABELS, count_lines, result_json, result_lines, summary_lines
+from batches.cli.ingstat_watch import heal_once, watch
+from batches.ingest.check import CheckResult, check, stored_result
 from batches.ingest.finalize import finalize, finalize_lines
 from batches.ingest.healing import batches_to_heal
-from batches.ingest.options import WATCHED, CheckOptions
-from batches.ingest.parallel import Crew
-from batches.models import Batch
-from batches.querysets import get_batch
+from batches.ingest.parallel import Sleep, run_parallel
+from batches.ingest.rule import WATCHED, CheckOptions
+from batches.ingest_log.messages import ensure_readable
+from batches.querysets import batches_in_ingest, batches_with_unread_log, get_batch
 from batches.store import store_changed_note
 from core.commands import FAILED, CommandParser, FnloaderCommand, at_least_one, seconds
 from core.exceptions import OperationRefused
@@ -26,44 +27,48 @@ from core.logs import log_context
 from core.processes import os_user
 from objectstores.base import StoreError
 
+Result = dict[str, Any]
+"""The result of one batch, for --json."""
+
 WORST_FIRST = tuple(EXIT_STATUS_LABELS)
 EPILOG = """\
-Counts the objects of each batch that are left in its bucket: an object that is ingested leaves it, one that fails stays.
-None left is complete. Otherwise it counts again after --sleep seconds: up to --checks times while the count changes, and
---rechecks times more once it did not. An equal number of other objects is a change.
+Counts the remaining objects of each batch in its bucket: an object that is ingested leaves it, one that fails stays.
+If none remain, the ingest is complete. Otherwise it counts again after --sleep seconds: up to --checks times while the count
+changes, and --rechecks more times once it does not. Same count but different objects also counts as a change.
 
-exit status: 0 complete; 10 complete with errors; 11 still in progress; 1 could not check: there is no result;
-2 wrong usage; of several batches the worst, in the order 1, 11, 10, 0.
+exit status: 0 complete; 10 complete with errors; 11 still in progress; 1 could not check, no result;
+2 invalid arguments; of several batches the worst, in the order 1, 11, 10, 0.
 """
 
 
 class Command(FnloaderCommand):
     """Checks batches one after the other, with --all several at a time; the core is `batches.ingest.check`."""
 
-    help = "Says whether the ingest of batches is complete, with which errors, and records the result."
+    help = "Checks whether the ingest of batches is complete, and stores the result."
 
-    _sleep: Callable[[float], None] | None = None
-    _writing = threading.Lock()
+    _output_lock = threading.Lock()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """See EPILOG."""
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = EPILOG
         parser.add_argument("bid", nargs="*", metavar="BID", help="id of a batch")
-        parser.add_argument("--all", action="store_true", help="every batch that is uploaded, and not yet ingested")
-        instead = parser.add_mutually_exclusive_group()
-        instead.add_argument(
-            "--watch", action="store_true", help="follow one batch to its end, or until told to stop (exit status 0)"
+        parser.add_argument("--all", action="store_true", help="all batches that are uploaded and not yet ingested")
+        mode = parser.add_mutually_exclusive_group()
+        mode.add_argument(
+            "--watch",
+            action="store_true",
+            help="watch one batch until its ingest ends, or until stopped (exit status 0)",
         )
-        instead.add_argument(
+        mode.add_argument(
             "--heal",
             action="store_true",
-            help="count once what is left of batches that ended with errors; with --all, those that are still watched",
+            help="count batches that ended with errors once; with --all, those that may still heal",
         )
-        instead.add_argument(
+        mode.add_argument(
             "--messages",
             action="store_true",
-            help="read the messages of a stored result from the log once more; with --all, those that could not be read",
+            help="read the ingest log of a stored result again; with --all, where it could not be read",
         )
         parser.add_argument(
             "--sleep", type=seconds, help=f"seconds between two counts (default: 1.5; --watch: {WATCHED.sleep:g})"
@@ -81,109 +86,91 @@ class Command(FnloaderCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
-        """Checks each batch, goes on after one that could not be checked, and returns the worst status."""
+        """Checks each batch, also after one that could not be checked, and returns the worst status."""
         if bool(options["bid"]) == options["all"]:
             self.usage("Give the ids of the batches to check, or --all.")
         if options["watch"] and (len(options["bid"]) != 1 or options["json"]):
-            self.usage("--watch follows one batch, and tells of it in lines: give one id, and no --json.")
+            self.usage("--watch needs exactly one id and can't be combined with --json.")
         self.as_json: bool = options["json"]
-        ask, waiting = self._how(options)
-        bids = options["bid"] or waiting
+        given = {name: options[name] for name in ("sleep", "checks", "rechecks") if options[name] is not None}
+        check_options = replace(WATCHED if options["watch"] else CheckOptions(), **given)
+        candidates = batches_in_ingest()
+        if options["heal"]:
+            candidates = batches_to_heal()
+        elif options["messages"]:
+            candidates = batches_with_unread_log()
+        bids = list(dict.fromkeys(options["bid"] or candidates.values_list("bid", flat=True)))
         if not bids:
-            self._say("No batch is waiting for its ingest.")
-        facts = self._each(list(dict.fromkeys(bids)), lambda bid: self._one(bid, ask), at_once=options["all"])
-        status = next(one for one in WORST_FIRST if one in {0, *(fact["exit_status"] for fact in facts)})
+            self._print("No batch is waiting for its ingest.")
+
+        def run_one(bid: str, sleep: Sleep = time.sleep) -> Result:
+            try:
+                with log_context(batch=bid):
+                    return self._run_one(bid, options, check_options, sleep)
+            except (OperationRefused, StoreError) as error:
+                message = str(error)
+                if isinstance(error, StoreError):
+                    message = f"Could not check {bid}, no result: {error}"
+                self.stderr.write(message)
+                return {"id": bid, "verdict": None, "error": message, "exit_status": FAILED}
+
+        parallel = options["all"] and len(bids) > 1
+        results = run_parallel(run_one, bids) if parallel else [run_one(bid) for bid in bids]
+        status = next(one for one in WORST_FIRST if one in {0, *(result["exit_status"] for result in results)})
         if self.as_json:
-            self.stdout.write(json.dumps({"exit_status": status, "batches": facts}, indent=2))
-        elif options["all"] and len(facts) > 1:
-            self._say_all(summary(facts))
+            self.stdout.write(json.dumps({"exit_status": status, "batches": results}, indent=2))
+        elif parallel:
+            self._print_lines(summary_lines(results))
         return status
 
-    def _each(self, bids: list[str], one: Callable[[str], dict[str, Any]], *, at_once: bool) -> list[dict[str, Any]]:
-        if not at_once or len(bids) < 2:
-            return [one(bid) for bid in bids]
-        crew = Crew()
-        self._sleep = crew.sleep
-        return crew.each(one, bids)
-
-    def _how(self, options: dict[str, Any]) -> tuple[Callable[[str], dict[str, Any]], list[str]]:
-        """What is to be done with each batch, and with which ones if all are meant."""
-        usual = WATCHED if options["watch"] else CheckOptions()
-        chosen = {name: options[name] for name in ("sleep", "checks", "rechecks") if options[name] is not None}
-        patience = replace(usual, **chosen)
+    def _run_one(self, bid: str, options: dict[str, Any], check_options: CheckOptions, sleep: Sleep) -> Result:
         if options["heal"]:
-            return lambda bid: heal_once(bid, self._say, self.stderr.write), list(
-                batches_to_heal().values_list("bid", flat=True)
-            )
+            return heal_once(bid, self._print, self.stderr.write)
         if options["messages"]:
-            return lambda bid: self._end(result_of(bid), again=True), _unread()
+            batch = get_batch(bid)
+            ensure_readable(batch)
+            return self._finalize(stored_result(batch), sleep, read_again=True)
         if options["watch"]:
-            return lambda bid: self._watch(bid, patience), []
-        return lambda bid: self._check(bid, patience), _waiting()
+            watched = watch(self.stdout, self.stderr, bid, check_options)
+            return self._finalize(watched, sleep) if watched else {"id": bid, "exit_status": 0}
+        return self._check(bid, check_options, sleep)
 
-    def _one(self, bid: str, ask: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-        try:
-            with log_context(batch=bid):
-                return ask(bid)
-        except (OperationRefused, StoreError) as error:
-            said = (
-                str(error)
-                if isinstance(error, OperationRefused)
-                else f"{bid} could not be checked, there is no result: {error}"
-            )
-            self.stderr.write(said)
-            return {"id": bid, "verdict": None, "error": said, "exit_status": FAILED}
-
-    def _check(self, bid: str, patience: CheckOptions) -> dict[str, Any]:
+    def _check(self, bid: str, options: CheckOptions, sleep: Callable[[float], None]) -> Result:
         batch = get_batch(bid)
         if note := store_changed_note(batch):
-            self._say(note)
+            self._print(note)
         result = check(
             batch,
-            patience,
+            options,
             asked_by=os_user(),
-            tell=lambda *seen: self._say_all(count_lines(bid, *seen)),
-            sleep=self._sleep,
+            on_count=lambda *counted: self._print_lines(count_lines(bid, *counted)),
+            sleep=sleep,
         )
-        return self._end(result)
+        return self._finalize(result, sleep)
 
-    def _watch(self, bid: str, patience: CheckOptions) -> dict[str, Any]:
-        result = watch(self.stdout, self.stderr, bid, patience)
-        return self._end(result) if result else {"id": bid, "exit_status": 0}
-
-    def _end(self, result: CheckResult, *, again: bool = False) -> dict[str, Any]:
-        """What follows a result, then the result: its end comes from the log, where there is one."""
+    def _finalize(self, result: CheckResult, sleep: Sleep, *, read_again: bool = False) -> Result:
+        """Reads the log first, because it may have the end of the ingest; then prints the result."""
         if result.verdict == Verdict.IN_PROGRESS:
-            self._say_all(result_lines(result))
+            self._print_lines(result_lines(result))
             return result_json(result)
-        done = finalize(result.batch, again=again)
-        self._say_all(result_lines(result))
-        for problem in filter(None, (done.log_problem, done.report_problem)):
+        finalized = finalize(result.batch, read_again=read_again, on_page=lambda: sleep(0))
+        self._print_lines(result_lines(result))
+        for problem in filter(None, (finalized.log_problem, finalized.report_problem)):
             self.stderr.write(problem)
-        self._say_all(finalize_lines(done))
-        facts = result_json(result) | ({"report": str(done.report)} if done.report else {})
-        facts |= {"messages_problem": done.log_problem} if done.log_problem else {}
-        if done.report_problem or (again and done.log_problem):
-            facts |= {"error": done.report_problem or done.log_problem, "exit_status": FAILED}
-        return facts
+        self._print_lines(finalize_lines(finalized))
+        document = result_json(result) | ({"report": str(finalized.report)} if finalized.report else {})
+        document |= {"messages_problem": finalized.log_problem} if finalized.log_problem else {}
+        if error := finalized.report_problem or (finalized.log_problem if read_again else ""):
+            document |= {"error": error, "exit_status": FAILED}
+        return document
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self.as_json:
-            with self._writing:
+            with self._output_lock:
                 self.stdout.write(line)
                 self.stdout.flush()
 
-    def _say_all(self, lines: Iterable[str]) -> None:
-        # In one piece, so that what belongs together stays together when several batches are checked at a time.
+    def _print_lines(self, lines: Iterable[str]) -> None:
+        # At once, so that the lines of a batch stay together when several batches are checked at a time.
         if text := "\n".join(lines):
-            self._say(text)
-
-
-def _waiting() -> list[str]:
-    waiting = Batch.objects.filter(status=BatchStatus.UPLOADED, archived_at=None)
-    return list(waiting.order_by("added_at", "pk").values_list("bid", flat=True))
-
-
-def _unread() -> list[str]:
-    failed = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None, messages_problem__isnull=False)
-    return list(failed.order_by("added_at", "pk").values_list("bid", flat=True))
+            self._print(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batches.ingest.parallel import Crew, Stopped
+from batches.ingest.parallel import RunCancelled, Sleep, run_parallel
 
 if TYPE_CHECKING:
     from tests.support.batch_site import BatchSite
@@ -31,7 +31,7 @@ def test_batches_are_counted_side_by_side_and_summed_up(site: BatchSite) -> None
     result = site.ingstat("--all")
     assert not together.broken
     assert result.returncode == 1
-    assert "gone could not be checked" in result.stderr
+    assert "Could not check gone" in result.stderr
     assert result.stdout.splitlines()[-4:] == [
         "4 batches:",
         "  failed: gone",
@@ -64,7 +64,7 @@ def test_an_interrupted_run_ends_all_its_checks_without_a_result(site: BatchSite
     process = site.manage.start("ingstat", "--all", "--sleep", "3600")
     assert process.stdout
     first = [process.stdout.readline() for _ in range(2)]
-    assert all("1 object left" in line for line in first)
+    assert all("1 object remaining" in line for line in first)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 143, (out, err)
@@ -74,18 +74,17 @@ def test_an_interrupted_run_ends_all_its_checks_without_a_result(site: BatchSite
 
 @pytest.mark.django_db
 def test_an_error_ends_the_others_and_is_raised() -> None:
-    crew = Crew(at_a_time=2)
     stopped = threading.Event()
 
-    def do(item: int) -> None:
+    def function(item: int, sleep: Sleep) -> None:
         if item:
             raise ValueError("one of them")
         try:
-            crew.sleep(3600)
-        except Stopped:
+            sleep(3600)
+        except RunCancelled:
             stopped.set()
             raise
 
     with pytest.raises(ValueError, match="one of them"):
-        crew.each(do, [0, 1, 2, 3])
+        run_parallel(function, [0, 1, 2, 3], max_threads=2)
     assert stopped.wait(60)

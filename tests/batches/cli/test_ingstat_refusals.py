@@ -42,7 +42,7 @@ def test_a_listing_that_fails_in_any_count_is_an_error_and_no_result(site: Batch
         )
         result = site.ingstat("plc")
         assert result.returncode == 1, result.stdout
-        assert "plc could not be checked, there is no result: s3://" in result.stderr
+        assert "Could not check plc, no result: s3://" in result.stderr
         assert len(result.stdout.splitlines()) == after
         assert "complete" not in result.stdout
         assert snapshot(site, RESULTS) == before
@@ -90,7 +90,7 @@ def test_it_refuses_what_is_unknown_was_not_uploaded_or_is_being_uploaded(site: 
     assert result.stdout == ""
     unknown, never, nothing, unfinished, runs = result.stderr.splitlines()
     assert unknown.startswith("There is no batch 'nobody'.")
-    assert never == "added was never uploaded (it is added): run `manage.py batch upload added` first."
+    assert never == "added was never uploaded (status: added): run `manage.py batch upload added` first."
     assert nothing.startswith("Nothing of none was uploaded")
     assert unfinished.startswith("The upload of open is unfinished: run `manage.py batch upload open` again")
     assert runs.startswith("runs is being uploaded by process 7 on elsewhere")
@@ -128,7 +128,7 @@ def test_the_store_of_a_batch_is_its_own_whatever_is_set_now(site: BatchSite) ->
     site.seed(plc=["a"], old=["a"])
     result = site("ingstat", "plc", "--sleep", "0", BATCH_STORE_URL="s3://another")
     assert result.returncode == 10
-    note = f"plc was uploaded to {site.url} and is looked for there, though BATCH_STORE_URL is s3://another now."
+    note = f"plc was uploaded to {site.url} and is counted there, although BATCH_STORE_URL is now s3://another."
     assert result.stdout.splitlines()[0] == note
     site.manage.rows("update batches_batch set store_url = null where bid = 'old'")
     result = site("ingstat", "old", BATCH_STORE_URL="")
@@ -155,9 +155,9 @@ def test_neighbours_in_one_bucket_are_never_counted_and_strange_names_are_report
         site.s3.put(site.bucket, name, b"")
     result = site.ingstat(*names)
     assert result.returncode == 10
-    assert "a1: 2 objects left" in result.stdout
+    assert "a1: 2 objects remaining" in result.stdout
     assert "not counted: 3 objects of other batches with the same prefix" in result.stdout
-    assert "not counted: 3 objects whose name is no key, such as 'YTF.txt', 'YTF8____', 'YTFé'" in result.stdout
+    assert "not counted: 3 objects whose name is not a key, such as 'YTF.txt', 'YTF8____', 'YTFé'" in result.stdout
     left = site.manage.rows("select bid, ingest_errs, ingest_oks from batches_batch order by bid")
     assert left == [(bid, number, 0) for bid, number in sorted(names.items())]
     site.delete(*(site.key("a1", f"id{n}") for n in range(2)))

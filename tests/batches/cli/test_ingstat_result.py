@@ -25,14 +25,14 @@ def test_the_columns_of_a_complete_ingest(site: BatchSite) -> None:
     site.delete(*(site.key("plc", one) for one in "abc"))
     result = site.ingstat("plc")
     assert result.returncode == 0
-    assert "plc: ingest is complete: 3 ingested, 0 left; it ended at " in result.stdout
+    assert "plc: ingest is complete: 3 ingested, 0 remaining; ended at " in result.stdout
     batch = site.batch("plc")
     assert batch["status"] == "ingested"
     assert (batch["ingest_oks"], batch["ingest_errs"]) == (3, 0)
     assert batch["ingest_complete_time"] == batch["ingest_done_at"]
     took = when(batch["ingest_complete_time"]) - when(batch["ingest_start_time"])
     assert took > timedelta(hours=30)
-    assert "and took 30:00:" in result.stdout
+    assert "after 30:00:" in result.stdout
     assert batch["outcomes"]["ingest"] == {"success": 3}
     assert not (Path(site.manage.environment["REPORTS_DIR"]) / "plc").exists()
     assert site.manage.rows("select asked_by <> '', host, ingest_oks, remaining from batches_ingestcheck") == [
@@ -99,11 +99,11 @@ def test_the_report_has_all_of_the_source_and_what_became_of_each_row(site: Batc
         "objectNumber,title,cmt_rec_status,cmt_outcome,cmt_output_file,cmt_s3_key,cmt_warnings,"
         "cmt_upload_status,cmt_upload_message,CMT_ingest_status,CMT_ingest_message\n"
         f'A.1,"one, ""quoted""",new,success,A.1.xml,{key[1]},,success,,failure,\n'
-        "A.2,two é,new,failure,,,,skip,its mapping failed,skip,Not uploaded: its mapping failed\n"
+        "A.2,two é,new,failure,,,,skip,mapping failed,skip,Not uploaded: mapping failed\n"
         f'A.3,"three\nlines",new,success,A.3.xml,{key[3]},careful,success,,failure,\n'
-        f"A.4,four,new,success,gone.xml,{key[4]},,unuploadable,there is no file 'gone.xml',"
-        "failure,Not uploaded: there is no file 'gone.xml'\n"
-        "A.5,five,new,success,A.5.xml,,,unuploadable,the mapper gave it no key,skip,Not uploaded: the mapper gave it no key\n"
+        f"A.4,four,new,success,gone.xml,{key[4]},,unuploadable,file 'gone.xml' not found,"
+        "failure,Not uploaded: file 'gone.xml' not found\n"
+        "A.5,five,new,success,A.5.xml,,,unuploadable,no key in the mapper report,skip,Not uploaded: no key in the mapper report\n"
         f"A.6,six,new,success,A.6.xml,{key[6]},,success,,success,\n"
     )
     batch = site.batch("plc")
@@ -125,7 +125,7 @@ def test_a_batch_that_is_ingested_is_not_counted_again(site: BatchSite) -> None:
     assert site.between.listings == 0
     assert "errs was found complete at " in again.stdout
     assert "manage.py batch rollback errs ingest" in again.stdout
-    assert "errs: ingest is complete, but has errors: 0 ingested, 2 left" in again.stdout
+    assert "errs: ingest is complete, but has errors: 0 ingested, 2 remaining" in again.stdout
     assert report.read_bytes() == first, "a report that is missing is written again, byte for byte"
     assert site.checks() == 2
 
@@ -136,8 +136,8 @@ def test_objects_of_the_batch_that_no_record_knows_are_counted_and_said(site: Ba
         site.s3.put(site.bucket, site.key("plc", f"stray{n}"), b"")
     result = site.ingstat("plc")
     assert result.returncode == 10
-    assert "0 ingested, 4 left" in result.stdout
-    assert "3 objects of those left belong to none of its records." in result.stdout
+    assert "0 ingested, 4 remaining" in result.stdout
+    assert "3 remaining objects without a record of the batch." in result.stdout
     assert site.manage.rows("select remaining, unmatched from batches_ingestcheck") == [(4, 3)]
 
 
@@ -161,7 +161,7 @@ def test_an_upload_that_begins_during_a_check_voids_it(site: BatchSite) -> None:
     site.between.before_listing = begin
     result = site.ingstat("plc")
     assert result.returncode == 1, result.stdout
-    assert "there is no result" in result.stderr
+    assert "No result for plc" in result.stderr
     assert site.checks() == 0
     assert site.batch("plc")["status"] == "uploaded"
 

@@ -51,8 +51,8 @@ def test_it_follows_a_batch_to_its_end_and_tells_how_fast_it_goes(site: BatchSit
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     first, *_, last = out.splitlines()
-    assert first.startswith("plc: 3 of 9: 6 objects left")
-    assert last.startswith("plc: ingest is complete: 9 ingested, 0 left")
+    assert first.startswith("plc: 3 of 9: 6 objects remaining")
+    assert last.startswith("plc: ingest is complete: 9 ingested, 0 remaining")
     kept = site.manage.rows(
         "select c.kind, c.verdict, n.remaining from batches_ingestcheck c"
         " join batches_ingestcount n on n.check_run_id = c.id order by n.id"
@@ -65,13 +65,13 @@ def test_told_to_stop_it_exits_0_at_once_and_what_it_counted_is_kept(site: Batch
     site.seed(plc=["a"])
     process = site.manage.start("ingstat", "plc", "--watch", "--sleep", "600")
     assert process.stdout
-    assert process.stdout.readline().startswith("plc: 0 of 1: 1 object left")
+    assert process.stdout.readline().startswith("plc: 0 of 1: 1 object remaining")
     process.send_signal(sign)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
-    assert out.startswith("Told to stop: plc is not watched any more.")
+    assert out.startswith("Stopped watching plc.")
     assert site.batch("plc")["status"] == "uploaded"
-    assert site.manage.rows("select verdict, problem from batches_ingestcheck") == [(None, "it was told to stop")]
+    assert site.manage.rows("select verdict, problem from batches_ingestcheck") == [(None, "interrupted")]
 
 
 def test_while_the_store_is_away_it_goes_on_watching(site: BatchSite, s3_proxy: FaultProxy) -> None:
@@ -85,7 +85,7 @@ def test_while_the_store_is_away_it_goes_on_watching(site: BatchSite, s3_proxy: 
     s3_proxy.clear_faults()
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "plc: ingest is complete: 1 ingested, 0 left" in out
+    assert "plc: ingest is complete: 1 ingested, 0 remaining" in out
 
 
 def test_a_watch_of_a_batch_with_errors_has_their_status_and_a_wrong_use_is_2(site: BatchSite) -> None:
@@ -111,29 +111,29 @@ def ended(folder_batch: Seed) -> FolderBatch:
 @here
 def test_heal_counts_once_and_says_what_came_of_it(ended: FolderBatch) -> None:
     status, out, _ = ingstat("plc", "--heal")
-    assert (status, out) == (10, "plc: nothing changed: 1 ingested, 2 left.\n")
+    assert (status, out) == (10, "plc: nothing changed: 1 ingested, 2 remaining.\n")
     ended.ingest("b")
     ended.put("a")
     status, out, _ = ingstat("plc", "--heal")
     assert status == 10
     assert out.splitlines() == [
-        "plc: 1 record healed: 2 ingested, 1 left.",
-        "  1 object of records that were ingested are in the bucket again.",
+        "plc: 1 record healed: 2 ingested, 1 remaining.",
+        "  1 object of ingested records in the bucket again.",
     ]
     assert "b,success,,success," in report_path(ended.batch).read_text()
     shown = io.StringIO()
     call_command("batch", "show", "plc", stdout=shown)
     first, second = shown.getvalue().splitlines()[-2:]
-    assert first.endswith(": complete, with errors, 2 left, 1 ingested")
-    assert "  watched for healing by " in second
-    assert second.endswith(": complete, with errors, 2 left, 2 ingested"), "one of those left is there again"
+    assert first.endswith(": complete, with errors, 2 remaining, 1 ingested")
+    assert "  healing by " in second
+    assert second.endswith(": complete, with errors, 2 remaining, 2 ingested"), "one of those left is there again"
     ended.ingest("c")
     status, out, _ = ingstat("--all", "--heal", "--json")
     facts = json.loads(out)["batches"]
     assert status == 0
     assert facts == [{"id": "plc", "healed": 1, "again": 1, "ingest_oks": 3, "ingest_errs": 0, "exit_status": 0}]
-    assert ingstat("plc", "--heal") == (0, "plc has no errors (any more): there is nothing to heal.\n", "")
-    assert "plc: ingest is complete: 3 ingested, 0 left" in ingstat("plc")[1]
+    assert ingstat("plc", "--heal") == (0, "plc has no errors: nothing to heal.\n", "")
+    assert "plc: ingest is complete: 3 ingested, 0 remaining" in ingstat("plc")[1]
     assert not report_path(ended.batch).exists()
 
 
@@ -156,8 +156,8 @@ def test_the_result_tells_when_the_log_says_it_ended_and_which_messages_it_had(
     logs.put(log_group, [("s", round(when.timestamp() * 1000), text) for text in events])
     status, out, err = ingstat("plc", "--sleep", "0")
     assert (status, err) == (10, "")
-    assert f"it ended at {when:%Y-%m-%d %H:%M:%S}" in out
-    assert "  From the log of the ingest: 1 failed record with its message.\n" in out
+    assert f"ended at {when:%Y-%m-%d %H:%M:%S}" in out
+    assert "  From the ingest log: 1 failed record with a message.\n" in out
     assert made.record("b").ingest_message == "409 Client Error"
 
 
@@ -170,7 +170,7 @@ def test_a_log_that_can_not_be_read_is_said_and_can_be_repeated_alone(
     logs.faults({"kind": "status", "status": 400, "code": "AccessDeniedException"})
     status, out, err = ingstat("plc", "--sleep", "0")
     assert status == 10, "the result stands"
-    assert "plc: ingest is complete, but has errors: 1 ingested, 1 left" in out
+    assert "plc: ingest is complete, but has errors: 1 ingested, 1 remaining" in out
     assert "needs the permission logs:FilterLogEvents" in err.replace("need the", "needs the")
     assert "manage.py ingstat plc --messages" in err
     listings = IngestCheck.objects.count()
@@ -179,7 +179,7 @@ def test_a_log_that_can_not_be_read_is_said_and_can_be_repeated_alone(
     for words in (("--all", "--messages"), ("plc", "--messages")):
         status, out, err = ingstat(*words)
         assert (status, err) == (10, "")
-        assert "From the log of the ingest: 0 failed records with their message." in out
+        assert "From the ingest log: 0 failed records with a message." in out
     assert IngestCheck.objects.count() == listings, "nothing was counted for it"
     assert Batch.objects.get().messages_read_at
 

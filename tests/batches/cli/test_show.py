@@ -12,7 +12,7 @@ pytest_plugins = ["tests.support.batch_site"]
 
 
 def test_batches_are_listed_newest_first_by_status_and_as_json(site: BatchSite) -> None:
-    assert site("batch", "list").stdout == "No batch. Add one with: manage.py batch add BID FOLDER\n"
+    assert site("batch", "list").stdout == "No batches yet. To add one: manage.py batch add BID FOLDER\n"
     site.seed(one=["a", "b"])
     assert site("batch", "add", "two", str(site.files("two", 3)), "--action", "update").returncode == 0
     assert site.ingstat("one").returncode == 10
@@ -28,8 +28,8 @@ def test_batches_are_listed_newest_first_by_status_and_as_json(site: BatchSite) 
             "uploaded",
             "failed",
             "ingested",
-            "left",
-            "took",
+            "remaining",
+            "duration",
             "added",
         ]
     )
@@ -61,15 +61,15 @@ def test_a_batch_is_shown_with_facts_counts_and_causes(site: BatchSite) -> None:
     assert f"store url              {site.url}" in lines
     assert "upload outcomes        2 success, 1 unuploadable" in lines
     assert "ingest outcomes        3 failure" in lines
-    assert "  1 record unuploadable: there is no file 'A.00002.xml' (row 2: A.00002)" in lines
-    assert "  2 records failure: no message is known (such as row 1: A.00001)" in lines
+    assert "  1 record unuploadable: file 'A.00002.xml' not found (row 2: A.00002)" in lines
+    assert "  2 records failure: no message (such as row 1: A.00001)" in lines
     facts = json.loads(site("batch", "show", "plc", "--json").stdout)
     assert facts["outcomes"]["upload"] == {"success": 2, "unuploadable": 1}
     ingest, upload = facts["causes"]
     assert (ingest["step"], ingest["records"], ingest["row"]) == ("ingest", 2, 1)
-    assert (upload["step"], upload["outcome"], upload["message"]) == ("upload", "unuploadable", "there is no file '…'")
+    assert (upload["step"], upload["outcome"], upload["message"]) == ("upload", "unuploadable", "file '…' not found")
     assert (upload["records"], upload["identifier"]) == (1, "A.00002")
-    assert upload["example"] == "there is no file 'A.00002.xml'"
+    assert upload["example"] == "file 'A.00002.xml' not found"
     assert [one["row"] for one in facts["failed"]] == [1, 2, 3]
     assert facts["uncertain"] == []
     assert site("batch", "show", "nobody").returncode == 1

@@ -79,7 +79,7 @@ def test_each_file_of_a_plain_folder_is_a_record_in_byte_order(tmp_path: Path) -
 def test_two_files_with_one_identifier_are_named_and_refused(tmp_path: Path) -> None:
     for name in ("a.xml", "a.json", "b.xml"):
         (tmp_path / name).write_text("<r/>")
-    with pytest.raises(OperationRefused, match="row 2: the identifier 'a' stands in row 1, too"):
+    with pytest.raises(OperationRefused, match="row 2: the identifier 'a' is also in row 1"):
         added("plc", tmp_path)
     assert not Batch.objects.exists()
 
@@ -112,7 +112,7 @@ def test_a_mappers_report_keeps_every_row_with_its_outcome(tmp_path: Path) -> No
 @pytest.mark.django_db
 def test_the_action_is_what_the_keys_say(tmp_path: Path) -> None:
     report(tmp_path, [row("A", "DELETE")])
-    with pytest.raises(OperationRefused, match="its key says DELETE, and --action is create"):
+    with pytest.raises(OperationRefused, match="the action of the key is DELETE, --action is create"):
         added("plc", tmp_path, action="CREATE")
     assert added("plc", tmp_path)[0].action == "DELETE"
 
@@ -129,11 +129,11 @@ def test_a_folder_that_was_moved_after_mapping_is_found_again(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([row("A"), row("B", bid="mat")], "row 2 (line 3): its key is of batch 'mat', and this batch is 'plc'"),
-        ([row("A"), row("A")], "row 2: the identifier 'A' stands in row 1, too"),
+        ([row("A"), row("B", bid="mat")], "row 2 (line 3): the key is of batch 'mat', this batch is 'plc'"),
+        ([row("A"), row("A")], "row 2: the identifier 'A' is also in row 1"),
         ([["A", "new", "success", "A.xml", "YTF8____", "", ""]], "row 1 (line 2): cmt_s3_key 'YTF8____'"),
         ([["A", "new", "done", "A.xml", key("A"), "", ""]], "row 1 (line 2): cmt_outcome is 'done'"),
-        ([row("A"), ["x\ny", "z"]], "row 2 (line 4): 2 values, and the header has 7"),
+        ([row("A"), ["x\ny", "z"]], "row 2 (line 4): 2 values, but 7 columns in the header"),
     ],
 )
 @pytest.mark.django_db
@@ -149,17 +149,17 @@ def test_a_row_that_is_wrong_is_named_and_nothing_is_added(tmp_path: Path, rows:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a,b\n1,2\n".encode("utf-16"), "is written in UTF-16: save it as UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "is encoded in UTF-16. Save it as UTF-8"),
         (
             b"cmt_outcome,cmt_output_file,cmt_s3_key\nsuccess,a.xml,\nsuccess,caf\xe9.xml,\n",
             "row 2 (line 3): byte 0xe9",
         ),
-        (b"title,cmt_outcome\nx,success\n", "it has no column cmt_output_file, cmt_s3_key"),
+        (b"title,cmt_outcome\nx,success\n", "column cmt_output_file, cmt_s3_key is missing"),
         (b"cmt_outcome,cmt_output_file,cmt_s3_key,a,a\n", "more than one column a"),
         (b'cmt_outcome,cmt_output_file,cmt_s3_key\nsuccess,"a.xml,\n', "unexpected end of data"),
         (b"cmt_outcome,cmt_output_file,cmt_s3_key\nsuccess,\0,\n", "NUL"),
-        (b"", "it has no column"),
-        (b"cmt_outcome,cmt_output_file,cmt_s3_key\r\n", "holds no records"),
+        (b"", "cmt_s3_key is missing"),
+        (b"cmt_outcome,cmt_output_file,cmt_s3_key\r\n", "contains no records"),
     ],
 )
 @pytest.mark.django_db
@@ -179,7 +179,7 @@ def test_a_key_or_name_that_is_too_long_is_kept_as_unuploadable(tmp_path: Path) 
     assert (one.key, one.upload_outcome, one.upload_message) == (
         None,
         "unuploadable",
-        "its key has 1028 bytes, and 1024 are allowed",
+        "the key has 1028 bytes, at most 1024 are allowed",
     )
 
 
@@ -195,7 +195,7 @@ def test_an_id_is_taken_once_and_its_case_counts(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<r/>")
     added("plc", tmp_path)
     added("PLC", tmp_path)
-    with pytest.raises(OperationRefused, match="There is a batch plc already"):
+    with pytest.raises(OperationRefused, match="Batch plc already exists"):
         added("plc", tmp_path)
 
 
@@ -207,7 +207,7 @@ def test_the_command_adds_thousands_of_rows_whole_or_not_at_all(site: BatchSite,
     words = ("batch", "add", "plc", str(tmp_path))
     dry = site(*words, "--dry-run")
     assert dry.stdout == (
-        "plc would be added: 3,000 records to create, 3,000 to send, 0 unuploadable, 0 with a failed mapping.\n"
+        "plc would be added: 3,000 records to create, 3,000 to send, 0 unuploadable, 0 mapping errors.\n"
     )
     assert site.manage.rows("select count(*) from batches_batch") == [(0,)]
     result = site(*words)

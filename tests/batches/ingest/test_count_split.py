@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batches.ingest.count import CUTS, SMALL, count
+from batches.ingest.count import MIN_ROWS_TO_SPLIT, SPLIT_POINTS, count
 from batches.keys import digest, encode
 from batches.models import Batch, BatchRecord
 from objectstores.folder import FolderStore
@@ -38,14 +38,14 @@ def batch_of(records: int) -> Batch:
 
 
 def test_a_large_batch_is_split_at_keys_spread_over_all_of_its_records(tmp_path: Path) -> None:
-    batch, store = batch_of(SMALL + 500), Listened(tmp_path)
+    batch, store = batch_of(MIN_ROWS_TO_SPLIT + 500), Listened(tmp_path)
     for row in (1, 7, 2400):
         (tmp_path / key(row)).touch()
     seen = count(store, batch)
     assert seen.remaining == 3
     rows = sorted(BatchRecord.objects.filter(key__in=store.cuts).values_list("row", flat=True))
-    assert len(rows) == len(store.cuts) <= CUTS * 2
-    assert rows == list(range(1, SMALL + 501, 2))
+    assert len(rows) == len(store.cuts) <= SPLIT_POINTS * 2
+    assert rows == list(range(1, MIN_ROWS_TO_SPLIT + 501, 2))
 
 
 def test_a_small_batch_is_not_worth_a_split(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_without_progress_for_long_there_is_no_forecast_but_the_time_it_lasts() 
     assert found.stalled
     assert (found.rate, found.earliest, found.latest) == (None, None, None)
     assert found.idle == timedelta(seconds=30)
-    assert forecast_text(found) == "50 objects left, no progress for 00:00:30"
+    assert forecast_text(found) == "50 objects remaining, no progress for 00:00:30"
     assert not of(100, 50, 50, 50, 50, every=1).stalled
 
 
@@ -47,7 +47,7 @@ def test_one_count_says_what_is_left_and_nothing_more() -> None:
     assert forecast([]) is None
     found = of(7)
     assert (found.remaining, found.rate, found.earliest, found.stalled) == (7, None, None, False)
-    assert forecast_text(found) == "7 objects left"
+    assert forecast_text(found) == "7 objects remaining"
 
 
 def test_an_empty_bucket_needs_no_forecast() -> None:
@@ -66,9 +66,9 @@ def test_the_same_moment_twice_is_no_division_by_zero() -> None:
 
 
 def test_it_says_rate_and_range_in_words() -> None:
-    assert forecast_text(of(100, 90, 80)) == "80 objects left, 1 a second, empty 00:01:40 to 00:01:40"
+    assert forecast_text(of(100, 90, 80)) == "80 objects remaining, 1 per second, empty 00:01:40 to 00:01:40"
     assert forecast_text(of(10**6, 10**6 - 10)) == (
-        "999,990 objects left, 1 a second, empty 2026-01-12 13:46:40 to 2026-01-12 13:46:40"
+        "999,990 objects remaining, 1 per second, empty 2026-01-12 13:46:40 to 2026-01-12 13:46:40"
     )
 
 

@@ -11,7 +11,7 @@ from django.db.models import F
 from batches.choices import BatchStatus, CheckKind, UploadOutcome, Verdict
 from batches.ingest.finalize import finalize
 from batches.ingest.healing import HealResult, batches_to_heal, heal, healing_ends_at
-from batches.ingest.options import CheckOptions
+from batches.ingest.rule import CheckOptions
 from batches.ingest.scheduled import count_once
 from batches.keys import encode
 from batches.lifecycle.clear import clear
@@ -63,7 +63,7 @@ def test_objects_that_vanish_later_turn_their_records_to_success_and_all_follows
     BatchRecord.objects.filter(identifier="c").update(ingest_candidate="perhaps this")
     ended.ingest("b", "c")
     found = healed(ended)
-    assert (found.healed, found.again, found.check.verdict) == (2, 0, Verdict.COMPLETE_WITH_ERRORS)
+    assert (found.healed, found.reappeared, found.check.verdict) == (2, 0, Verdict.COMPLETE_WITH_ERRORS)
     assert numbers(ended) == (1, 3)
     assert ended.outcomes() == {"a": "success", "b": "success", "c": "success", "d": "failure"}
     seen = IngestCount.objects.order_by("-counted_at")[0].counted_at
@@ -126,7 +126,7 @@ def test_when_nothing_is_left_the_last_report_is_kept_under_its_time(ended: Fold
 def test_never_the_reverse_an_object_that_is_put_again_changes_nothing(ended: FolderBatch) -> None:
     ended.put("a", "stray")
     found = healed(ended)
-    assert (found.healed, found.again) == (0, 1)
+    assert (found.healed, found.reappeared) == (0, 1)
     assert numbers(ended) == (3, 1)
     assert ended.outcomes()["a"] == "success"
     ended.ingest("b")
@@ -134,7 +134,7 @@ def test_never_the_reverse_an_object_that_is_put_again_changes_nothing(ended: Fo
     assert numbers(ended) == (2, 2)
     assert ended.outcomes() == {"a": "success", "b": "success", "c": "failure", "d": "failure"}
     ended.put("b")
-    assert healed(ended).again == 2
+    assert healed(ended).reappeared == 2
     assert ended.outcomes()["b"] == "success"
     assert numbers(ended) == (2, 2)
 
@@ -216,7 +216,7 @@ def test_a_result_that_is_taken_back_meanwhile_is_not_healed(ended: FolderBatch)
     stale = ended.fresh()
     rollback_ingest(ended.fresh(), who="me")
     ended.ingest("b")
-    with pytest.raises(OperationRefused, match="taken back"):
+    with pytest.raises(OperationRefused, match="undone"):
         heal(stale)
     assert ended.fresh().status == BatchStatus.UPLOADED
     assert set(ended.outcomes().values()) == {None}

@@ -50,7 +50,7 @@ def test_the_verdict_comes_with_the_last_count_and_not_before(
 ) -> None:
     rule = IngestRule(checks, rechecks)
     assert [rule.feed(seen(one)) for one in counts] == [None] * (len(counts) - 1) + [verdict]
-    with pytest.raises(ValueError, match="the verdict is known"):
+    with pytest.raises(ValueError, match="there is a verdict already"):
         rule.feed(seen(0))
 
 
@@ -82,7 +82,7 @@ def test_names_are_kept_by_every_count_that_may_end_it_with_errors(
 ) -> None:
     rule, kept = IngestRule(checks, rechecks), False
     for one in counts:
-        kept = rule.next_may_be_last_with_errors()
+        kept = rule.next_can_be_complete_with_errors()
         rule.feed(seen(one))
     assert kept or verdict is not ERRORS
 

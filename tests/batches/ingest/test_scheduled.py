@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batches.choices import BatchStatus, CheckKind, Verdict
-from batches.ingest.options import CheckOptions
+from batches.ingest.rule import CheckOptions
 from batches.ingest.scheduled import count_once
 from batches.lifecycle.rollback import rollback_ingest
 from batches.models import Batch, IngestCheck, IngestCount

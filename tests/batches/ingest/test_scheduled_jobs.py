@@ -15,7 +15,7 @@ from django_q.models import OrmQ
 from batches import tasks
 from batches.choices import BatchStatus, UploadOutcome
 from batches.concerns import batch_concerns
-from batches.ingest import options, scheduled
+from batches.ingest import rule, scheduled
 from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
 from batches.reports.ingest_report import report_path
 from sandbox.lambdalog import line, lines_of
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
-SPACING = timedelta(seconds=options.SCHEDULED.sleep)
-ENOUGH = options.SCHEDULED.rechecks + 2
+SPACING = timedelta(seconds=rule.SCHEDULED.sleep)
+ENOUGH = rule.SCHEDULED.rechecks + 2
 """Counts until a batch that does not change has its verdict."""
 
 
@@ -61,7 +61,7 @@ def test_every_batch_gets_its_verdict_one_count_a_tick(shelf: Shelf) -> None:
     assert kinds() == ["batch_errors"]
     shelf.ingest(bad, "b")
     Batch.objects.update(counted_at=timezone.now() - HOUR)
-    assert "1 watched for healing" in tasks.count_batches()
+    assert "1 checked for healing" in tasks.count_batches()
     bad.refresh_from_db()
     assert (bad.ingest_errs, bad.ingest_oks) == (1, 2)
 
@@ -108,7 +108,7 @@ def test_a_tick_queues_as_many_jobs_as_can_share_the_work(shelf: Shelf) -> None:
         shelf.batch(f"b{number}", "a")
     assert tasks.nudge_batches() == "6 batches to count"
     assert {package.func() for package in OrmQ.objects.all()} == {"batches.tasks.count_batches"}
-    assert OrmQ.objects.count() == tasks.AT_ONCE
+    assert OrmQ.objects.count() == tasks.MAX_JOBS
     tasks.count_batches()
     OrmQ.objects.all().delete()
     assert tasks.nudge_batches() == "0 batches to count"
@@ -164,7 +164,7 @@ def test_no_progress_is_told_after_an_hour_of_counts(shelf: Shelf) -> None:
         )
     (concern,) = batch_concerns()
     assert (concern.kind, concern.about) == ("no_progress", batch.bid)
-    assert "2 objects left" in concern.what
+    assert "2 objects remaining" in concern.what
     assert concern.since
     assert abs(concern.since - (timezone.now() - 3 * HOUR)) < HOUR / 60
     IngestCount.objects.filter(number=3).update(remaining=1)

@@ -66,8 +66,8 @@ def test_it_says_each_count_as_it_comes_and_that_other_objects_are_a_change(site
     result = site.ingstat("plc")
     assert result.returncode == 11
     first, second, last = result.stdout.splitlines()
-    assert first.endswith("plc: 3 objects left (first count)")
-    assert second.endswith("plc: 3 objects left (changed: as many objects, but other ones)")
+    assert first.endswith("plc: 3 objects remaining (first count)")
+    assert second.endswith("plc: 3 objects remaining (changed: same count but different objects)")
     assert last == "plc: ingest is still in progress, 3 objects remaining."
 
 

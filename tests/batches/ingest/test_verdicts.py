@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from random import Random
 
-from batches.ingest.options import SCHEDULED, CheckOptions
+from batches.ingest.rule import SCHEDULED, CheckOptions
 from bench.drains import Drain, SimulatedIngest
 from bench.verdicts import SETTINGS, Setting, SettingResult, check, ends_of, picture, watch
 

@@ -19,10 +19,10 @@ def read(events: Iterable[tuple[str, str]]) -> tuple[LambdaLogParser, dict[str, 
     membership = KeyMatcher("plc")
     reader = LambdaLogParser("plc", lambda key: membership.classify(key) == "own")
     for at, (stream, message) in enumerate(events):
-        reader.read(stream, at, message)
+        reader.feed(stream, at, message)
     reader.end()
     found: dict[str, list[IngestTry]] = {}
-    for one in reader.take():
+    for one in reader.pop_finished():
         found.setdefault(one.key, []).append(one)
     return reader, found
 
@@ -49,14 +49,14 @@ def test_streams_and_requests_are_told_apart_however_they_mix() -> None:
     events += error("of a", R1, "s1") + error("of b", R2, "s2") + error("of c", R2, "s1") + error("of none", R1, "s2")
     reader, found = read(events)
     assert messages(found) == {A: ["of a"], B: ["of b"], C: ["of c"]}
-    assert reader.unplaced == 0
+    assert reader.unmatched == 0
 
 
 def test_no_such_key_is_noise_and_no_try() -> None:
     _, found = read(named(A) + error("Exception: An error occurred (NoSuchKey) when calling the GetObject operation"))
-    assert [(one.message, one.noise) for one in found[A]] == [(None, True)]
+    assert [(one.message, one.only_no_such_key) for one in found[A]] == [(None, True)]
     _, found = read(named(A) + error("Exception: NoSuchKey") + error("409") + error("NoSuchKey"))
-    assert [(one.message, one.noise) for one in found[A]] == [("409", False)]
+    assert [(one.message, one.only_no_such_key) for one in found[A]] == [("409", False)]
 
 
 def test_the_last_exception_of_a_try_counts() -> None:
@@ -74,7 +74,7 @@ def test_what_is_said_before_any_key_is_a_candidate_for_those_that_follow_in_the
     reader, found = read(error("too early") + named(A) + named(B) + error("of b") + named(C, R2))
     assert messages(found) == {A: [None], B: ["of b"], C: [None]}
     assert [one.candidate for key in (A, B, C) for one in found[key]] == ["too early", "too early", None]
-    assert reader.unplaced == 1
+    assert reader.unmatched == 1
 
 
 def test_what_the_platform_says_without_a_request_is_a_candidate_for_the_last_key_of_the_stream() -> None:
@@ -82,7 +82,7 @@ def test_what_the_platform_says_without_a_request_is_a_candidate_for_the_last_ke
     reader, found = read(named(A) + named(B, R2, "s2") + said)
     assert messages(found) == {A: [None], B: [None]}
     assert (found[A][0].candidate, found[B][0].candidate) == ("MemoryError: no more", None)
-    assert reader.unplaced == 1
+    assert reader.unmatched == 1
 
 
 def test_a_time_out_is_of_the_object_that_was_being_handled_also_after_the_request_has_ended() -> None:
@@ -105,14 +105,14 @@ def test_a_message_is_one_line_of_bounded_length_without_control_characters() ->
     _, found = read(named(A) + error("Exception: a\x1b[31mb\u202e\nTraceback\n" + "y" * 5000))
     assert messages(found) == {A: ["a [31mb"]}
     _, found = read(named(A) + error("z" * 5000))
-    assert messages(found) == {A: ["z" * lambda_log.LONGEST]}
+    assert messages(found) == {A: ["z" * lambda_log.MAX_MESSAGE_LENGTH]}
 
 
 def test_requests_that_are_forgotten_get_no_message_that_is_not_theirs() -> None:
-    many = [event for number in range(lambda_log.MOST_OPEN) for event in named(B, f"{number:036}", "s2")]
+    many = [event for number in range(lambda_log.MAX_OPEN_REQUESTS) for event in named(B, f"{number:036}", "s2")]
     reader, found = read(named(A) + many + error("late"))
     assert messages(found)[A] == [None]
-    assert reader.unplaced == 1
+    assert reader.unmatched == 1
 
 
 def test_lines_of_any_other_kind_are_passed_over() -> None:

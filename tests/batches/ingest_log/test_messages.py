@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from batches.choices import BatchStatus, IngestOutcome
 from batches.ingest.finalize import finalize
-from batches.ingest.options import CheckOptions
+from batches.ingest.rule import CheckOptions
 from batches.ingest.scheduled import check_or_heal, count_once
 from batches.ingest_log.cloudwatch import LogReadError
 from batches.ingest_log.messages import read_messages
@@ -80,7 +80,7 @@ def test_30000_records_with_300_failures_in_40_streams_and_not_one_message_on_th
     logs.set(empty_every=5)
     made.result(failed, done=start + timedelta(minutes=10))
     found = read_messages(made.fresh())
-    assert (found.placed, found.candidates, found.named, found.unplaced) == (300, 0, 30_000, 0)
+    assert (found.matched, found.candidates, found.named, found.unmatched) == (300, 0, 30_000, 0)
     records = BatchRecord.objects.filter(batch=made.batch).values_list("key", "ingest_message", "tries")
     told = {key: (message, tries) for key, message, tries in records if key}
     wrong = [key for key, said_of_it in told.items() if said_of_it != (log.messages.get(key), log.tries[key])]
@@ -99,8 +99,8 @@ def test_messages_tries_and_the_end_of_the_ingest_come_from_the_log(
     again = said(made, ("b", "Exception: 409 second"), ("c", "Exception: NoSuchKey"), ago=30, stream="s2")
     logs.put(log_group, again)
     done = finalize(made.fresh())
-    assert done.read
-    assert (done.read.placed, done.log_problem) == (2, "")
+    assert done.log_summary
+    assert (done.log_summary.matched, done.log_problem) == (2, "")
     assert (made.record("b").ingest_message, made.record("b").tries) == ("409 second", 2)
     assert (made.record("c").ingest_message, made.record("c").tries) == ("400 once", 1)
     assert (made.record("a").ingest_message, made.record("a").tries) == (None, 1)
@@ -124,8 +124,8 @@ def test_what_can_not_be_told_apart_is_a_candidate_and_no_fact(
     logs.put(log_group, said(made, ("b", "Exception: 409"), ago=60, stream="s2"))
     logs.put(log_group, said(made, ("b", ""), ago=30, stream="s2"))
     done = finalize(made.fresh())
-    assert done.read
-    assert (done.read.placed, done.read.candidates, done.read.unplaced) == (0, 2, 1)
+    assert done.log_summary
+    assert (done.log_summary.matched, done.log_summary.candidates, done.log_summary.unmatched) == (0, 2, 1)
     assert (made.record("a").ingest_message, made.record("a").ingest_candidate) == (None, "at the start")
     assert (made.record("b").ingest_message, made.record("b").ingest_candidate) == (None, "409"), (
         "its last try said nothing"
@@ -172,7 +172,7 @@ def test_a_log_group_that_is_not_there_or_not_set_is_said(
 ) -> None:
     made = ended(folder_batch("plc", ["a"]), "a")
     settings.INGEST_LOG_GROUP = "/aws/lambda/none"
-    with pytest.raises(LogReadError, match="INGEST_LOG_GROUP names a log group that is not there"):
+    with pytest.raises(LogReadError, match="the log group in INGEST_LOG_GROUP does not exist"):
         read_messages(made.fresh())
     settings.INGEST_LOG_GROUP = ""
     with pytest.raises(OperationRefused, match="INGEST_LOG_GROUP is not set"):
@@ -233,13 +233,13 @@ def test_a_log_that_is_too_long_for_a_job_is_left_to_the_command(
     settings.JOB_TIMEOUT = 1800
     followed = check_or_heal(made.fresh(), CheckOptions(0))
     assert followed
-    assert followed.read is None, "no job begins it again"
-    assert finalize(made.fresh()).read
+    assert followed.log_summary is None, "no job begins it again"
+    assert finalize(made.fresh()).log_summary
     assert (made.record("a").ingest_message, made.fresh().messages_problem) == ("1", None)
     made.ingest("a")
     followed = check_or_heal(made.fresh(), CheckOptions(0))
     assert followed
-    assert followed.read, "a job reads it again when something healed"
+    assert followed.log_summary, "a job reads it again when something healed"
 
 
 def test_a_result_that_is_taken_back_meanwhile_gets_no_messages(
@@ -249,7 +249,7 @@ def test_a_result_that_is_taken_back_meanwhile_gets_no_messages(
     logs.put(log_group, said(made, ("a", "Exception: 1")))
     stale = made.fresh()
     stale.ingest_done_at = timezone.now()
-    with pytest.raises(OperationRefused, match="taken back"):
+    with pytest.raises(OperationRefused, match="undone"):
         read_messages(stale)
     assert made.record("a").ingest_message is None
     assert IngestCheck.objects.count() == 1

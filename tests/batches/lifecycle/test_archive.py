@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batches.ingest.check import check
-from batches.ingest.options import CheckOptions
+from batches.ingest.rule import CheckOptions
 from batches.lifecycle.archive import archive, unarchive
 from batches.models import Batch, BatchRecord, BatchStep
 from batches.upload.run import upload_batch
@@ -39,7 +39,7 @@ def test_done_batches_are_archived_and_those_with_objects_left_are_named(shelf: 
     status, said = run("batch", "archive", "--done")
     assert status == 0
     assert said.splitlines()[0] == "1 batch archived: done."
-    assert "errs stays: 1 object left" in said
+    assert "errs not archived: 1 object remaining" in said
     assert listed(run) == ["going", "errs"]
     assert listed(run, "--archived") == ["done"]
     assert listed(run, "--all") == ["going", "errs", "done"]
@@ -56,11 +56,11 @@ def test_an_archived_batch_keeps_all_its_facts_and_can_be_taken_back(shelf: Shel
     assert kept.ingest_duration is not None
     assert kept.ingest_duration >= timedelta(0)
     assert BatchRecord.objects.filter(batch=kept).count() == 1
-    with pytest.raises(OperationRefused, match="archived already"):
+    with pytest.raises(OperationRefused, match="already archived"):
         archive(kept, who="me")
     with pytest.raises(OperationRefused, match="batch archive plc --undo"):
         upload_batch(kept)
-    assert run("batch", "archive", "plc", "--undo") == (0, "plc taken out of the archive.\n")
+    assert run("batch", "archive", "plc", "--undo") == (0, "plc unarchived.\n")
     assert listed(run) == ["plc"]
     with pytest.raises(OperationRefused, match="is not archived"):
         unarchive(Batch.objects.get(bid="plc"), who="me")
@@ -73,7 +73,7 @@ def test_a_batch_in_ingest_is_archived_only_when_told_so(shelf: Shelf, run: Run)
         archive(batch, who="me")
     assert run("batch", "archive", "plc", "--even-if-ingesting", "--dry-run") == (
         0,
-        "plc would be archived: `manage.py batch list --archived` shows it.\n",
+        "plc would be archived. To list archived batches: manage.py batch list --archived\n",
     )
     batch.refresh_from_db()
     assert batch.archived_at is None

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from batches.ingest.check import check
 from batches.ingest.healing import batches_to_heal, heal
-from batches.ingest.options import CheckOptions
-from batches.lifecycle.clear import GROUP, clear
+from batches.ingest.rule import CheckOptions
+from batches.lifecycle.clear import GROUP_SIZE, clear
 from batches.lifecycle.rollback import rollback_ingest
 from batches.models import Batch, BatchStep
 from core.exceptions import OperationRefused
@@ -36,7 +36,7 @@ def test_what_is_left_is_listed_decoded_and_of_this_batch_alone(shelf: Shelf, ru
     assert status == 0
     assert "x|1         /collectionobjects  CREATE      6" in said
     assert "é\\n" in said
-    assert said.endswith("2 objects of a1 left.\n")
+    assert said.endswith("2 objects of a1 remaining.\n")
     found = json.loads(run("batch", "objects", "a1", "--json")[1])
     assert {one["identifier"] for one in found} == {"x|1", "é\n"}
     assert {one["key"] for one in found} == {shelf.key("a1", "x|1"), shelf.key("a1", "é\n")}
@@ -47,9 +47,11 @@ def test_what_is_left_is_listed_decoded_and_of_this_batch_alone(shelf: Shelf, ru
 
 def test_nothing_left_is_said_and_is_an_empty_list(shelf: Shelf, run: Run) -> None:
     shelf.batch("plc")
-    assert run("batch", "objects", "plc") == (0, "0 objects of plc left.\n")
+    assert run("batch", "objects", "plc") == (0, "0 objects of plc remaining.\n")
     assert json.loads(run("batch", "objects", "plc", "--json")[1]) == []
-    assert run("batch", "clear", "plc", "--even-if-ingesting", "--yes")[1].startswith("Nothing of plc is left in file:")
+    assert run("batch", "clear", "plc", "--even-if-ingesting", "--yes")[1].startswith(
+        "No objects of plc remain in file:"
+    )
     assert list(shelf.reports.rglob("*.csv")) == []
 
 
@@ -63,8 +65,8 @@ def test_clear_deletes_this_batch_alone_and_keeps_a_csv_of_it(shelf: Shelf, run:
     assert check(batch, CheckOptions(sleep=0), asked_by="me").remaining == 3
     status, said = run("batch", "clear", "a1", "--yes")
     assert status == 0, said
-    assert "3 objects of a1 left in file:" in said
-    assert "a1: 3 objects deleted, 2 of its records." in said
+    assert "3 objects of a1 remaining in file:" in said
+    assert "a1: 3 objects deleted, of 2 records." in said
     assert shelf.left() == {shelf.key("a1b", "x"), "YTF8____"}
     assert shelf.outcomes(batch) == ["success", "cleared", "cleared"]
     (kept,) = (shelf.reports / "a1").glob("cleared_*.csv")
@@ -100,7 +102,7 @@ def test_a_deleted_object_is_never_taken_for_an_ingested_one(shelf: Shelf) -> No
     check(batch, CheckOptions(sleep=0), asked_by="me")
     found = dict(batch.records.values_list("identifier", "ingest_outcome"))
     assert found == {"x": "success", "y": "failure"}
-    assert "deleted from the bucket" in (batch.records.get(identifier="y").ingest_message or "")
+    assert "deleted by `batch clear`" in (batch.records.get(identifier="y").ingest_message or "")
 
 
 def test_what_was_deleted_does_not_heal(shelf: Shelf) -> None:
@@ -124,7 +126,7 @@ def test_a_check_that_is_under_way_while_objects_are_deleted_has_no_result(shelf
     def meanwhile(_seconds: float) -> None:
         clear(type(batch).objects.get(bid="plc"), who="me", even_if_ingesting=True)
 
-    with pytest.raises(OperationRefused, match="there is no result"):
+    with pytest.raises(OperationRefused, match="No result for plc"):
         check(batch, CheckOptions(sleep=1), asked_by="me", sleep=meanwhile)
     batch.refresh_from_db()
     assert (batch.status, batch.upload_oks, batch.upload_errs) == ("uploaded", 0, 2)
@@ -134,7 +136,7 @@ def test_a_check_that_is_under_way_while_objects_are_deleted_has_no_result(shelf
 def test_it_is_refused_while_the_ingest_may_go_on_during_an_upload_and_in_the_archive(shelf: Shelf) -> None:
     batch = shelf.batch("plc", "x")
     with pytest.raises(
-        OperationRefused, match=r"manage\.py ingstat plc` until it is complete, or say --even-if-ingesting"
+        OperationRefused, match=r"manage\.py ingstat plc` until it is complete, or use --even-if-ingesting"
     ):
         clear(batch, who="me")
     batch.upload_finished = None
@@ -173,7 +175,7 @@ def test_a_bucket_that_can_not_be_listed_is_not_an_empty_one(shelf: Shelf, run: 
 def test_whenever_it_dies_no_record_of_a_deleted_object_counts_as_uploaded(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, deleted_first: bool
 ) -> None:
-    batch = shelf.batch("plc", *(f"r{n:04}" for n in range(GROUP + 20)))
+    batch = shelf.batch("plc", *(f"r{n:04}" for n in range(GROUP_SIZE + 20)))
     delete = FolderStore.delete
 
     def die(self: FolderStore, names: Iterable[str]) -> int:
@@ -191,5 +193,5 @@ def test_whenever_it_dies_no_record_of_a_deleted_object_counts_as_uploaded(
     clear(Batch.objects.get(bid="plc"), who="me", even_if_ingesting=True)
     assert shelf.left() == set()
     batch.refresh_from_db()
-    assert (batch.upload_oks, batch.upload_errs) == (0, GROUP + 20)
+    assert (batch.upload_oks, batch.upload_errs) == (0, GROUP_SIZE + 20)
     assert set(shelf.outcomes(batch)) == {"uncertain"}

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from batches.choices import BatchStatus, IngestOutcome, UploadOutcome, Verdict
 from batches.ingest.check import check
-from batches.ingest.options import CheckOptions
+from batches.ingest.rule import CheckOptions
 from batches.keys import digest, encode
 from batches.lifecycle.clear import clear
 from batches.lifecycle.rollback import rollback_ingest, rollback_upload
@@ -90,14 +90,19 @@ def test_nothing_is_taken_back_for_show_or_unasked(ingested: Batch, options: lis
 
 def test_a_batch_without_a_result_is_refused(ingested: Batch) -> None:
     call_command("batch", "rollback", "plc", "ingest", "--yes")
-    with pytest.raises(CommandError, match="no result"):
+    with pytest.raises(CommandError, match="no ingest result to undo"):
         call_command("batch", "rollback", "plc", "ingest", "--yes")
 
 
 def test_the_history_says_who_took_back_what(ingested: Batch) -> None:
     rollback_ingest(ingested, who="somebody")
     step = BatchStep.objects.get()
-    assert (step.kind, step.who, step.touched, step.note) == ("rollback_ingest", "somebody", 2, "1 ingested, 1 left")
+    assert (step.kind, step.who, step.touched, step.note) == (
+        "rollback_ingest",
+        "somebody",
+        2,
+        "1 ingested, 1 remaining",
+    )
 
 
 def test_an_upload_is_taken_back_and_sent_again_only_where_nothing_can_be_created_twice(shelf: Shelf) -> None:
@@ -143,7 +148,7 @@ def test_out_of_order_it_is_refused_with_the_way_out(shelf: Shelf, ingested: Bat
         rollback_upload(ingested, who="me")
     batch = shelf.batch("new", "x")
     batch.status, batch.upload_started, batch.uploaded_at = "added", None, None
-    with pytest.raises(OperationRefused, match="has no upload to take back"):
+    with pytest.raises(OperationRefused, match="has no upload to undo"):
         rollback_upload(batch, who="me")
     batch = shelf.batch("runs", "x")
     batch.upload_finished, batch.upload_owner, batch.upload_pid, batch.upload_host = None, "token", 7, "elsewhere"

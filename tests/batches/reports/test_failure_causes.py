@@ -28,7 +28,7 @@ CONFLICT = "409 Client Error:  for url: https://core.example.org/cspace-services
         ("500 Server Error", "500 Server Error"),
         ("404 Client Error", "404 Client Error"),
         ("object 1234567 of 12", "object <n> of 12"),
-        (None, "no message is known"),
+        (None, "no message"),
     ],
 )
 def test_what_differs_from_record_to_record_is_left_out(message: str | None, cause: str) -> None:
@@ -45,7 +45,7 @@ def test_failures_are_grouped_by_what_they_say(folder_batch: Seed) -> None:
     records.filter(identifier="e").update(ingest_outcome="failure")
     records.filter(identifier="f").update(ingest_outcome="success", ingest_message="Failed at first: 500")
     records.filter(identifier="g").update(
-        upload_outcome=UploadOutcome.UNUPLOADABLE, upload_message="there is no file 'g.xml'", ingest_outcome="failure"
+        upload_outcome=UploadOutcome.UNUPLOADABLE, upload_message="file 'g.xml' not found", ingest_outcome="failure"
     )
     with_many, *others = failure_causes(made.batch)
     assert with_many == FailureCause(
@@ -53,9 +53,9 @@ def test_failures_are_grouped_by_what_they_say(folder_batch: Seed) -> None:
     )
     assert [(one.step, one.outcome, one.message, one.records, one.candidate, one.identifier) for one in others] == [
         ("ingest", "failure", "409 Client Error", 1, True, "d"),
-        ("ingest", "failure", "no message is known", 1, False, "e"),
-        ("upload", "unuploadable", "there is no file '…'", 1, False, "g"),
-        ("upload", "uncertain", "no message is known", 1, False, "u"),
+        ("ingest", "failure", "no message", 1, False, "e"),
+        ("upload", "unuploadable", "file '…' not found", 1, False, "g"),
+        ("upload", "uncertain", "no message", 1, False, "u"),
     ]
 
 
@@ -63,7 +63,7 @@ def test_failures_are_grouped_by_what_they_say(folder_batch: Seed) -> None:
 def test_messages_that_have_nothing_in_common_become_one_cause(
     folder_batch: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batches.reports.failure_causes.MOST", 3)
+    monkeypatch.setattr("batches.reports.failure_causes.MAX_CAUSES", 3)
     made = folder_batch("plc", list("abcdef"))
     for one in "abcdef":
         BatchRecord.objects.filter(identifier=one).update(ingest_outcome="failure", ingest_message=f"only {one}")

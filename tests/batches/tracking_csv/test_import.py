@@ -109,7 +109,7 @@ def test_every_column_is_taken_in_whatever_spelling(tmp_path: Path, settings: Se
     settings.TIME_ZONE = "America/New_York"
     folder(tmp_path)
     (one,) = take(tracking(tmp_path / "batches.csv", WILD))
-    assert (one.fate, one.notes, one.taken.records) == (RowOutcome.NEW, [], 4)
+    assert (one.outcome, one.notes, one.imported.records) == (RowOutcome.CREATED, [], 4)
     batch = Batch.objects.get()
     assert (batch.bid, batch.status, batch.action, batch.rectype, batch.mode) == (
         "plc",
@@ -148,7 +148,7 @@ def test_files_of_other_programs_are_read(tmp_path: Path, head: str, end: str, d
     shuffled = [*reversed(NAMES[:-4])]  # older files lack newer columns
     path = tracking(tmp_path / "b.csv", WILD, names=shuffled, delimiter=delimiter, head=head, end=end)
     (one,) = take(path, delimiter=delimiter)
-    assert (one.fate, one.notes) == (RowOutcome.NEW, [])
+    assert (one.outcome, one.notes) == (RowOutcome.CREATED, [])
     assert Batch.objects.get().ingest_oks is None
 
 
@@ -160,14 +160,14 @@ def test_an_export_gives_back_what_was_found_to_the_byte_and_an_import_of_it_cha
     path = tracking(tmp_path / "batches.csv", WILD, odd)
     status, said = run("batch", "import", str(path))
     assert status == 0, said
-    assert "mapped?: 'yes' is no time such as 2024-09-11_18_25" in said
-    assert "duplicates: 'many' is no whole number" in said
+    assert "mapped?: 'yes' is not a time such as 2024-09-11_18_25" in said
+    assert "duplicates: 'many' is not a whole number" in said
     exported = tmp_path / "exported.csv"
     assert run("batch", "export", str(exported)) == (0, f"2 batches written to {exported}.\n")
     assert exported.read_bytes() == path.read_bytes()
     assert run("batch", "export")[1] == path.read_text()
     before = list(Batch.objects.values()), list(BatchRecord.objects.values())
-    assert run("batch", "import", str(exported))[1].endswith("2 unchanged; 0 records taken.\n")
+    assert run("batch", "import", str(exported))[1].endswith("2 unchanged; 0 records imported.\n")
     assert (list(Batch.objects.values()), list(BatchRecord.objects.values())) == before
 
 
@@ -180,7 +180,7 @@ def test_what_was_made_here_survives_the_way_out_and_in(tmp_path: Path, run: Run
     )  # fmt: skip
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     run("batch", "export", str(first))
-    assert run("batch", "import", str(first))[1].endswith("1 unchanged; 0 records taken.\n")
+    assert run("batch", "import", str(first))[1].endswith("1 unchanged; 0 records imported.\n")
     before = Batch.objects.values("mapped_at", "uploaded_at", "ingest_duration", "status").get()
     Batch.objects.all().delete()
     run("batch", "import", str(first))
@@ -202,14 +202,14 @@ def test_a_batch_that_was_only_imported_follows_its_file_and_its_reports(tmp_pat
     made = folder(tmp_path)
     take(tracking(tmp_path / "batches.csv", WILD))
     path = tracking(tmp_path / "batches.csv", WILD | {"missing_terms": "8"})
-    assert [one.fate for one in take(path)] == [RowOutcome.CHANGED]
+    assert [one.outcome for one in take(path)] == [RowOutcome.UPDATED]
     assert Batch.objects.get().missing_terms == 8
     report = made / "ingest_report.csv"
     report.write_text(report.read_text().replace("409 Client Error", "500 Server Error"))
-    assert [one.fate for one in take(path)] == [RowOutcome.CHANGED]
+    assert [one.outcome for one in take(path)] == [RowOutcome.UPDATED]
     assert BatchRecord.objects.get(row=2).ingest_message == "500 Server Error"
     assert BatchRecord.objects.count() == 4
-    assert [one.fate for one in take(path)] == [RowOutcome.SAME]
+    assert [one.outcome for one in take(path)] == [RowOutcome.UNCHANGED]
 
 
 def test_a_batch_with_a_life_of_its_own_stays_as_it_is(tmp_path: Path) -> None:
@@ -217,10 +217,10 @@ def test_a_batch_with_a_life_of_its_own_stays_as_it_is(tmp_path: Path) -> None:
     path = tracking(tmp_path / "batches.csv", WILD)
     take(path)
     archive(Batch.objects.get(), who="me")
-    assert [one.fate for one in take(path)] == [RowOutcome.SAME]
+    assert [one.outcome for one in take(path)] == [RowOutcome.UNCHANGED]
     (one,) = take(tracking(path, WILD | {"rec_ct": "5"}))
-    assert one.fate is RowOutcome.REFUSED
-    assert "rec_ct: '5' there, '4' here" in one.notes[0]
+    assert one.outcome is RowOutcome.REJECTED
+    assert "rec_ct: '5' in the file, '4' here" in one.notes[0]
     assert Batch.objects.get().record_count == 4
 
 
@@ -237,20 +237,20 @@ def test_each_batch_is_taken_whole_or_not_at_all_and_each_refusal_has_its_reason
     assert status == 1
     assert sorted(Batch.objects.values_list("bid", flat=True)) == ["a", "c"]
     assert BatchRecord.objects.count() == 8
-    assert "line 3: b not taken" in said
+    assert "line 3: b rejected" in said
     assert "row 4 (line 5): CMT_ingest_status is 'maybe'" in said
-    assert "the id stands in line 2, too" in said
-    assert "'no id' is no batch id" in said
-    assert "its action is 'merge', and must be create, update or delete" in said
-    assert "3 values, and the header has 25" in said
-    assert said.endswith("2 taken, 5 not taken; 8 records taken.\n")
+    assert "the id is also in line 2" in said
+    assert "'no id' is not a batch id" in said
+    assert "the action is 'merge', expected create, update or delete" in said
+    assert "3 values, but 25 columns in the header" in said
+    assert said.endswith("2 created, 5 rejected; 8 records imported.\n")
 
 
 def test_a_dry_run_says_it_all_and_keeps_nothing(tmp_path: Path, run: Run) -> None:
     folder(tmp_path)
     path = tracking(tmp_path / "batches.csv", WILD)
     status, said = run("batch", "import", str(path), "--dry-run")
-    assert (status, said.splitlines()[-1]) == (0, "Dry run, nothing is kept: 1 taken; 4 records taken.")
+    assert (status, said.splitlines()[-1]) == (0, "Dry run, nothing is imported: 1 created; 4 records imported.")
     assert not Batch.objects.exists()
 
 
@@ -260,11 +260,11 @@ def test_folders_are_found_where_the_file_says_or_where_they_are_said_to_be(tmp_
     folder(elsewhere)
     path = tracking(tmp_path / "batches.csv", WILD | {"dir": "/old/place/plc_1"})
     (one,) = take(path)
-    assert "there is no folder '/old/place/plc_1': no records taken (--batch-dir" in one.notes[0]
+    assert "folder '/old/place/plc_1' not found: no records imported (use --batch-dir" in one.notes[0]
     (one,) = take(path, folders=str(elsewhere))
-    assert (one.fate, one.taken.records) == (RowOutcome.CHANGED, 4)
+    assert (one.outcome, one.imported.records) == (RowOutcome.UPDATED, 4)
     assert Batch.objects.get().folder == str(elsewhere / "plc_1")
-    assert [one.fate for one in take(path, folders=str(elsewhere))] == [RowOutcome.SAME]
+    assert [one.outcome for one in take(path, folders=str(elsewhere))] == [RowOutcome.UNCHANGED]
 
 
 def test_records_stay_when_their_folder_is_not_to_be_found_any_more(tmp_path: Path) -> None:
@@ -274,18 +274,18 @@ def test_records_stay_when_their_folder_is_not_to_be_found_any_more(tmp_path: Pa
     (made / "mapper_report.csv").rename(tmp_path / "kept.csv")
     for report in made.iterdir():
         report.unlink()
-    assert [one.fate for one in take(path)] == [RowOutcome.SAME]
+    assert [one.outcome for one in take(path)] == [RowOutcome.UNCHANGED]
     made.rmdir()
-    assert [one.fate for one in take(path)] == [RowOutcome.SAME]
+    assert [one.outcome for one in take(path)] == [RowOutcome.UNCHANGED]
     (one,) = take(tracking(path, WILD | {"missing_terms": "9"}))
-    assert (one.fate, one.notes) == (
-        RowOutcome.CHANGED,
-        ["no reports in its folder ('plc_1'): its records stay as they are"],
+    assert (one.outcome, one.notes) == (
+        RowOutcome.UPDATED,
+        ["no reports in its folder ('plc_1'): its records are not changed"],
     )
     batch = Batch.objects.get()
     assert (batch.missing_terms, batch.records.count(), batch.folder) == (9, 4, str(made))
     folder(tmp_path)
-    assert [one.fate for one in take(path)] == [RowOutcome.SAME], "it is what was taken from it"
+    assert [one.outcome for one in take(path)] == [RowOutcome.UNCHANGED], "it is what was taken from it"
 
 
 def test_without_an_upload_report_nothing_is_made_up_that_could_be_sent_twice(tmp_path: Path) -> None:
@@ -317,9 +317,9 @@ def test_an_ingest_without_errors_needs_no_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"id;action\nplc;create\n", "Columns are separated by ',': --delimiter says otherwise"),
-        ("id,action\n".encode("utf-16"), "is written in UTF-16: save it as UTF-8"),
-        (b"", "it has no column id, action"),
+        (b"id;action\nplc;create\n", "Columns are separated by ','; to change that, use --delimiter"),
+        ("id,action\n".encode("utf-16"), "is encoded in UTF-16. Save it as UTF-8"),
+        (b"", "column id, action is missing"),
         (b"id,action,id\n", "more than one column id"),
     ],
 )
@@ -333,12 +333,12 @@ def test_a_file_that_is_no_batches_csv_is_refused_as_a_whole(tmp_path: Path, con
 
 def test_a_file_that_is_not_there_and_columns_that_nobody_knows_are_said(tmp_path: Path, run: Run) -> None:
     status, said = run("batch", "import", str(tmp_path / "none.csv"))
-    assert (status, "can't be read: No such file" in said) == (1, True)
+    assert (status, "No such file" in said) == (1, True)
     path = tracking(tmp_path / "batches.csv", WILD | {"colour": "red"}, names=[*NAMES, "colour"])
     status, said = run("batch", "import", str(path))
-    assert (status, said.splitlines()[0]) == (0, "Columns that no batches CSV has are left out: colour")
+    assert (status, said.splitlines()[0]) == (0, "Unknown columns are ignored: colour")
     assert (
-        "'ab' is not allowed: give one character, or tab" in run("batch", "import", str(path), "--delimiter", "ab")[1]
+        "invalid delimiter 'ab': use one character, or tab" in run("batch", "import", str(path), "--delimiter", "ab")[1]
     )
 
 
@@ -396,11 +396,11 @@ def test_whatever_cells_hold_an_export_gives_it_back_and_its_import_changes_noth
     ]
     path, exported = tracking(tmp_path / "batches.csv", *rows), tmp_path / "exported.csv"
     status, said = run("batch", "import", str(path))
-    assert (status, said.splitlines()[-1]) == (0, "150 taken; 0 records taken."), said[-3000:]
+    assert (status, said.splitlines()[-1]) == (0, "150 created; 0 records imported."), said[-3000:]
     run("batch", "export", str(exported))
     assert exported.read_bytes() == path.read_bytes()
     before = list(Batch.objects.order_by("bid").values())
-    assert run("batch", "import", str(exported))[1].endswith("150 unchanged; 0 records taken.\n")
+    assert run("batch", "import", str(exported))[1].endswith("150 unchanged; 0 records imported.\n")
     Batch.objects.all().delete()
     run("batch", "import", str(exported))
     again = list(Batch.objects.order_by("bid").values())
@@ -416,8 +416,8 @@ def test_a_message_that_is_cut_and_rows_that_are_nobodys_are_reported(tmp_path: 
     report.write_text(text + f"stray,,new,success,s.xml,{key('stray')},,,success,,success,\n")
     (one,) = take(tracking(tmp_path / "batches.csv", WILD))
     assert one.notes == [
-        "1 messages of ingest_report.csv are longer than 1000 characters: they are cut",
-        "1 rows of ingest_report.csv are none of its records (row 5)",
+        "1 messages of ingest_report.csv are longer than 1000 characters: truncated",
+        "1 rows of ingest_report.csv match none of its records (row 5)",
     ]
     assert len(BatchRecord.objects.get(row=2).ingest_message or "") == 1000
 
@@ -432,7 +432,7 @@ def test_an_imported_batch_goes_on_from_where_it_was(tmp_path: Path, run: Run, s
     mapped = WILD | {"batch_status": "mapped", "uploaded?": "", "ingest_done?": "", "upload_oks": "", "upload_errs": ""}
     empty = mapped | {"id": "empty", "dir": "nowhere", "batch_prefix": ""}
     (one, _) = take(tracking(tmp_path / "batches.csv", mapped, empty))
-    assert one.notes == ["upload_report.csv, ingest_report.csv not taken: the batch is mapped"]
+    assert one.notes == ["upload_report.csv, ingest_report.csv not imported: the batch is mapped"]
     assert run("batch", "upload", "plc")[0] == 0
     assert len(list(store.iterdir())) == 3
     status, said = run("batch", "upload", "empty")
@@ -465,8 +465,8 @@ def test_whatever_a_file_holds_its_batch_is_taken_whole_or_refused_in_words(tmp_
         victim.write_bytes(damaged(chance, victim.read_bytes()))
         Batch.objects.all().delete()
         try:
-            fates |= {one.fate for one in take(path)}
+            fates |= {one.outcome for one in take(path)}
         except OperationRefused:
             assert not Batch.objects.exists()
         assert BatchRecord.objects.count() == sum(step.touched or 0 for step in BatchStep.objects.all())
-    assert fates == {RowOutcome.NEW, RowOutcome.REFUSED}
+    assert fates == {RowOutcome.CREATED, RowOutcome.REJECTED}

@@ -10,7 +10,7 @@ import pytest
 
 from batches.lifecycle.clear import clear
 from batches.models import Batch
-from batches.upload.duplicates import PAGE, check_duplicates, find_duplicates
+from batches.upload.duplicates import PAGE_SIZE, check_duplicates, find_duplicates
 from batches.upload.run import upload_batch
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def waiting(
 
 
 NAMED = [
-    "3 records of plc would be created twice, for other batches of collectionobject create them:",
-    "  row 2: b is in old, too (row 2, uploaded)",
-    "  row 2: b is in other, too (row 1, waiting to be sent)",
-    "  row 3: a is in old, too (row 1, ingested)",
-    "  row 4: x\\n is in old, too (row 3, uploaded)",
+    "3 records of plc would be created twice: other batches of collectionobject also create them:",
+    "  row 2: b is also in old (row 2, uploaded)",
+    "  row 2: b is also in other (row 1, pending)",
+    "  row 3: a is also in old (row 1, ingested)",
+    "  row 4: x\\n is also in old (row 3, uploaded)",
 ]
 
 
@@ -51,7 +51,7 @@ def test_an_upload_names_them_first_and_sends_nothing_when_told_to_refuse(shelf:
     status, said = run("batch", "upload", "plc", "--duplicates", "refuse")
     assert status == 1
     assert said.splitlines()[:-1] == NAMED
-    assert said.splitlines()[-1].startswith("Nothing of plc was sent. Take the duplicates out of one of the batches")
+    assert said.splitlines()[-1].startswith("Nothing of plc was sent. Remove the duplicates from one of the batches")
     assert shelf.left() == before
     batch.refresh_from_db()
     assert (batch.duplicates, batch.duplicates_checked_at is not None, batch.status) == (3, True, "added")
@@ -77,7 +77,7 @@ def test_at_a_terminal_it_asks(
     batch = waiting(shelf, "plc", "a")
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     status, said = run("batch", "upload", "plc")
-    assert "Send plc all the same? [y/N]" in said
+    assert "Send plc anyway? [y/N]" in said
     assert status == (0 if sent else 1)
     assert shelf.outcomes(batch) == ["success" if sent else "pending"]
 
@@ -113,7 +113,7 @@ def test_what_is_sent_already_is_not_held_up_by_a_later_batch(shelf: Shelf) -> N
 
 def test_all_pages_are_looked_at(shelf: Shelf) -> None:
     batch = waiting(shelf, "plc")
-    for row in (1, PAGE, PAGE + 1, 3 * PAGE):
+    for row in (1, PAGE_SIZE, PAGE_SIZE + 1, 3 * PAGE_SIZE):
         batch.records.create(row=row, key=f"k{row}", key_digest=f"{row}", identifier=f"r{row}", action="CREATE")
-    shelf.batch("old", "r1", f"r{PAGE + 1}", f"r{3 * PAGE}")
-    assert [one.row for one in find_duplicates(batch)] == [1, PAGE + 1, 3 * PAGE]
+    shelf.batch("old", "r1", f"r{PAGE_SIZE + 1}", f"r{3 * PAGE_SIZE}")
+    assert [one.row for one in find_duplicates(batch)] == [1, PAGE_SIZE + 1, 3 * PAGE_SIZE]

@@ -41,9 +41,9 @@ def test_only_a_record_with_a_mediafileuri_brings_media(shelf: Shelf) -> None:
     batch = media_batch(shelf, 2, media=1)
     pause = MediaThrottle(batch)
     sources = BatchRecord.objects.order_by("row").values_list("source", flat=True)
-    assert [pause.concerns(source) for source in sources] == [True, False]
+    assert [pause.has_media(source) for source in sources] == [True, False]
     batch.source_columns = '["identifier"]'
-    assert not MediaThrottle(batch).possible
+    assert not MediaThrottle(batch).is_needed
 
 
 def test_as_many_at_a_time_as_the_setting_says_and_none_is_lost(
@@ -87,7 +87,7 @@ def test_the_pause_comes_before_the_record_and_ends_at_once_when_the_upload_stop
     stopped, entered = threading.Event(), threading.Event()
 
     def send() -> None:
-        with pause.before(media=True, stopped=stopped.is_set):
+        with pause.slot(media=True, stopped=stopped.is_set):
             entered.set()
 
     thread = threading.Thread(target=send)
@@ -96,5 +96,5 @@ def test_the_pause_comes_before_the_record_and_ends_at_once_when_the_upload_stop
     stopped.set()
     assert entered.wait(30)
     thread.join()
-    with pause.before(media=False, stopped=lambda: False):
+    with pause.slot(media=False, stopped=lambda: False):
         pass

@@ -87,7 +87,7 @@ def test_it_stops_when_nothing_can_be_put_and_goes_on_later(site: BatchSite) -> 
     result = site("batch", "upload", "plc")
     assert result.returncode == 1
     assert "The upload of plc is unfinished" in result.stderr
-    assert "20 objects in a row could not be put" in result.stderr
+    assert "20 objects in a row failed" in result.stderr
     assert outcomes(site)["pending"] > 100
     assert site.ingstat("plc").returncode == 1
     assert site("batch", "upload", "plc", AWS_ENDPOINT_URL_S3="http://127.0.0.1:9").returncode == 1
@@ -185,7 +185,7 @@ def test_of_two_uploads_at_once_the_second_refuses(site: BatchSite) -> None:
     assert f"plc is being uploaded by process {first.pid} on test-host" in second.stderr
     checked = site.ingstat("plc")
     assert checked.returncode == 1
-    assert "check when that has ended" in checked.stderr
+    assert "Check it when the upload has ended" in checked.stderr
     go_on.set()
     out, err = first.communicate(timeout=60)
     assert first.returncode == 0, (out, err)
@@ -260,7 +260,7 @@ def test_a_folder_or_a_prefix_is_a_store_too(site: BatchSite) -> None:
         assert result.returncode == 0, result.stderr
         checked = site("ingstat", bid, "--sleep", "0", BATCH_STORE_URL=url)
         assert checked.returncode == 10, checked.stderr
-        assert f"{bid}: 2 objects left" in checked.stdout
+        assert f"{bid}: 2 objects remaining" in checked.stdout
     assert sorted(one.name for one in (site.folder / "store").iterdir()) == [
         site.key("fold", f"A.0000{n}") for n in (1, 2)
     ]
