@@ -1,4 +1,4 @@
-"""Problems with batches: one core for the overview and for `fnstatus` (docs/batches.md lists the kinds).
+"""Problems with batches: one core for the overview and for `fnstatus` (docs/loader.md lists the kinds).
 
 Everything here only reads. Archived batches are left out.
 """
