@@ -1,4 +1,4 @@
-"""States, outcomes and results of feeds, files and attempts, each with its colour; here and nowhere else."""
+"""States, outcomes and results of feeds, files and attempts, each with its colour."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from django.db.models import TextChoices
 
 
 class FeedState(TextChoices):
-    """Where a feed stands."""
+    """The state of a feed."""
 
-    PAUSED = "paused", "paused"
-    AWAY = "server away", "server away"
-    NEVER = "never checked", "never checked"
-    IN_ORDER = "in order", "in order"
+    PAUSED = "paused", "Paused"
+    UNAVAILABLE = "server away", "Server unavailable"
+    NEVER_CHECKED = "never checked", "Never checked"
+    OK = "in order", "OK"
 
 
 class FindingKind(StrEnum):
-    """What a difference is."""
+    """A kind of difference between bucket, ledger and server."""
 
     NOT_LOADED = "not_loaded"
-    """In the bucket and not in the server: it waits, or the next look will find it."""
+    """In the bucket and not in the server: it waits, or the next scan will find it."""
     REJECTED = "rejected"
-    """In the bucket and not in the server, because it can't be loaded."""
+    """In the bucket and not in the server, because it was rejected."""
     LOST = "lost"
-    """Loaded, says the ledger, and not in the server: was that restored from a backup?"""
+    """Loaded according to the ledger, but not in the server: was the server restored from a backup?"""
     LOST_AND_GONE = "lost_and_gone"
     """The same, and its file is no longer in the bucket: it can't be loaded again from there."""
     OTHER_NAME = "other_name"
-    """Loaded under another id than its file's name says."""
+    """Loaded under another id than that of its file name."""
     CONFLICTING = "conflicting"
-    """The server keeps another sequence under this id."""
+    """The server keeps another sequence for this id."""
     NOT_IN_BUCKET = "not_in_bucket"
-    """In the server, and neither in this bucket nor loaded by another feed of the server."""
+    """In the server, but neither in this bucket nor loaded by another feed of the server."""
 
 
 FINDING_KINDS = [(kind.value, kind.value.replace("_", " ")) for kind in FindingKind]
 
 
 class ObjectState(TextChoices):
-    """Where one version of one object stands."""
+    """The state of one version of one object."""
 
     WAITING = "waiting", "Waiting"
     LOADING = "loading", "Loading"
@@ -49,32 +49,32 @@ class ObjectState(TextChoices):
 
 
 class LoadResult(TextChoices):
-    """How a loaded sample came to be in the server."""
+    """The result of a loaded sample."""
 
-    INSERTED = "inserted", "Inserted by us"
-    FOUND = "found", "Sent by us, found in the server after an unclear answer"
+    INSERTED = "inserted", "Inserted"
+    FOUND = "found", "Found in the server after an unclear answer"
     SAME = "same", "Already there, same sequence"
-    PRESENT = "present", "Present before, not compared"
-    CONFLICTING = "conflicting", "The server keeps another sequence"
+    PRESENT = "present", "Already there, not compared"
+    CONFLICTING = "conflicting", "Conflict: the server keeps another sequence"
 
 
 class AttemptOutcome(TextChoices):
-    """How an attempt ended. Adopted rows of the old loader have none."""
+    """How an attempt ended; NULL in adopted rows of the old loader."""
 
-    OPEN = "open", "Not closed yet"
+    OPEN = "open", "Open"
     INSERTED = "inserted", "Inserted"
-    PRESENT = "present", "Already in the server"
-    FOUND = "found", "No clear answer, found in the server afterwards"
-    REJECTED = "rejected", "Can't be loaded"
-    FAILED = "failed", "Failed, to be tried again"
-    NOT_SENT = "not_sent", "Never sent"
+    PRESENT = "present", "Already there"
+    FOUND = "found", "Found in the server after an unclear answer"
+    REJECTED = "rejected", "Rejected"
+    FAILED = "failed", "Failed, will retry"
+    NOT_SENT = "not_sent", "Not sent"
 
 
 FEED_STATE_COLOURS: dict[str, str] = {
     FeedState.PAUSED: "red",
-    FeedState.AWAY: "red",
-    FeedState.NEVER: "grey",
-    FeedState.IN_ORDER: "green",
+    FeedState.UNAVAILABLE: "red",
+    FeedState.NEVER_CHECKED: "grey",
+    FeedState.OK: "green",
 }
 OUTCOME_COLOURS: dict[str, str] = {
     AttemptOutcome.OPEN: "blue",

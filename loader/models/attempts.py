@@ -1,6 +1,6 @@
 """BatchLoad and LoadAttempt: the tables that loaders of this kind have always written (domain.md 4).
 
-Names and meanings of their old columns stay, and everything that fnloader adds to them may be NULL.
+Names and meanings of the old columns are fixed; columns that fnloader adds may be NULL.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from loader.models.objects import BucketObject
 
 
 class BatchLoad(models.Model):
-    """One row each time a feed's bucket is analysed, also when nothing was found (domain.md 4)."""
+    """One row for each scan of a feed's bucket, also when nothing was found (domain.md 4)."""
 
     bl_int_id = models.BigAutoField(primary_key=True, help_text="Key.")
-    host_name = models.CharField(max_length=255, null=True, blank=True, help_text="Who looked.")
+    host_name = models.CharField(max_length=255, null=True, blank=True, help_text="Host of the loader.")
     findneighbour_server_url = BytewiseCharField(
-        max_length=URL_LENGTH, null=True, blank=True, help_text="The server fed."
+        max_length=URL_LENGTH, null=True, blank=True, help_text="URL of the server."
     )
-    check_time = models.DateTimeField(null=True, blank=True, help_text="When the bucket was analysed.")
+    check_time = models.DateTimeField(null=True, blank=True, help_text="When the bucket was scanned.")
     batch_size = models.IntegerField(null=True, blank=True, help_text="Samples that were due.")
     number_in_server = models.IntegerField(
-        null=True, blank=True, help_text="Samples in the server then; empty: not counted."
+        null=True, blank=True, help_text="Samples in the server; empty: not counted."
     )
     feed = models.ForeignKey(Feed, models.SET_NULL, null=True, blank=True, help_text="The feed; empty in adopted rows.")
     listed = models.IntegerField(null=True, blank=True, help_text="Objects in the bucket.")
-    ignored = models.IntegerField(null=True, blank=True, help_text="Objects whose names are no FASTA file's.")
+    ignored = models.IntegerField(null=True, blank=True, help_text="Objects that are not FASTA files.")
     found = models.IntegerField(null=True, blank=True, help_text="Objects not seen before.")
     finished = models.DateTimeField(
-        null=True, blank=True, help_text="When all that was due had been tried; empty: not yet."
+        null=True, blank=True, help_text="When all due samples had been tried; empty: not yet."
     )
 
     class Meta:
         db_table = "fn4batchload"
         indexes = [
-            # When did anybody last look? (the reference text's monitoring SQL)
+            # When was the last scan? (the reference text's monitoring SQL)
             models.Index(fields=["check_time"], name="ix_fn4batchload_check_time"),
             models.Index(fields=["findneighbour_server_url"], name="ix_fn4batchload_url"),
             models.Index(fields=["host_name"], name="ix_fn4batchload_host_name"),
@@ -52,38 +52,40 @@ class BatchLoad(models.Model):
 
 
 class LoadAttempt(models.Model):
-    """One attempt to load one object. Without an `insert_start_time` nothing was ever sent (design.md, promise 4)."""
+    """One attempt to load one object. Without an `insert_start_time` nothing was sent (design.md, promise 4)."""
 
     gp_int_id = models.BigAutoField(primary_key=True, help_text="Key.")
-    host_name = models.CharField(max_length=255, null=True, blank=True, help_text="Who tried.")
+    host_name = models.CharField(max_length=255, null=True, blank=True, help_text="Host of the loader.")
     findneighbour_server_url = BytewiseCharField(
-        max_length=URL_LENGTH, null=True, blank=True, help_text="The server fed."
+        max_length=URL_LENGTH, null=True, blank=True, help_text="URL of the server."
     )
     parse_status = models.CharField(
-        max_length=TEXT_LENGTH, null=True, blank=True, help_text="Success, or Failed and why."
+        max_length=TEXT_LENGTH, null=True, blank=True, help_text="Success, or Failed with the reason."
     )
-    batch_start_time = models.DateTimeField(null=True, blank=True, help_text="When the batch was analysed.")
+    batch_start_time = models.DateTimeField(null=True, blank=True, help_text="When the bucket was scanned.")
     batch_size = models.IntegerField(null=True, blank=True, help_text="Samples in the batch.")
     batch_sample_number = models.IntegerField(null=True, blank=True, help_text="Place in the batch, from 1.")
     seqid = BytewiseCharField(
         max_length=255, null=True, blank=True, help_text="Sample id: the file's name up to its first dot."
     )
     file_name = BytewiseCharField(max_length=NAME_LENGTH, null=True, blank=True, help_text="Name in the bucket.")
-    len_seq = models.IntegerField(null=True, blank=True, help_text="Letters of the sequence.")
-    first_128_chars = models.CharField(max_length=128, null=True, blank=True, help_text="How the file begins.")
+    len_seq = models.IntegerField(null=True, blank=True, help_text="Length of the sequence.")
+    first_128_chars = models.CharField(
+        max_length=128, null=True, blank=True, help_text="First 128 characters of the file."
+    )
     bucket_read_start_time = models.DateTimeField(null=True, blank=True, help_text="When the download began.")
     bucket_read_end_time = models.DateTimeField(null=True, blank=True, help_text="When the download ended.")
     fn4id = BytewiseCharField(
         max_length=255, null=True, blank=True, help_text="Id in the FASTA header, inserted as guid."
     )
     insert_start_time = models.DateTimeField(
-        null=True, blank=True, help_text="When the request was begun; empty: never sent."
+        null=True, blank=True, help_text="When the request was sent; empty: never."
     )
     insert_end_time = models.DateTimeField(null=True, blank=True, help_text="When the server's answer came.")
     insert_status_code = models.IntegerField(
-        null=True, blank=True, help_text="HTTP status of the answer; empty: none came."
+        null=True, blank=True, help_text="HTTP status of the answer; empty: no answer."
     )
-    completed = models.IntegerField(null=True, blank=True, help_text="1: done with for ever. 0: to be tried again.")
+    completed = models.IntegerField(null=True, blank=True, help_text="1: final. 0: will retry.")
     feed = models.ForeignKey(Feed, models.SET_NULL, null=True, blank=True, help_text="The feed; empty in adopted rows.")
     server = models.ForeignKey(
         Server, models.SET_NULL, null=True, blank=True, db_index=False, help_text="The server; empty in adopted rows."
@@ -94,15 +96,13 @@ class LoadAttempt(models.Model):
     batch_load = models.ForeignKey(
         BatchLoad, models.SET_NULL, null=True, blank=True, help_text="The batch it belongs to."
     )
-    fence = models.BigIntegerField(null=True, blank=True, help_text="The lease under which it was opened.")
+    fence = models.BigIntegerField(null=True, blank=True, help_text="Fence of the lease under which it was opened.")
     seq_digest = models.CharField(max_length=DIGEST_LENGTH, null=True, blank=True, help_text="Digest of the sequence.")
     outcome = models.CharField(
-        max_length=10, choices=AttemptOutcome.choices, null=True, blank=True, help_text="How it ended."
+        max_length=10, choices=AttemptOutcome.choices, null=True, blank=True, help_text="Outcome."
     )
-    message = models.CharField(max_length=TEXT_LENGTH, null=True, blank=True, help_text="What was the matter.")
-    lock_waits = models.IntegerField(
-        null=True, blank=True, help_text="How often the server said that it was busy (409)."
-    )
+    message = models.CharField(max_length=TEXT_LENGTH, null=True, blank=True, help_text="Error.")
+    lock_waits = models.IntegerField(null=True, blank=True, help_text="Number of 409 answers (server busy).")
 
     class Meta:
         db_table = "fn4loadattempt"

@@ -1,4 +1,4 @@
-"""The counters of `/metrics` as rows (loader.maintenance.counters rolls them forward)."""
+"""The counters of `/metrics` as rows (updated by loader.maintenance.counters)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from django.db import models
 
 
 class Tally(models.Model):
-    """One counter for `/metrics`, rolled forward by `loader.maintenance.counters`; it never goes down."""
+    """One counter for `/metrics`; it never goes down."""
 
-    feed_key = models.BigIntegerField(help_text="Key of the feed; 0: of a feed that was removed.")
+    feed_key = models.BigIntegerField(help_text="Key of the feed; 0: a removed feed.")
     measure = models.CharField(max_length=10, help_text="outcome, insert or read.")
-    bucket = models.CharField(max_length=10, help_text="The outcome; of a time the number of its histogram's bucket.")
-    number = models.BigIntegerField(default=0, help_text="How many attempts.")
-    seconds = models.FloatField(default=0.0, help_text="How long they took together.")
+    bucket = models.CharField(max_length=10, help_text="Outcome, or number of the bucket of the histogram.")
+    number = models.BigIntegerField(default=0, help_text="Number of attempts.")
+    seconds = models.FloatField(default=0.0, help_text="Total time.")
 
     class Meta:
         verbose_name_plural = "tallies"
@@ -23,11 +23,11 @@ class Tally(models.Model):
 
 
 class TallyMark(models.Model):
-    """How far the tallies have come: one row."""
+    """The position of the last update: one row."""
 
-    counted = models.BigIntegerField(default=0, help_text="The last attempt that was counted.")
-    seen = models.BigIntegerField(default=0, help_text="The last attempt that was there then.")
-    rolled_at = models.DateTimeField(null=True, blank=True, help_text="When that was (database's clock).")
+    counted = models.BigIntegerField(default=0, help_text="Last attempt that was counted.")
+    seen = models.BigIntegerField(default=0, help_text="Last attempt at that time.")
+    rolled_at = models.DateTimeField(null=True, blank=True, help_text="Time of the last update (database's clock).")
 
     def __str__(self) -> str:
         return f"counted up to {self.counted}"

@@ -1,4 +1,4 @@
-"""Finding: one sample on which bucket, ledger and server did not agree when a feed was last compared."""
+"""Finding: one sample on which bucket, ledger and server differed in the last comparison of a feed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from django.db import models
 from core.fields import BytewiseCharField
 from loader.choices import FINDING_KINDS
 
-MOST = 10_000
-"""So many findings of a feed are kept; all are counted, and `feed reconcile` lists them all."""
-LONGEST = 1000
+MAX_FINDINGS = 10_000
+"""The most findings that are stored for a feed; all are counted, and `feed reconcile` lists all."""
+MAX_NOTE_LENGTH = 1000
 
 
 class Finding(models.Model):
@@ -26,11 +26,11 @@ class Finding(models.Model):
     kind = models.CharField(
         max_length=20,
         choices=FINDING_KINDS,
-        help_text="What the difference is (docs/loader.md, Reconcile).",
+        help_text="Kind of difference (docs/loader.md, Reconcile).",
     )
     guid = BytewiseCharField(max_length=255, help_text="Id of the sample.")
-    name = BytewiseCharField(max_length=1024, blank=True, default="", help_text="The file, where one is known.")
-    note = models.CharField(max_length=LONGEST, blank=True, default="", help_text="More about it.")
+    name = BytewiseCharField(max_length=1024, blank=True, default="", help_text="The file, if known.")
+    note = models.CharField(max_length=MAX_NOTE_LENGTH, blank=True, default="", help_text="Note.")
 
     class Meta:
         indexes = [

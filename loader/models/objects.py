@@ -11,7 +11,7 @@ from loader.models.feeds import DIGEST_LENGTH, NAME_LENGTH, TEXT_LENGTH, Feed
 
 
 class BucketObject(models.Model):
-    """One version of one object seen in a feed's bucket: the ledger. What is done stays here for ever."""
+    """One version of one object seen in a feed's bucket: a row of the ledger."""
 
     # No index of its own: loader_object_by_feed begins with it.
     feed = models.ForeignKey(
@@ -21,29 +21,25 @@ class BucketObject(models.Model):
     version = models.CharField(max_length=DIGEST_LENGTH, editable=False, help_text="Digest of name and etag.")
     etag = models.CharField(max_length=255, help_text="The store's tag of this version.")
     size = models.BigIntegerField(help_text="Bytes.")
-    md5 = models.CharField(
-        max_length=32, blank=True, default="", help_text="MD5 of the content as listed, hexadecimal."
-    )
-    created = models.DateTimeField(help_text="When this version was written to the bucket (else: first seen).")
-    first_seen = models.DateTimeField(help_text="When a listing first showed it.")
+    md5 = models.CharField(max_length=32, blank=True, default="", help_text="Listed MD5 of the content, hexadecimal.")
+    created = models.DateTimeField(help_text="When this version was written to the bucket.")
+    first_seen = models.DateTimeField(help_text="When a scan first found it.")
     seqid = BytewiseCharField(max_length=255, help_text="Sample id: the file's name up to its first dot.")
     state = models.CharField(
-        max_length=10, choices=ObjectState.choices, default=ObjectState.WAITING, help_text="Where it stands."
+        max_length=10, choices=ObjectState.choices, default=ObjectState.WAITING, help_text="State."
     )
-    tries = models.PositiveIntegerField(default=0, help_text="Tries that failed and count against this object.")
-    not_before = models.DateTimeField(null=True, blank=True, help_text="When it is tried again; empty: at once.")
-    reason = models.CharField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it is not loaded (yet).")
+    tries = models.PositiveIntegerField(default=0, help_text="Failed tries that delay the next one.")
+    not_before = models.DateTimeField(null=True, blank=True, help_text="When it is retried; empty: at once.")
+    reason = models.CharField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it is not loaded.")
     guid = BytewiseCharField(max_length=64, blank=True, default="", help_text="Id under which it was sent.")
     seq_digest = models.CharField(
         max_length=DIGEST_LENGTH, blank=True, default="", help_text="Digest of the sequence sent."
     )
     result = models.CharField(
-        max_length=12, choices=LoadResult.choices, blank=True, default="", help_text="How it came in."
+        max_length=12, choices=LoadResult.choices, blank=True, default="", help_text="Result of loading."
     )
-    done_at = models.DateTimeField(null=True, blank=True, help_text="When it was loaded, rejected or found gone.")
-    acknowledged_at = models.DateTimeField(
-        null=True, blank=True, help_text="When somebody took note that it is rejected."
-    )
+    done_at = models.DateTimeField(null=True, blank=True, help_text="When it was loaded, rejected or marked as gone.")
+    acknowledged_at = models.DateTimeField(null=True, blank=True, help_text="When the rejection was acknowledged.")
 
     class Meta:
         constraints = [
@@ -62,7 +58,7 @@ class BucketObject(models.Model):
             models.Index(fields=["state", "id"], name="loader_object_by_state"),
             models.Index(fields=["feed", "id"], name="loader_object_by_feed"),
             models.Index(fields=["id"], condition=Q(result="conflicting"), name="loader_object_conflicting"),
-            # The overview, fnstatus and the list of feeds: what is rejected and nobody took note of, by feed.
+            # The overview, fnstatus and the list of feeds: rejected files that are not acknowledged, by feed.
             models.Index(
                 fields=["feed", "first_seen"],
                 condition=Q(state="rejected", acknowledged_at__isnull=True),
