@@ -1,4 +1,4 @@
-"""The loader's background jobs: thin, short, and only nudges of what stands in the tables (docs/jobs.md)."""
+"""The loader's background jobs: short calls of functions that read the tables (docs/jobs.md)."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from loader.runners import jobs
 
 @job
 def nudge_feeds() -> str:
-    """Queues a job for each server that has something to do and for which none is queued; scheduled every half minute."""
+    """Queues a job for each server that has work and no queued job; scheduled every half minute."""
     queued = [server for server in jobs.servers_to_nudge() if _queue(server)]
     return f"{pluralize(len(queued), 'server')} to load"
 
 
 @job
 def load_server(server: int) -> str:
-    """The next stretch of the scheduled feed of this server whose turn it is; then the next job is queued, if there is more."""
+    """Loads the scheduled feed of this server that has waited longest, for a time slice; then queues the next job if needed."""
     with stop_requested() as stop:
         if stop() or not jobs.unmark_queued(server):
-            return "nothing: the jobs are told to stop, or another job was faster"
+            return "skipped: jobs are stopping, or another job was faster"
         feed = jobs.next_feed(server)
         if not feed:
             return "nothing is due"
-        said = str(jobs.run_time_slice(feed, stop))
+        report = str(jobs.run_time_slice(feed, stop))
         if not stop() and server in jobs.servers_to_nudge():
             _queue(server)
-        return said
+        return report
 
 
 @job
 def load_feed(feed: int) -> str:
-    """Loads this feed now, scheduled or not, as a person asked; goes on in further jobs until nothing is due."""
-    found = Feed.objects.select_related("server").filter(pk=feed).first()
-    if not found or found.paused_at:
-        return f"{found or feed}: it is paused, or no more"
+    """Loads this feed now, scheduled or not, at a user's request; further jobs continue until nothing is due."""
+    row = Feed.objects.select_related("server").filter(pk=feed).first()
+    if not row or row.paused_at:
+        return f"{row or feed}: paused or removed"
     with stop_requested() as stop:
-        stretched = jobs.run_time_slice(found, stop)
-        result = stretched.result
+        report = jobs.run_time_slice(row, stop)
+        result = report.result
         if result.due and not (result.trouble or stop()):
             async_task("loader.tasks.load_feed", feed)
-        return str(stretched)
+        return str(report)
 
 
 @job
@@ -60,15 +60,15 @@ def reconcile_feeds() -> str:
 
 @job
 def reconcile_feed(feed: int) -> str:
-    """Compares bucket, ledger and server of a feed, and keeps the numbers on it. Changes nothing else."""
-    found = Feed.objects.select_related("server").filter(pk=feed).first()
+    """Compares bucket, ledger and server of a feed, and stores the differences. Changes nothing else."""
+    row = Feed.objects.select_related("server").filter(pk=feed).first()
     with stop_requested() as stop:
-        return reconcile_job.reconcile_and_store(found, stop) if found else f"{feed}: it is no more"
+        return reconcile_job.reconcile_and_store(row, stop) if row else f"{feed}: removed"
 
 
 @job
 def count_samples() -> str:
-    """Rolls the counters of `/metrics` forward; scheduled every minute."""
+    """Updates the counters of `/metrics`; scheduled every minute."""
     return f"{pluralize(counters.update_counters(), 'attempt')} counted"
 
 
@@ -76,7 +76,7 @@ def count_samples() -> str:
 def prune() -> str:
     """Deletes old detail (PRUNE_AFTER_DAYS); scheduled nightly."""
     if not settings.PRUNE_AFTER_DAYS:
-        return "PRUNE_AFTER_DAYS is 0: nothing is ever deleted"
+        return "PRUNE_AFTER_DAYS is 0: nothing is deleted"
     with stop_requested() as stop:
         return f"deleted: {pruning.prune(settings.PRUNE_AFTER_DAYS, stop=stop)}"
 

@@ -1,6 +1,6 @@
 """One clock for all hosts: the database's, carried forward by this machine's monotonic one.
 
-A wall clock may jump, and two hosts' clocks differ; leases and the wait after an unclear insert must not care.
+A wall clock may jump, and the clocks of two hosts differ; leases and the wait after an unclear insert must not depend on that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from loader.models import Server
 
 
 class DatabaseClock:
-    """The time of one database, read once and then reckoned; `sync` reads it again."""
+    """The time of one database, read once and then computed; `sync` reads it again."""
 
     def __init__(self, server: Server, db: str) -> None:
         # The time is read from a row of ours: SQL without a table is written differently by each vendor.

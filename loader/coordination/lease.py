@@ -1,7 +1,7 @@
-"""Who may insert into a server: one owner at a time, anywhere that shares the database (design.md, promise 6).
+"""Who may insert into a server: one owner at a time among all processes that share the database (design.md, promise 6).
 
-The owner holds a row of `Server` until it expires by the database's clock, and renews it while it works. Each change of
-owner raises the row's fence; what an owner writes about an insert names its fence, so one that was taken over can't.
+The owner holds a row of `Server` until the lease expires by the database's clock, and renews it while it works. Each change
+of owner raises the row's fence; a write about an insert names the fence, so an owner that was taken over can't make one.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from loader.models import LoadAttempt, Server
 LEASE_SECONDS = 60.0
 RENEW_AFTER = 15.0
 WANTED_SECONDS = 5.0
-SAFETY = 10.0
+SAFETY_SECONDS = 10.0
 """An owner never begins to send in the last seconds of its lease."""
 
 
 class LeaseLost(Exception):
-    """Somebody else may insert now: whatever was under way is theirs to find out about."""
+    """Another owner may insert now; it recovers what was in flight."""
 
 
 @dataclass
@@ -41,19 +41,28 @@ class Lease:
     fence: int = 0
     _until: float = 0.0
     _renewed: float = 0.0
-    _note: SentMarker | None = field(default=None, repr=False)
-    _sent: int = 0
-    _before: tuple[str, int, int | None] = ("", 0, None)
-    """Who held it before us: token, fence, and what it sent last, if that is known."""
+    _marker: SentMarker | None = field(default=None, repr=False)
+    _last_place: int = 0
+    _previous: tuple[str, int, int | None] = ("", 0, None)
+    """The owner before us: token, fence, and the place of what it sent last, if known."""
 
     def acquire(self) -> bool:
-        """Takes the lease if it is free, expired, or its owner is dead. One conditional UPDATE: the count says who won."""
+        """Takes the lease if it is free, expired, or its owner is dead. One conditional UPDATE: its row count says who won."""
         free = Q(lease_token="") | Q(lease_token=self.token) | Q(lease_expires__lt=Now())
         owner = self._rows().get()
-        if owner.lease_token and is_dead(owner.lease_process):
+        owner_died = bool(owner.lease_token) and is_dead(owner.lease_process)
+        if owner_died:
             free |= Q(lease_token=owner.lease_token)
-        last = self._last_of(owner)
-        before = monotonic()
+        if self.fence and owner.fence == self.fence:
+            last_place: int | None = self._last_place
+        else:
+            last_place = last_sent(owner.lease_token) if owner_died else None
+        takeover: dict[str, Any] = {}
+        if owner.lease_token not in ("", self.token):
+            # The owner did not release it: a concern (loader.concerns).
+            name = f"process {owner.lease_pid} on {owner.lease_host}"
+            takeover = {"taken_over_at": Now(), "taken_over_from": name}
+        asked_at = monotonic()
         won = (
             self._rows()
             .filter(free)
@@ -65,87 +74,75 @@ class Lease:
                 lease_process=this_process(),
                 wanted_at=None,
                 **self._expiry(),
-                **self._takeover(owner),
+                **takeover,
             )
         )
         if won:
             self.fence = self._rows().values_list("fence", flat=True).get()
-            self._held_since(before)
-            self._before = owner.lease_token, owner.fence, last
-            self._note = self._note or SentMarker(self.token)
+            self._held_since(asked_at)
+            self._previous = owner.lease_token, owner.fence, last_place
+            self._marker = self._marker or SentMarker(self.token)
             self.sending(0)
         return bool(won)
 
     def sending(self, place: int) -> None:
-        """Notes that the sample at this place of the batch is sent now."""
-        self._sent = place
-        if self._note:
-            self._note.note(place)
+        """Marks the sample at this place of the batch as the one that is sent now."""
+        self._last_place = place
+        if self._marker:
+            self._marker.write(place)
 
     def may_have_sent(self, attempt: LoadAttempt) -> bool:
-        """Whether the server may have got an attempt with a start time: who held the lease before may not have come so far.
+        """Whether an attempt with a start time may have been sent: the previous owner may have died before.
 
-        False only if that is certain: it held the lease on this machine, is dead, and its note says what it sent last.
+        False only if that is certain: the previous owner ran on this machine, is dead, and its marker names what it sent last.
         """
-        _, fence, last = self._before
-        return last is None or attempt.fence != fence or (attempt.batch_sample_number or 0) <= last
+        _, fence, last_place = self._previous
+        return last_place is None or attempt.fence != fence or (attempt.batch_sample_number or 0) <= last_place
 
     def want(self) -> None:
-        """Tells the owner that somebody waits (loader.coordination.turn_taking)."""
+        """Asks the owner to yield (loader.coordination.turn_taking)."""
         self._rows().update(wanted_at=Now())
 
     def is_wanted(self) -> bool:
-        """Whether somebody has asked for it in vain in the last seconds."""
+        """Whether another loader asked for it in the last seconds."""
         return self._rows().filter(wanted_at__gt=Now() - timedelta(seconds=WANTED_SECONDS)).exists()
 
-    def beat(self) -> None:
-        """Renews the lease if it is time to. Cheap to call often. Raises LeaseLost."""
+    def heartbeat(self) -> None:
+        """Renews the lease when it is due; cheap to call often. Raises LeaseLost."""
         if monotonic() - self._renewed > RENEW_AFTER:
             self._renew()
 
     def ensure(self) -> None:
-        """Called just before each send: the lease is ours, for some seconds yet, by our own clock. Raises LeaseLost."""
-        if monotonic() > self._until - SAFETY:
+        """Called just before each send: the lease is ours for some more seconds, by our own clock. Raises LeaseLost."""
+        if monotonic() > self._until - SAFETY_SECONDS:
             self._renew()
-        if monotonic() > self._until - SAFETY:
-            raise LeaseLost(f"The database took too long to renew the lease of {self.server}.")
+        if monotonic() > self._until - SAFETY_SECONDS:
+            raise LeaseLost(f"Renewing the lease of {self.server} took the database too long.")
 
     def release(self) -> None:
-        """Lets others in at once."""
+        """Frees the lease at once."""
         self._mine().update(lease_token="", lease_expires=None)
-        if self._note:
-            self._note.close()
-            self._note = None
+        if self._marker:
+            self._marker.close()
+            self._marker = None
         forget(self.token)
-        forget(self._before[0])
+        forget(self._previous[0])
 
     def owner(self) -> str:
-        """Who holds it now, in words."""
+        """A text that names the owner."""
         row = self._rows().get()
         if not row.lease_token:
-            return "nobody"
-        return f"process {row.lease_pid} on {row.lease_host} (until {row.lease_expires:%H:%M:%S} UTC unless it renews)"
+            return "no process"
+        return f"process {row.lease_pid} on {row.lease_host} (until {row.lease_expires:%H:%M:%S} UTC unless renewed)"
 
     def _renew(self) -> None:
-        before = monotonic()
+        asked_at = monotonic()
         if not self._mine().update(**self._expiry()):
-            raise LeaseLost(f"The lease of {self.server} went to {self.owner()}.")
-        self._held_since(before)
+            raise LeaseLost(f"Lost the lease of {self.server} to {self.owner()}.")
+        self._held_since(asked_at)
 
-    def _held_since(self, before: float) -> None:
-        self._renewed, self._until = before, before + LEASE_SECONDS
-
-    def _last_of(self, owner: Server) -> int | None:
-        if self.fence and owner.fence == self.fence:
-            return self._sent
-        dead = owner.lease_token and is_dead(owner.lease_process)
-        return last_sent(owner.lease_token) if dead else None
-
-    def _takeover(self, owner: Server) -> dict[str, Any]:
-        """Who had it and did not give it back: that should not happen, and is told (loader.concerns)."""
-        if owner.lease_token in ("", self.token):
-            return {}
-        return {"taken_over_at": Now(), "taken_over_from": f"process {owner.lease_pid} on {owner.lease_host}"}
+    def _held_since(self, at: float) -> None:
+        self._renewed, self._until = at, at + LEASE_SECONDS
 
     def _expiry(self) -> dict[str, Any]:
         return {"lease_heartbeat": Now(), "lease_expires": Now() + timedelta(seconds=LEASE_SECONDS)}

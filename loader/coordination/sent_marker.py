@@ -1,8 +1,8 @@
-"""Which sample was sent last: a note for whoever comes after a loader that was killed on this machine (promise 4).
+"""Which sample was sent last: a marker for the loader that follows one that was killed on this machine (promise 4).
 
-The start of an insert is committed while the one before is in flight, so a loader that is killed leaves one behind that was
-perhaps never sent. Who can't tell waits for FN4_INSERT_DEADLINE. Shared memory outlives a process and not a boot, and
-takes the note in a microsecond; where there is none, nothing is known, and that is always safe.
+The start of an insert is committed while the previous one is in flight, so a loader that is killed leaves an attempt that may
+never have been sent. Without the marker the next loader waits for FN4_INSERT_DEADLINE. Shared memory survives a process but
+not a boot, and takes a marker in a microsecond. Without shared memory nothing is known, which is always safe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FOLDER = Path("/dev/shm")  # noqa: S108 - in it, a folder that is ours alone
 
 
 class SentMarker:
-    """The note of one holder of a lease; its name is the lease's token."""
+    """The marker of one owner of a lease; the token of the lease is its name."""
 
     def __init__(self, token: str) -> None:
         self._file: int | None = None
@@ -25,32 +25,32 @@ class SentMarker:
             with suppress(OSError):
                 self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
 
-    def note(self, place: int) -> None:
+    def write(self, place: int) -> None:
         """The sample at this place of its batch is sent next; 0: none was."""
         if self._file is not None:
             os.pwrite(self._file, b"%010d" % place, 0)
 
     def close(self) -> None:
-        """Nothing more is noted."""
+        """Ends writing."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 def last_sent(token: str) -> int | None:
-    """What the holder of that lease noted last; None: nothing is known."""
+    """The place that the owner of that lease marked last; None: unknown."""
     path = _path(token)
     if not path:
         return None
     try:
-        noted = path.read_bytes()
+        content = path.read_bytes()
     except OSError:
         return None
-    return int(noted) if re.fullmatch(rb"\d{10}", noted) else None
+    return int(content) if re.fullmatch(rb"\d{10}", content) else None
 
 
 def forget(token: str) -> None:
-    """Deletes the note."""
+    """Deletes the marker."""
     if path := _path(token):
         with suppress(OSError):
             path.unlink(missing_ok=True)
@@ -63,8 +63,8 @@ def _path(token: str) -> Path | None:
     try:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return None
-    private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
     return folder / token if private else None

@@ -1,4 +1,4 @@
-"""Feeds of one server take turns: whoever waits for its lease says so, and its owner gives way after a while (promise 6)."""
+"""Feeds of one server take turns: a loader that waits for the lease says so, and its owner yields after a while (promise 6)."""
 
 from __future__ import annotations
 
@@ -8,68 +8,62 @@ from core.processes import monotonic
 from loader.coordination.lease import Lease
 from loader.models import Feed
 
-SAMPLES = 500
-SECONDS = 60.0
-"""A turn is over after so many samples or seconds, if somebody else waits; else it goes on."""
+TURN_SAMPLES = 500
+TURN_SECONDS = 60.0
+"""A turn is over after this many samples or seconds if another loader waits; otherwise it continues."""
 YIELD_SECONDS = 1.0
-"""Seconds for which the lease stays free: who waits for it asks twice a second."""
-TURN_WAIT = SECONDS + 30.0
-"""Seconds to wait for one's own next turn."""
-ASK_EVERY = 2.0
-
-
-def never(_samples: int) -> bool:
-    """Nothing is enough: for a loader that is no job."""
-    return False
+"""Seconds for which the lease stays free: a loader that waits for it asks twice a second."""
+TURN_WAIT = TURN_SECONDS + 30.0
+"""Seconds to wait for the next turn."""
+CHECK_SECONDS = 2.0
 
 
 class StopRequested(Exception):
-    """Somebody asked us to stop."""
+    """The loader is to stop."""
 
 
 class PassEnded(Exception):
-    """The pass ends here, and nobody is to blame for that."""
+    """The pass ends early, and nothing is wrong."""
 
 
 class FeedPaused(PassEnded):
-    """Somebody paused the feed while it was loaded."""
+    """The feed was paused while it was loaded."""
 
 
 class TryLater(PassEnded):
-    """There is something to wait for, and a job does not wait: it ends, and another one goes on later."""
+    """There is something to wait for, and a job does not wait: a later job continues."""
 
 
 class TurnTaker:
-    """One turn of a loader that holds the lease.
+    """One turn of the owner of a lease.
 
-    `others` says whether another feed waits in this very process, `enough` whether so many samples are all for now.
+    `others_wait` tells whether another feed waits in this process, `slice_over` whether the time slice of a job is over after
+    a number of samples.
     """
 
-    def __init__(self, feed: Feed, lease: Lease, others: Callable[[], bool], enough: Callable[[int], bool]) -> None:
-        self._feed, self._lease, self._others, self._enough = feed, lease, others, enough
-        self._until = monotonic() + SECONDS
+    def __init__(
+        self, feed: Feed, lease: Lease, others_wait: Callable[[], bool], slice_over: Callable[[int], bool] | None
+    ) -> None:
+        self._feed, self._lease, self._others_wait, self._slice_over = feed, lease, others_wait, slice_over
+        self._until = monotonic() + TURN_SECONDS
         self._samples = 0
-        self._look_at = self._ask_at = 0.0
+        self._next_pause_check = self._next_wait_check = 0.0
         self.over = False
-        """Somebody else waits, and it is their turn, or it was enough. Once true it stays so."""
+        """Another loader's turn has come, or the time slice is over. It stays true."""
 
     def next_sample(self) -> None:
-        """Called before each insert; asks the database a question or two every two seconds. Raises Paused."""
+        """Called before each insert; asks the database once or twice every two seconds. Raises FeedPaused."""
         self._samples += 1
         now = monotonic()
         if self.over:
             return
-        if now >= self._look_at:
-            self._look_at = now + ASK_EVERY
-            self._check_paused()
-        if now >= self._ask_at and (self._samples > SAMPLES or now > self._until):
-            self._ask_at = now + ASK_EVERY
-            self.over = self._others() or self._lease.is_wanted()
-        self.over = self.over or self._enough(self._samples)
-
-    def _check_paused(self) -> None:
-        if self._feed.paused_at:
-            return  # --even-if-paused
-        feeds = Feed.objects.using(self._lease.db)
-        if feeds.filter(pk=self._feed.pk, paused_at__isnull=False).exists():
-            raise FeedPaused(f"The feed '{self._feed.name}' was paused; what was in flight is finished.")
+        # A feed that is paused already is loaded with --even-if-paused.
+        if now >= self._next_pause_check and not self._feed.paused_at:
+            self._next_pause_check = now + CHECK_SECONDS
+            feeds = Feed.objects.using(self._lease.db)
+            if feeds.filter(pk=self._feed.pk, paused_at__isnull=False).exists():
+                raise FeedPaused(f"The feed '{self._feed.name}' was paused; the insert in flight was finished.")
+        if now >= self._next_wait_check and (self._samples > TURN_SAMPLES or now > self._until):
+            self._next_wait_check = now + CHECK_SECONDS
+            self.over = self._others_wait() or self._lease.is_wanted()
+        self.over = self.over or bool(self._slice_over and self._slice_over(self._samples))

@@ -1,6 +1,6 @@
-"""Whose turn it is to write: SQLite takes one writer at a time, and makes the others sleep up to 100 ms between two tries.
+"""A lock for writes: SQLite takes one writer at a time, and lets the others sleep up to 100 ms between two tries.
 
-Threads of one process (`fnload --all`) queue here instead, and go on at once. Other databases need no queue.
+Threads of one process (`fnload --all`) queue here instead, and continue at once. Other databases need no lock.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from contextlib import contextmanager
 
 from django.db import connections, transaction
 
-_turns: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+_locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
 
 @contextmanager
 def write_lock(db: str) -> Iterator[None]:
-    """For one statement that commits itself."""
+    """For one statement in autocommit mode."""
     if connections[db].vendor == "sqlite":
-        with _turns[db]:
+        with _locks[db]:
             yield
     else:
         yield
@@ -27,6 +27,6 @@ def write_lock(db: str) -> Iterator[None]:
 
 @contextmanager
 def locked_transaction(db: str) -> Iterator[None]:
-    """One transaction, in its turn."""
+    """One transaction under the lock."""
     with write_lock(db), transaction.atomic(using=db):
         yield

@@ -1,4 +1,4 @@
-"""One findNeighbour4 server over HTTP: whether it is well, what it holds, and one insert at a time (domain.md 2)."""
+"""One findNeighbour4 server over HTTP: its health, its samples, and one insert at a time (domain.md 2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import ijson
 import requests
 
 from loader.fn4.insert import (
-    LARGEST_ANSWER,
+    MAX_ANSWER_BYTES,
     QUESTION_SECONDS,
     BufferedConnection,
     BufferedTLSConnection,
@@ -28,7 +28,14 @@ from loader.fn4.responses import InsertResponse, ServerMisconfigured, ServerUnav
 
 CONNECT_SECONDS = 5.0
 PROBE_ID = "fnloader-probe"
-"""`exists` of an id that nobody uses tells whether the server and its database are well; `server_time` does not."""
+"""`exists` of an unused id checks the server and its database; `server_time` does not."""
+
+HINTS = {
+    401: "Check FN4_AUTH.",
+    403: "Check FN4_AUTH.",
+    404: "Check the URL and its path.",
+    413: "Raise the proxy's client_max_body_size.",
+}
 
 
 @dataclass
@@ -39,136 +46,127 @@ class FindNeighbour4:
     auth: str = ""
     ca_bundle: str = ""
     _session: requests.Session = field(default_factory=requests.Session, repr=False)
-    _ahead: PreparedInsert | None = field(default=None, repr=False)
+    _prepared: PreparedInsert | None = field(default=None, repr=False)
     _last: PendingInsert | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        # What the environment says of proxies and .netrc would hold for questions, but not for inserts.
+        # Proxies and .netrc of the environment would apply to questions, but not to inserts.
         self._session.trust_env = False
         self._session.verify = self.ca_bundle or True
         self._session.headers.update(self._headers())
 
     def probe(self) -> None:
-        """Raises ServerAway or ServerMisconfigured unless the server can do its work."""
+        """Raises ServerUnavailable or ServerMisconfigured unless the server works."""
         self.exists(PROBE_ID)
 
     def exists(self, guid: str, *, seconds: float = QUESTION_SECONDS) -> bool:
-        """Whether the server holds a sample of this id. Each connection and read takes so many seconds at the most."""
+        """Whether the server holds a sample of this id. `seconds` limits connecting and each read."""
         response = self._get(f"/api/v2/{quote(guid, safe='')}/exists", seconds=seconds)
         try:
-            found = response.json()
+            answer = response.json()
         except ValueError:
-            found = None
-        if not isinstance(found, bool):
+            answer = None
+        if not isinstance(answer, bool):
             raise ServerMisconfigured(
-                f"{self.url} answers, but not as findNeighbour4 does: 'exists' is no true or false."
+                f"{self.url} is not a findNeighbour4 server: the answer to 'exists' is not true or false."
             )
-        return found
+        return answer
 
     def count(self) -> int:
-        """How many samples it holds."""
+        """The number of its samples."""
         return sum(1 for _ in self.guids())
 
     def guids(self) -> Iterator[str]:
-        """The ids of all samples, in no order. The list has no end and no pages: it is streamed, never held."""
+        """The ids of all samples, unsorted. The list has no pages and no limit, so it is streamed."""
         with self._get("/api/v2/guids", stream=True) as response:
             response.raw.decode_content = True
             try:
                 yield from ijson.items(response.raw, "item")
             except (ijson.JSONError, requests.RequestException, OSError, http.client.HTTPException) as error:
                 raise ServerUnavailable(
-                    f"{self.url} broke off its list of samples ({type(error).__name__})."
+                    f"{self.url}: connection lost in the list of samples ({type(error).__name__})."
                 ) from error
 
     def begin_insert(self, guid: str, sequence: bytes) -> PendingInsert:
         """Sends one insert, on a connection of its own, and returns without waiting for the answer.
 
-        A connection is never used twice: one that was closed while it was idle would make an unclear end of an insert.
-        Raises ServerAway or ServerMisconfigured when certainly nothing was sent.
+        A connection is never used twice: one that was closed while it was idle would make the end of an insert unclear.
+        Raises ServerUnavailable or ServerMisconfigured if certainly nothing was sent.
         """
-        sent = PendingInsert(self._take_ahead(guid) or self._prepare(guid, sequence))
-        self._hang_up()
-        self._last = sent
-        return sent
+        prepared, self._prepared = self._prepared, None
+        if prepared and not (prepared.guid == guid and prepared.is_fresh()):
+            prepared.connection.close()
+            prepared = None
+        pending = PendingInsert(prepared or self._prepare(guid, sequence))
+        self._close_last()
+        self._last = pending
+        return pending
 
     def prepare(self, guid: str, sequence: bytes) -> None:
-        """Does all of the next insert but sending it while another one is in flight: connecting, and TLS, take the longest.
+        """Does all of the next insert but sending it, while another one is in flight: connecting, and TLS, take the longest.
 
-        Nothing is sent. No error: the next insert will meet it.
+        Errors are left to `begin_insert`.
         """
-        if not self._ahead:
+        if not self._prepared:
             with suppress(ServerUnavailable, ServerMisconfigured):
-                self._ahead = self._prepare(guid, sequence)
+                self._prepared = self._prepare(guid, sequence)
 
     def _prepare(self, guid: str, sequence: bytes) -> PreparedInsert:
-        connection = self._connect()
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
-        path = urlsplit(self.url).path + "/api/v2/insert"
-        connection.request("POST", path, insert_form(guid, sequence), self._headers() | headers)
-        return PreparedInsert(guid, connection, monotonic())
-
-    def _take_ahead(self, guid: str) -> PreparedInsert | None:
-        """What was prepared for this sample, if it is fresh and the other end has neither spoken nor hung up."""
-        ahead, self._ahead = self._ahead, None
-        if not ahead:
-            return None
-        if ahead.guid == guid and ahead.is_fresh():
-            return ahead
-        ahead.connection.close()
-        return None
-
-    def _connect(self) -> BufferedConnection:
         parts = urlsplit(self.url)
-        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
+        host, port = parts.hostname or "", parts.port
+        connection: BufferedConnection
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=self.ca_bundle or None)
+            connection = BufferedTLSConnection(host, port, timeout=CONNECT_SECONDS, context=context)
+        else:
+            connection = BufferedConnection(host, port, timeout=CONNECT_SECONDS)
         try:
             connection.connect()
         except ssl.SSLCertVerificationError as error:
             raise ServerMisconfigured(
-                f"{self.url}: its certificate is not trusted ({error.verify_message}); see FN4_CA_BUNDLE."
+                f"{self.url}: certificate not trusted ({error.verify_message}). Set FN4_CA_BUNDLE."
             ) from error
         except OSError as error:
-            raise ServerUnavailable(f"{self.url} does not accept connections ({error}).") from error
-        return connection
+            raise ServerUnavailable(f"{self.url}: {_innermost(error)}.") from error
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
+        connection.request(
+            "POST", parts.path + "/api/v2/insert", insert_form(guid, sequence), self._headers() | headers
+        )
+        return PreparedInsert(guid, connection, monotonic())
 
-    def _hang_up(self) -> None:
-        """Gives back the connection of the last insert: not before the next one is sent, since closing takes as long as that."""
+    def _close_last(self) -> None:
+        """Closes the connection of the last insert. This takes as long as sending, so the next one is sent first."""
         if self._last:
             self._last.close()
             self._last = None
 
     def close(self) -> None:
-        """Gives back the connections."""
+        """Closes the connections."""
         self._session.close()
-        self._hang_up()
-        if self._ahead:
-            self._ahead.connection.close()
-            self._ahead = None
+        self._close_last()
+        if self._prepared:
+            self._prepared.connection.close()
+            self._prepared = None
 
     def _get(self, path: str, *, stream: bool = False, seconds: float = QUESTION_SECONDS) -> requests.Response:
-        self._hang_up()
+        self._close_last()
         try:
             response = self._session.get(
                 self.url + path, timeout=(min(CONNECT_SECONDS, seconds), seconds), allow_redirects=False, stream=stream
             )
         except requests.exceptions.SSLError as error:
-            raise ServerMisconfigured(f"{self.url}: TLS failed ({_innermost(error)}); see FN4_CA_BUNDLE.") from error
+            raise ServerMisconfigured(f"{self.url}: TLS failed ({_innermost(error)}). Set FN4_CA_BUNDLE.") from error
         except requests.RequestException as error:
-            raise ServerUnavailable(f"{self.url} does not answer ({_innermost(error)}).") from error
+            raise ServerUnavailable(f"{self.url}: {_innermost(error)}.") from error
         if response.status_code == 200:
             return response
-        said = InsertResponse(response.status_code, b"" if stream else response.content[:LARGEST_ANSWER]).text
+        text = InsertResponse(response.status_code, b"" if stream else response.content[:MAX_ANSWER_BYTES]).text
         response.close()
         if response.status_code < 500 and response.status_code != 429:
             raise ServerMisconfigured(
-                f"{self.url} refuses the question ({said}); check the URL, its path and FN4_AUTH."
+                f"{self.url}: {text}. {HINTS.get(response.status_code, 'Check the URL, its path and FN4_AUTH.')}"
             )
-        raise ServerUnavailable(f"{self.url} is not well ({said}).")
-
-    def _connection(self, scheme: str, host: str, port: int | None) -> BufferedConnection:
-        if scheme == "https":
-            context = ssl.create_default_context(cafile=self.ca_bundle or None)
-            return BufferedTLSConnection(host, port, timeout=CONNECT_SECONDS, context=context)
-        return BufferedConnection(host, port, timeout=CONNECT_SECONDS)
+        raise ServerUnavailable(f"{self.url}: {text}.")
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": "Basic " + b64encode(self.auth.encode()).decode()} if self.auth else {}

@@ -1,4 +1,4 @@
-"""What each answer of a findNeighbour4 server to an insert means (domain.md 2, traps.md): the one place that says so."""
+"""What each answer of a findNeighbour4 server to an insert means (domain.md 2, traps.md)."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from dataclasses import dataclass
 from enum import Enum
 
 IN_SERVER = (200, 201)
-"""Statuses of an insert that mean that the server holds the sample."""
+"""Statuses of an insert that mean: the server holds the sample."""
 READ_SECONDS = 180.0
-"""How long the answer to an insert is waited for."""
+"""Time-out of the answer to an insert."""
 
 
 class ResponseKind(Enum):
-    """What follows from an answer."""
+    """What an answer means."""
 
     DONE = "the sample is in the server"
-    LOCKED = "another insert holds the lock: ask again soon"
+    LOCKED = "another insert holds the lock: retry soon"
     NEVER = "this file can't be loaded as it is"
-    MISCONFIGURED = "a proxy or a setting is wrong: no sample's fault"
-    LATER = "try again later"
+    MISCONFIGURED = "a proxy or a setting is wrong, not the sample"
+    LATER = "retry later"
     UNCLEAR = "the server may still be working on it"
 
 
 @dataclass(frozen=True, slots=True)
 class InsertResponse:
-    """What came back from an insert; status 0 when nothing did."""
+    """The answer to an insert; status 0 if there was none."""
 
     status: int
     body: bytes = b""
     error: str = ""
 
     @property
-    def meaning(self) -> ResponseKind:
-        """What follows from it, before the server was asked whether the sample exists."""
+    def kind(self) -> ResponseKind:
+        """What it means, before the server was asked whether the sample exists."""
         if self.status in IN_SERVER:
             return ResponseKind.DONE if _is_json_text(self.body) else ResponseKind.MISCONFIGURED
         if self.status == 409:
@@ -50,7 +50,7 @@ class InsertResponse:
 
     @property
     def text(self) -> str:
-        """The answer in words, without markup and without sequence (promise 10), at most 300 characters."""
+        """The answer without markup and without sequence (promise 10), at most 300 characters."""
         if self.error:
             return self.error
         page = re.sub(r"(?is)<(title|h1)>.*?</\1>", " ", self.body.decode("utf-8", "replace"))
@@ -59,7 +59,7 @@ class InsertResponse:
         return f"HTTP {self.status}: {words[:280] or 'no text'}"
 
 
-# The server's own words: a length other than the reference's, nothing at all, or letters that it does not know.
+# The server's own words: another length than the reference, no sequence, or unknown letters.
 BAD_SEQUENCE = re.compile(r"\b(length|invalid characters?|consist only of|empty)\b", re.IGNORECASE)
 
 
@@ -71,8 +71,8 @@ def _is_json_text(body: bytes) -> bool:
 
 
 class ServerUnavailable(Exception):
-    """The server, or its database, does not answer as it should: try again later."""
+    """The server or its database is not working: retry later."""
 
 
 class ServerMisconfigured(Exception):
-    """Something that is no findNeighbour4 server answers: a proxy, a login page, another path. A person must look."""
+    """Something that is not a findNeighbour4 server answers: a proxy, a login page, another path. A person must fix it."""

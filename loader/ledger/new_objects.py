@@ -1,4 +1,4 @@
-"""Rows of the ledger for what no listing showed before: written a page at a time, in plain SQL."""
+"""Rows of the ledger for new versions: written a page at a time, in plain SQL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from loader.fn4.responses import IN_SERVER
 from loader.models import BucketObject, Feed, LoadAttempt
 from objectstores.base import StoredObject
 
-BEFORE = "done by the loader before this one"
+OLD_LOADER = "completed by an older loader"
 
 
 def insert_new_objects(feed: Feed, versions: dict[str, StoredObject], db: str, now: datetime) -> None:
-    """Adds a row for each version, all or none. They wait, unless a loader before this one was done with them."""
+    """Adds a row for each version, all or none. They wait, unless an older loader completed them."""
     done = _done_before(feed, list(versions.values()), db)
     connection = connections[db]
     # Django's bulk_create takes ten times as long to write the same statement.
@@ -40,26 +40,19 @@ def insert_new_objects(feed: Feed, versions: dict[str, StoredObject], db: str, n
             "seqid": sample_id(item.name)[:255],
         }
         if item.name in done:
-            row |= _done(inserted=done[item.name], at=at)
+            inserted = done[item.name]
+            row |= {"state": ObjectState.LOADED.value if inserted else ObjectState.REJECTED.value}
+            row |= {"result": LoadResult.PRESENT.value if inserted else "", "reason": OLD_LOADER, "done_at": at}
         rows.append(tuple(row.values()))
     names, places = ", ".join(map(connection.ops.quote_name, blank)), ", ".join(["%s"] * len(blank))
     with locked_transaction(db), connection.cursor() as cursor:
         cursor.executemany(f"INSERT INTO loader_bucketobject ({names}) VALUES ({places})", rows)  # noqa: S608
 
 
-def _done(*, inserted: bool, at: Any) -> dict[str, Any]:  # noqa: ANN401 - a time as the vendor wants it
-    return {
-        "state": (ObjectState.LOADED if inserted else ObjectState.REJECTED).value,
-        "result": LoadResult.PRESENT.value if inserted else "",
-        "reason": BEFORE,
-        "done_at": at,
-    }
-
-
 def _done_before(feed: Feed, items: list[StoredObject], db: str) -> dict[str, bool]:
-    """The names that an adopted attempt completed, and whether it inserted them. Their etag is known only from now on.
+    """The names that an adopted attempt completed, and whether it inserted them. It recorded no etag.
 
-    A version that is new under a name that we ourselves know is loaded: only adopted attempts (no feed) count (domain.md 4).
+    A new version of a name that is in our ledger is loaded: only adopted attempts (no feed) count (domain.md 4).
     """
     old = LoadAttempt.objects.using(db).filter(
         Q(completed=1) | Q(insert_status_code__in=IN_SERVER),
@@ -70,7 +63,7 @@ def _done_before(feed: Feed, items: list[StoredObject], db: str) -> dict[str, bo
         return {}
     names = [item.name for item in items]
     known = set(BucketObject.objects.using(db).filter(feed=feed, name__in=names).values_list("name", flat=True))
-    # Asked by sample id, which has an index in every database; file names are too long for one in some.
+    # By sample id, which every database can index; file names are too long for some.
     by_sample = old.filter(seqid__in={sample_id(name)[:255] for name in names})
     found = dict(by_sample.values_list("file_name", "insert_status_code"))
     return {name: found[name] in IN_SERVER for name in names if name in found and name not in known}

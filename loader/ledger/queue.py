@@ -1,4 +1,4 @@
-"""The queue: which objects are due, earliest first, and the batch load that they belong to."""
+"""The queue: the objects that are due, earliest first, and their batch load."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from loader.choices import ObjectState
-from loader.ledger.scan import PAGE, ScanResult
+from loader.ledger.scan import PAGE_SIZE, ScanResult
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt
 
 
 def due(feed: Feed, db: str, at: datetime) -> Iterator[BucketObject]:
-    """A feed's waiting objects that may be tried at that time, earliest created first, read a page at a time."""
+    """A feed's waiting objects that are due at that time, earliest created first, read a page at a time."""
     rows = _due(feed, db, at).order_by("created", "id")
     after = Q()
-    while page := list(rows.filter(after)[:PAGE]):
+    while page := list(rows.filter(after)[:PAGE_SIZE]):
         yield from page
         last = page[-1]
         after = Q(created__gt=last.created) | Q(created=last.created, id__gt=last.pk)
 
 
 def count_due(feed: Feed, db: str, at: datetime) -> int:
-    """How many `due` would give."""
+    """The number of objects that are due."""
     return _due(feed, db, at).count()
 
 
-def new_batch(feed: Feed, analysis: ScanResult, db: str, host: str, at: datetime, in_server: int | None) -> BatchLoad:
-    """The row that says that the bucket was analysed, also when nothing is due (domain.md 4)."""
+def new_batch(feed: Feed, scanned: ScanResult, db: str, host: str, at: datetime, in_server: int | None) -> BatchLoad:
+    """The row of one scan, also when nothing is due (domain.md 4)."""
     return BatchLoad.objects.using(db).create(
         host_name=host,
         findneighbour_server_url=feed.server.url,
@@ -36,20 +36,20 @@ def new_batch(feed: Feed, analysis: ScanResult, db: str, host: str, at: datetime
         batch_size=count_due(feed, db, at),
         number_in_server=in_server,
         feed=feed,
-        listed=analysis.listed,
-        ignored=analysis.ignored,
-        found=analysis.found,
+        listed=scanned.listed,
+        ignored=scanned.ignored,
+        found=scanned.found,
     )
 
 
 def unfinished(feed: Feed, db: str) -> BatchLoad | None:
-    """The feed's last batch, if not all of it has been tried."""
+    """The feed's last batch, if some of it has not been tried."""
     last = BatchLoad.objects.using(db).filter(feed=feed).order_by("-bl_int_id").first()
     return last if last and last.finished is None and last.batch_size else None
 
 
 def last_place(batch: BatchLoad, db: str) -> int:
-    """How many attempts the batch has: the place of the last one."""
+    """The place of the last attempt of the batch."""
     return LoadAttempt.objects.using(db).filter(batch_load=batch).count()
 
 

@@ -16,7 +16,7 @@ from loader.fn4.client import FindNeighbour4
 from loader.models import Feed
 from objectstores.base import Store
 
-SLICE = 0.2
+POLL_SECONDS = 0.2
 
 
 def _never() -> bool:
@@ -25,44 +25,44 @@ def _never() -> bool:
 
 @dataclass
 class LoadContext:
-    """Made once for each feed that is loaded; passes come and go with it."""
+    """One for each feed that is loaded, for all its passes."""
 
     feed: Feed
     store: Store
     fn4: FindNeighbour4
     db: str = "default"
     stop: Callable[[], bool] = _never
-    say: Callable[[str], None] = lambda _text: None
+    log: Callable[[str], None] = lambda _text: None
     progress: Callable[[int, int], None] = lambda _done, _due: None
-    """Called with how many of how many samples of a pass are done."""
+    """Called with the number of samples of a pass that are done, and of all."""
     host: str = field(default_factory=lambda: str(settings.HOST_NAME))
-    others: Callable[[], bool] = _never
+    others_wait: Callable[[], bool] = _never
     """Whether another feed of the server waits in this process."""
-    enough: Callable[[int], bool] | None = None
-    """For a job: whether the turn is over after so many samples. It never waits, and goes on with a batch left unfinished."""
+    slice_over: Callable[[int], bool] | None = None
+    """For a job: whether its time slice is over after this many samples. A job never waits; it continues unfinished batches."""
 
     def __post_init__(self) -> None:
         self.server = self.feed.server
         self.clock = DatabaseClock(self.server, self.db)
         self.lease = Lease(self.server, self.db, self.host)
 
-    def pause(self, seconds: float, *, beat: bool = True) -> None:
-        """Waits in short slices and keeps the lease. Raises StopRequested, and TryLater in a job."""
-        if self.enough:
-            raise turn_taking.TryLater(f"{self.server} may still be working on an insert; a later job goes on.")
+    def pause(self, seconds: float, *, renew: bool = True) -> None:
+        """Waits in short steps and renews the lease. Raises StopRequested, and TryLater in a job."""
+        if self.slice_over:
+            raise turn_taking.TryLater(f"{self.server} may still be working on an insert; a later job continues.")
         until = monotonic() + seconds
         while (left := until - monotonic()) > 0:
             self.check_stop()
-            if beat:
-                self.lease.beat()
-            time.sleep(min(SLICE, left))
+            if renew:
+                self.lease.heartbeat()
+            time.sleep(min(POLL_SECONDS, left))
 
     def check_stop(self) -> None:
-        """Raises StopRequested when it is time to stop."""
+        """Raises StopRequested if the loader is to stop."""
         if self.stop():
             raise turn_taking.StopRequested
 
-    def beat(self) -> None:
-        """Keeps the lease while something is waited for; raises StopRequested or LeaseLost."""
+    def heartbeat(self) -> None:
+        """Renews the lease during a wait. Raises StopRequested or LeaseLost."""
         self.check_stop()
-        self.lease.beat()
+        self.lease.heartbeat()

@@ -1,8 +1,8 @@
-"""Writes what is attempted before it is done, and what became of it after (design.md, promise 4).
+"""Writes each attempt before it is made, and its outcome afterwards (design.md, promise 4).
 
-The start of an insert is committed before it is sent, together with the end of an earlier one: while the one before is in
-flight if that is short, so that the server does not wait for a commit. What was not written when a process died is found open
-by the next one (`pipeline/recovery.py`), and what was not sent is known from the lease's note (`coordination/sent_marker.py`).
+The start of an insert is committed before it is sent, together with the end of an earlier one: while the previous one is in
+flight if that is short, so that the server does not wait for a commit. The next loader recovers what a process that died left
+open (`pipeline/recovery.py`), and knows from the marker of the lease what was not sent (`coordination/sent_marker.py`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from loader.pipeline.context import LoadContext
 from loader.pipeline.prefetch import Fetched, FetchOutcome
 
 FRESH_SECONDS = 0.5
-"""Seconds for which a start that was committed ahead counts: the deadline after an unclear end is reckoned from it."""
-FIRST_BACK_OFF = 30.0
-LONGEST_BACK_OFF = 24 * 3600.0
+"""Seconds for which a start that was committed ahead counts: the deadline after an unclear end begins with it."""
+FIRST_BACK_OFF_SECONDS = 30.0
+MAX_BACK_OFF_SECONDS = 24 * 3600.0
 
-# The three statements of every sample that goes well. Django builds each anew in half a millisecond, which is as long as
-# everything else that a sample of 30 kB costs; these are plain SQL that every database understands (bench/load.py).
+# The three statements of every sample that succeeds. Django takes half a millisecond to build one, as long as everything
+# else that a sample of 30 kB costs; these are plain SQL for every database (bench/load.py).
 START = """
     UPDATE fn4loadattempt SET insert_start_time = %s, lock_waits = %s
     WHERE gp_int_id = %s AND outcome = 'open'
@@ -45,12 +45,12 @@ LOADED = """
 
 @dataclass(slots=True)
 class OpenAttempt:
-    """An attempt whose row is open, with what is to be sent."""
+    """An attempt whose row is open, with its file."""
 
     attempt: LoadAttempt
     fetched: Fetched
     started: float = -inf
-    """When its start was committed last, by this machine's monotonic clock."""
+    """When its start was last committed, by this machine's monotonic clock."""
 
     @property
     def is_started(self) -> bool:
@@ -60,7 +60,7 @@ class OpenAttempt:
 
 @dataclass(slots=True)
 class AttemptEnd:
-    """How an attempt ended, and what follows for its object."""
+    """How an attempt ended, and the new state of its object: columns of both rows."""
 
     attempt: dict[str, Any]
     item: dict[str, Any]
@@ -90,23 +90,23 @@ def rejected(reason: str, at: datetime) -> AttemptEnd:
 
 
 def failed(reason: str, at: datetime, *, tries: int, spend: bool) -> AttemptEnd:
-    """To be tried again, later and later if it is this sample's try that failed (`spend`)."""
-    again: dict[str, Any] = {"state": ObjectState.WAITING, "reason": reason}
+    """Will retry, after longer and longer delays if a try of this sample failed (`spend`)."""
+    item: dict[str, Any] = {"state": ObjectState.WAITING, "reason": reason}
     if spend:
-        again |= {"tries": F("tries") + 1, "not_before": at + timedelta(seconds=back_off(tries))}
-    return AttemptEnd({"outcome": AttemptOutcome.FAILED, "completed": 0, "message": reason}, again)
+        item |= {"tries": F("tries") + 1, "not_before": at + timedelta(seconds=back_off(tries))}
+    return AttemptEnd({"outcome": AttemptOutcome.FAILED, "completed": 0, "message": reason}, item)
 
 
 def not_sent() -> AttemptEnd:
-    """Opened ahead and never sent: nothing happened, and nothing follows."""
+    """Opened ahead and never sent: its object waits as before."""
     return AttemptEnd(
         {"outcome": AttemptOutcome.NOT_SENT, "completed": 0, "insert_start_time": None}, {"state": ObjectState.WAITING}
     )
 
 
 def back_off(tries: int) -> float:
-    """Seconds until the next try after `tries` failed ones and this: doubling, with jitter, a day at the most."""
-    return float(min(FIRST_BACK_OFF * 2 ** min(tries, 20), LONGEST_BACK_OFF) * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+    """Seconds until the next try after `tries` earlier failures and this one: doubling, with jitter, at most a day."""
+    return float(min(FIRST_BACK_OFF_SECONDS * 2 ** min(tries, 20), MAX_BACK_OFF_SECONDS) * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
 
 
 @dataclass
@@ -119,56 +119,48 @@ class Journal:
     _ended: list[tuple[LoadAttempt, AttemptEnd]] = field(default_factory=list)
     _inserted: list[tuple[LoadAttempt, datetime]] = field(default_factory=list)
 
-    def open(self, fetched: list[Fetched]) -> list[OpenAttempt]:
+    def open(self, batch: list[Fetched]) -> list[OpenAttempt]:
         """Writes a row for each; those that can't be sent are closed at once. Returns the others."""
-        attempts = [self._attempt(one) for one in fetched]
-        ready = [OpenAttempt(row, one) for row, one in zip(attempts, fetched, strict=True) if one.sample]
-        with locked_transaction(self.context.db):
+        db = self.context.db
+        rows = [(fetched, self._new_attempt(fetched)) for fetched in batch]
+        ready = [OpenAttempt(attempt, fetched) for fetched, attempt in rows if fetched.sample]
+        with locked_transaction(db):
             self._write_ended()
-            self._create(attempts)
-            for row, one in zip(attempts, fetched, strict=True):
-                if not one.sample:
-                    self._close(row, self._unsendable(one))
-            BucketObject.objects.using(self.context.db).filter(pk__in=[one.fetched.item.pk for one in ready]).update(
-                state=ObjectState.LOADING
-            )
+            if connections[db].features.can_return_rows_from_bulk_insert:
+                LoadAttempt.objects.using(db).bulk_create([attempt for _, attempt in rows])
+            else:
+                for _, attempt in rows:
+                    attempt.save(using=db)
+            for fetched, attempt in rows:
+                if not fetched.sample:
+                    close(db, attempt, self._unsendable(fetched))
+            keys = [opened.fetched.item.pk for opened in ready]
+            BucketObject.objects.using(db).filter(pk__in=keys).update(state=ObjectState.LOADING)
         return ready
 
     def start(self, *opened: OpenAttempt) -> None:
-        """Commits that these inserts begin, now or as soon as those before are over, and what has ended.
+        """Commits that these inserts begin, now or right after those before, and what has ended.
 
-        Raises LeaseLost, and changes nothing, if somebody else may insert by now.
+        Raises LeaseLost, and changes nothing, if another owner may insert by now.
         """
-        if len(opened) == 1 and not (self._inserted or self._ended):
-            with write_lock(self.context.db):
-                self._start(opened[0])
-        else:
-            with locked_transaction(self.context.db):
-                self._write_ended()
-                for one in opened:
-                    self._start(one)
+        server, lease = self.context.server, self.context.lease
+        alone = len(opened) == 1 and not (self._inserted or self._ended)
+        with (write_lock if alone else locked_transaction)(self.context.db):
+            self._write_ended()
+            for one in opened:
+                attempt, one.started = one.attempt, monotonic()
+                attempt.insert_start_time = self.context.clock.now()
+                values = self._time(attempt.insert_start_time), attempt.lock_waits, attempt.pk
+                if not self._execute(START, *values, server.pk, lease.fence, lease.token):
+                    raise LeaseLost(f"Lost the lease of {server} to {lease.owner()}.")
 
     def sending(self, opened: OpenAttempt) -> None:
-        """It leaves now: the true start goes into the row with the end."""
+        """Called just before a send: the true start goes into the row with the end."""
         opened.attempt.insert_start_time = self.context.clock.now()
         self.context.lease.sending(opened.attempt.batch_sample_number or 0)
 
-    def _start(self, opened: OpenAttempt) -> None:
-        attempt, opened.started = opened.attempt, monotonic()
-        attempt.insert_start_time = self.context.clock.now()
-        if not self._execute(
-            START,
-            self._time(attempt.insert_start_time),
-            attempt.lock_waits,
-            attempt.pk,
-            self.context.server.pk,
-            self.context.lease.fence,
-            self.context.lease.token,
-        ):
-            raise LeaseLost(f"The lease of {self.context.server} went to {self.context.lease.owner()}.")
-
     def answered(self, attempt: LoadAttempt, status: int, message: str) -> None:
-        """Commits an answer that is not the end yet: what became of the sample must be asked first."""
+        """Commits an answer that is not the end yet: the server must be asked first whether it holds the sample."""
         attempt.insert_end_time, attempt.insert_status_code, attempt.message = (
             self.context.clock.now(),
             status or None,
@@ -176,7 +168,7 @@ class Journal:
         )
         with locked_transaction(self.context.db):
             self._write_ended()
-            self._open_row(attempt).update(
+            _open_row(self.context.db, attempt).update(
                 insert_start_time=attempt.insert_start_time,
                 insert_end_time=attempt.insert_end_time if status else None,
                 insert_status_code=attempt.insert_status_code,
@@ -187,15 +179,15 @@ class Journal:
         """Closes an attempt that was answered with 200, with the next transaction, as `end` does."""
         self._inserted.append((attempt, self.context.clock.now()))
 
-    def end(self, attempt: LoadAttempt, closing: AttemptEnd, status: int = 0) -> None:
+    def end(self, attempt: LoadAttempt, end: AttemptEnd, status: int = 0) -> None:
         """Closes an attempt with the next transaction: call `flush` before waiting for anything."""
         if status:
-            closing.attempt |= {
+            end.attempt |= {
                 "insert_start_time": attempt.insert_start_time,
                 "insert_end_time": self.context.clock.now(),
                 "insert_status_code": status,
             }
-        self._ended.append((attempt, closing))
+        self._ended.append((attempt, end))
 
     def flush(self) -> None:
         """Commits what has ended."""
@@ -209,35 +201,22 @@ class Journal:
         BatchLoad.objects.using(self.context.db).filter(pk=self.batch.pk).update(finished=self.context.clock.now())
 
     def _write_ended(self) -> None:
-        # Inside a transaction of the caller's: what is lost with it is found open, and settled, by the next pass.
+        # Inside the caller's transaction. If that is lost, the next pass finds these attempts open and recovers them.
         inserted, self._inserted = self._inserted, []
         for attempt, at in inserted:
             if self._execute(INSERTED, self._time(attempt.insert_start_time), self._time(at), attempt.pk):
                 self._execute(LOADED, attempt.fn4id, attempt.seq_digest, self._time(at), attempt.bucket_object_id)
         ended, self._ended = self._ended, []
-        for attempt, closing in ended:
-            self._close(attempt, closing)
+        for attempt, end in ended:
+            close(self.context.db, attempt, end)
 
-    def _close(self, attempt: LoadAttempt, closing: AttemptEnd) -> None:
-        close(self.context.db, attempt, closing)
-
-    def _execute(self, sql: str, *parameters: Any) -> int:  # noqa: ANN401 - what a database takes
+    def _execute(self, sql: str, *parameters: Any) -> int:  # noqa: ANN401 - any value of a column
         with connections[self.context.db].cursor() as cursor:
             cursor.execute(sql, parameters)
             return int(cursor.rowcount)
 
     def _time(self, at: datetime | None) -> Any:  # noqa: ANN401 - as the vendor wants it
         return connections[self.context.db].ops.adapt_datetimefield_value(at)
-
-    def _open_row(self, attempt: LoadAttempt) -> QuerySet[LoadAttempt]:
-        return LoadAttempt.objects.using(self.context.db).filter(pk=attempt.pk, outcome=AttemptOutcome.OPEN)
-
-    def _create(self, attempts: list[LoadAttempt]) -> None:
-        if connections[self.context.db].features.can_return_rows_from_bulk_insert:
-            LoadAttempt.objects.using(self.context.db).bulk_create(attempts)
-        else:
-            for attempt in attempts:
-                attempt.save(using=self.context.db)
 
     def _unsendable(self, fetched: Fetched) -> AttemptEnd:
         now = self.context.clock.now()
@@ -248,13 +227,11 @@ class Journal:
                 {"outcome": AttemptOutcome.FAILED, "completed": 0, "message": fetched.problem},
                 {"state": ObjectState.GONE, "reason": fetched.problem, "done_at": now},
             )
-        closing = failed(
-            fetched.problem, now, tries=fetched.item.tries, spend=fetched.outcome is not FetchOutcome.LATER
-        )
-        closing.item.setdefault("not_before", now + timedelta(seconds=FIRST_BACK_OFF))
-        return closing
+        end = failed(fetched.problem, now, tries=fetched.item.tries, spend=fetched.outcome is not FetchOutcome.LATER)
+        end.item.setdefault("not_before", now + timedelta(seconds=FIRST_BACK_OFF_SECONDS))
+        return end
 
-    def _attempt(self, fetched: Fetched) -> LoadAttempt:
+    def _new_attempt(self, fetched: Fetched) -> LoadAttempt:
         self.place += 1
         sample = fetched.sample
         return LoadAttempt(
@@ -282,8 +259,11 @@ class Journal:
         )
 
 
-def close(db: str, attempt: LoadAttempt, closing: AttemptEnd) -> None:
-    """Closes an attempt and moves its object on, in the transaction of the caller; no effect if it is closed already."""
-    row = LoadAttempt.objects.using(db).filter(pk=attempt.pk, outcome=AttemptOutcome.OPEN)
-    if row.update(**closing.attempt) and attempt.bucket_object_id:
-        BucketObject.objects.using(db).filter(pk=attempt.bucket_object_id).update(**closing.item)
+def close(db: str, attempt: LoadAttempt, end: AttemptEnd) -> None:
+    """Closes an attempt and updates its object, in the caller's transaction; no effect if it is already closed."""
+    if _open_row(db, attempt).update(**end.attempt) and attempt.bucket_object_id:
+        BucketObject.objects.using(db).filter(pk=attempt.bucket_object_id).update(**end.item)
+
+
+def _open_row(db: str, attempt: LoadAttempt) -> QuerySet[LoadAttempt]:
+    return LoadAttempt.objects.using(db).filter(pk=attempt.pk, outcome=AttemptOutcome.OPEN)

@@ -1,4 +1,4 @@
-"""Fetches, checks and parses the next samples while the last one is being inserted (domain.md 2)."""
+"""Fetches, checks and parses the next samples while one is inserted (domain.md 2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-import pysam  # noqa: F401 - what parses is loaded now, and not while the first sample waits for it
+import pysam  # noqa: F401 - the parser is imported now, not while the first sample waits
 
 from loader.coordination.database_clock import DatabaseClock
 from loader.fasta.parser import NotLoadable, Sample, first_characters, read_sample, unpacked
@@ -19,15 +19,15 @@ from loader.models import BucketObject, Feed
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
 
 THREADS = 8
-LARGE = 1_000_000
-LARGE_AT_ONCE = 2
-"""Files of more than LARGE bytes are read and parsed so many at a time: eight would share the CPUs, and all be late."""
+LARGE_FILE = 1_000_000
+LARGE_FILE_THREADS = 2
+"""Threads for files of more than LARGE_FILE bytes: with eight they would share the CPUs, and all be late."""
 SWITCH_SECONDS = 0.0005
-"""How long a thread may go on when another one waits for Python's lock (5 ms by default): the one that inserts waits least."""
-AHEAD = 48
-BUDGET = 128_000_000
-"""Bytes of files that are held at a time, at the most (one file always is)."""
-WRONG_CONTENT_TRIES = 3
+"""How long a thread keeps the GIL while another one waits for it (5 ms by default): the thread that inserts waits least."""
+PREFETCHED_SAMPLES = 48
+PREFETCHED_BYTES = 128_000_000
+"""The most that is held at a time; one file always is, however large."""
+MAX_DAMAGED_TRIES = 3
 MAX_PROBLEM_LENGTH = 900
 
 
@@ -52,7 +52,7 @@ ERROR_OUTCOMES: dict[type[StoreError], FetchOutcome] = {
 
 @dataclass(slots=True)
 class Fetched:
-    """One object, read and judged."""
+    """One object with its parsed sample, or why there is none."""
 
     item: BucketObject
     outcome: FetchOutcome
@@ -64,25 +64,25 @@ class Fetched:
 
 
 class Prefetch:
-    """A window of downloads in the order in which they are to be inserted."""
+    """A window of downloads, in the order of their inserts."""
 
     def __init__(self, feed: Feed, store: Store, clock: DatabaseClock) -> None:
         self._feed, self._store, self._clock = feed, store, clock
         sys.setswitchinterval(SWITCH_SECONDS)
         self._threads = ThreadPoolExecutor(THREADS, "fetch")
-        self._few_threads = ThreadPoolExecutor(LARGE_AT_ONCE, "fetch-large")
+        self._few_threads = ThreadPoolExecutor(LARGE_FILE_THREADS, "fetch-large")
         self._window: deque[tuple[BucketObject, Future[Fetched]]] = deque()
         self._bytes = 0
         self._next: BucketObject | None = None
 
     def fill(self, items: Iterator[BucketObject], held: int) -> None:
-        """Begins downloads while there is room; `held` counts the samples that were taken and not yet inserted."""
-        while len(self._window) + held < AHEAD:
+        """Starts downloads while there is room; `held` counts the samples that were taken and not yet inserted."""
+        while len(self._window) + held < PREFETCHED_SAMPLES:
             self._next = self._next or next(items, None)
-            if not self._next or (self._window and self._bytes + self._next.size > BUDGET):
+            if not self._next or (self._window and self._bytes + self._next.size > PREFETCHED_BYTES):
                 return
             self._bytes += self._next.size
-            threads = self._few_threads if self._next.size > LARGE else self._threads
+            threads = self._few_threads if self._next.size > LARGE_FILE else self._threads
             self._window.append((self._next, threads.submit(self._fetch, self._next)))
             self._next = None
 
@@ -91,24 +91,24 @@ class Prefetch:
         """Whether `take` would not wait."""
         return bool(self._window) and self._window[0][1].done()
 
-    def take(self, beat: Callable[[], None]) -> list[Fetched]:
+    def take(self, heartbeat: Callable[[], None]) -> list[Fetched]:
         """Waits for the next sample and returns it with those behind it that are ready, too. Empty: there are no more.
 
-        Raises StoreError if the store refuses or is away.
+        Raises StoreError if the store denies access.
         """
         if not self._window:
             return []
         while not wait([self._window[0][1]], timeout=1.0).done:
-            beat()
-        taken: list[Fetched] = []
-        while self.ready and len(taken) < AHEAD // 2:
+            heartbeat()
+        fetched: list[Fetched] = []
+        while self.ready and len(fetched) < PREFETCHED_SAMPLES // 2:
             item, future = self._window.popleft()
             self._bytes -= item.size
-            taken.append(future.result())
-        return taken
+            fetched.append(future.result())
+        return fetched
 
     def close(self) -> None:
-        """Drops what was not taken."""
+        """Drops the rest."""
         for threads in (self._threads, self._few_threads):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -129,7 +129,7 @@ class Prefetch:
         """Reads, checks and parses one file; a damaged one is read once more at once."""
         item, feed = fetched.item, self._feed
         if item.size > feed.largest:
-            fetched.problem = f"the file has {item.size:,} bytes, and {feed.largest:,} are allowed"
+            fetched.problem = f"the file has {item.size:,} bytes; the limit is {feed.largest:,}"
             return
         for _ in range(2):
             content = self._store.read(item.name, etag=item.etag, limit=feed.largest)
@@ -139,7 +139,7 @@ class Prefetch:
                 break
         fetched.head = first_characters(content)
         if fetched.problem:
-            is_last_try = item.tries + 1 >= WRONG_CONTENT_TRIES
+            is_last_try = item.tries + 1 >= MAX_DAMAGED_TRIES
             fetched.outcome = FetchOutcome.NEVER if is_last_try else FetchOutcome.DAMAGED
             return
         try:
@@ -152,7 +152,7 @@ class Prefetch:
 
 def _damage(content: bytes, item: BucketObject) -> str:
     if len(content) != item.size:
-        return f"the file has {len(content):,} bytes, and {item.size:,} were listed (truncated?)"
+        return f"the file has {len(content):,} bytes, but {item.size:,} were listed (truncated?)"
     if item.md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != item.md5:
-        return "the file's checksum (MD5) is not the listed one (damaged?)"
+        return "the MD5 of the file differs from the listed one (damaged?)"
     return ""

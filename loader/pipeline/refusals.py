@@ -9,9 +9,9 @@ from loader.models import BucketObject, Feed, LoadAttempt
 
 
 class RefusalCounter:
-    """Counts how often in a row a server refused samples of a feed; too often, and it is the server that is wrong.
+    """Counts how often in a row a server refused samples of a feed.
 
-    The count is kept in the feed's row, so that it goes on from run to run. Its user holds the server's lease.
+    The count is in the feed's row, so it lasts from run to run. Its user holds the server's lease.
     """
 
     def __init__(self, feed: Feed, db: str) -> None:
@@ -22,26 +22,28 @@ class RefusalCounter:
     def success(self) -> None:
         """A sample is in the server."""
         if self.in_row:
-            self._count(0)
+            self._save(0)
 
     def refused(self, text: str) -> str:
         """The server refused a sample with that text. Returns why the feed is paused now, or nothing.
 
-        When it is paused, none of these files stays rejected: they wait for the right server.
+        If it is paused, none of these files stays rejected: they wait for the right server.
         """
-        self._count(self.in_row + 1)
+        self._save(self.in_row + 1)
         if not self.limit or self.in_row < self.limit:
             return ""
-        why = f"The server refused {self.in_row} samples in a row: is it the right one? The last time it said: {text}"
-        pause_feeds(self._feed, why)
-        sent = LoadAttempt.objects.using(self._db).filter(
+        reason = (
+            f"The server refused {self.in_row} samples in a row: check that it is the right one. Last answer: {text}"
+        )
+        pause_feeds(self._feed, reason)
+        refused = LoadAttempt.objects.using(self._db).filter(
             feed=self._feed.get(), outcome=AttemptOutcome.REJECTED, insert_start_time__isnull=False
         )
-        last = list(sent.order_by("-gp_int_id").values_list("bucket_object", flat=True)[: self.in_row])
+        last = list(refused.order_by("-gp_int_id").values_list("bucket_object", flat=True)[: self.in_row])
         undo(BucketObject.objects.using(self._db).filter(pk__in=last), self._db)
-        self._count(0)
-        return why
+        self._save(0)
+        return reason
 
-    def _count(self, in_row: int) -> None:
+    def _save(self, in_row: int) -> None:
         self.in_row = in_row
         self._feed.update(refusals_in_row=in_row)

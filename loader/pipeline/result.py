@@ -25,7 +25,7 @@ class PassResult:
 
     @property
     def tried(self) -> int:
-        """Samples whose turn has come."""
+        """Samples that are done, in any way."""
         return self.inserted + self.already_there + self.rejected + self.postponed
 
     @property

@@ -7,40 +7,40 @@ from collections.abc import Iterator
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from loader.runners.daemon import READ_AGAIN, Loading, ServerWorker
+from loader.runners.daemon import REFRESH_SECONDS, LoadOptions, ServerWorker
 
 
 class AllFeedsRunner:
-    """Feeds every server that has a feed to be fed."""
+    """Feeds every server that has a feed to load."""
 
-    def __init__(self, loading: Loading) -> None:
-        self.loading = loading
+    def __init__(self, options: LoadOptions) -> None:
+        self.options = options
 
     def run(self) -> None:
-        """Until it is told to stop, or once each."""
+        """Runs until it is stopped, or once each."""
         threads: dict[int, threading.Thread] = {}
-        while not self.loading.stop():
+        while not self.options.stop():
             for server in self._servers():
                 if not (server in threads and threads[server].is_alive()):
                     threads[server] = threading.Thread(target=self._serve, args=(server,), name=f"server-{server}")
                     threads[server].start()
-            if self.loading.once:
+            if self.options.once:
                 break
-            self.loading.wait(READ_AGAIN)
+            self.options.wait(REFRESH_SECONDS)
         for thread in threads.values():
             thread.join()
 
     def _servers(self) -> Iterator[int]:
         try:
-            yield from list(self.loading.feeds().order_by("server").values_list("server", flat=True).distinct())
+            yield from list(self.options.feeds().order_by("server").values_list("server", flat=True).distinct())
         except (DatabaseError, InterfaceError) as error:
-            if self.loading.once:
+            if self.options.once:
                 raise
-            self.loading.database_failed(error)
+            self.options.database_failed(error)
 
     def _serve(self, server: int) -> None:
-        """What a thread does. Its connections end with it."""
-        worker = ServerWorker(self.loading, server)
+        """The work of one thread, which closes its own connections."""
+        worker = ServerWorker(self.options, server)
         try:
             worker.run()
         finally:

@@ -1,7 +1,7 @@
-"""The background jobs' way of loading: a stretch at a time, bounded in time and number, then handed on (docs/jobs.md).
+"""Loading in background jobs: a time slice each, bounded in time and number; the next job continues (docs/jobs.md).
 
-What is to be done stands in the tables, and a job is only a nudge to look there: it may come twice, late, or never. It
-never waits: who holds the lease, or what an unclear insert may still become, is looked at again by a later job.
+The tables say what is to be done, and a job only makes a worker read them: it may come twice, late, or never. It never
+waits: while another loader holds the lease, or the end of an insert is unclear, it ends, and a later job continues.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from loader.runners.daemon import finish_pass
 from objectstores import open_store
 from objectstores.base import StoreError
 
-SAMPLES = 20_000
-"""A stretch is over after so many samples, or after JOB_STRETCH seconds."""
-GRACE = 20.0
-"""Seconds in which what was made ready is still inserted; what is left then is given back."""
+MAX_SAMPLES = 20_000
+"""A time slice is over after this many samples, or after JOB_STRETCH seconds."""
+GRACE_SECONDS = 20.0
+"""Time after the slice in which open attempts are still inserted; the rest are closed as not sent."""
 LOST_AFTER = timedelta(seconds=90)
-"""A job that was queued so long ago may have been lost with its worker: another one is queued."""
+"""A job that was queued earlier may have been lost with its worker: another one is queued."""
 
-_TIME_HAS_COME = Q(next_look_at=None) | Q(next_look_at__lte=Now())
+_IS_DUE = Q(next_look_at=None) | Q(next_look_at__lte=Now())
 
 log = logging.getLogger("fnloader.loader")
 
 
 @dataclass(frozen=True)
 class SliceReport:
-    """What one stretch did."""
+    """What one time slice did."""
 
     feed: Feed
     result: PassResult
@@ -56,12 +56,12 @@ class SliceReport:
 
 
 def servers_to_nudge(db: str = "default") -> list[int]:
-    """Servers for which a job is to be queued: a scheduled feed's time has come, or whoever fed it vanished.
+    """Servers that need a job: a scheduled feed is due, or its loader vanished.
 
-    This is the reaper, too: a lease that expired, or whose owner is dead, is taken over by the job that comes.
+    This is also the reaper: the job takes over a lease that expired, or whose owner is dead.
     """
     scheduled = Feed.objects.using(db).filter(scheduled=True, paused_at=None)
-    due = set(scheduled.filter(_TIME_HAS_COME).values_list("server", flat=True))
+    due = set(scheduled.filter(_IS_DUE).values_list("server", flat=True))
     servers = (
         Server.objects.using(db).filter(pk__in=scheduled.values("server")).annotate(expired=Q(lease_expires__lt=Now()))
     )
@@ -74,29 +74,29 @@ def servers_to_nudge(db: str = "default") -> list[int]:
 
 
 def mark_queued(server: int, db: str = "default") -> bool:
-    """Notes that a job for this server is queued; False if one is already. Who gets True queues it."""
+    """Marks the server as queued; False if it already is. The caller that gets True queues the job."""
     free = Q(job_queued_at=None) | Q(job_queued_at__lt=Now() - LOST_AFTER)
     return bool(Server.objects.using(db).filter(free, pk=server).update(job_queued_at=Now()))
 
 
 def unmark_queued(server: int, db: str = "default") -> bool:
-    """A job for this server has come; False if its work was taken by another one: it came twice, or too late."""
+    """Called when a job starts; False if another job has done its work: this one came twice, or late."""
     return bool(Server.objects.using(db).filter(pk=server).exclude(job_queued_at=None).update(job_queued_at=None))
 
 
 def next_feed(server: int, db: str = "default") -> Feed | None:
-    """The scheduled feed of a server whose turn it is: the one that has waited longest."""
+    """The scheduled feed of a server that has waited longest."""
     feeds = Feed.objects.using(db).filter(scheduled=True, paused_at=None, server=server).select_related("server")
     vanished = Q(server__lease_expires__lt=Now())
-    ready = feeds.filter(_TIME_HAS_COME | vanished)
+    ready = feeds.filter(_IS_DUE | vanished)
     return ready.order_by(F("next_look_at").asc(nulls_first=True), "pk").first()
 
 
 def run_time_slice(feed: Feed, stop: Callable[[], bool], db: str = "default") -> SliceReport:
-    """Loads a feed for JOB_STRETCH seconds at the most, and says when to go on. Trouble is told in the result, not raised.
+    """Loads a feed for up to JOB_STRETCH seconds, and sets when to continue. Trouble is part of the result, not raised.
 
-    It goes on with the batch that the last stretch, or a worker that died, left unfinished. What the database raises is
-    raised: whatever was under way is found open by the next stretch.
+    It continues the batch that the last time slice, or a worker that died, left unfinished. Database errors are raised: the
+    next time slice recovers what was open.
     """
     with log_context(feed=feed.name):
         try:
@@ -106,8 +106,10 @@ def run_time_slice(feed: Feed, stop: Callable[[], bool], db: str = "default") ->
         else:
             with closing(store), closing(client_for(feed)) as client:
                 ends = monotonic() + settings.JOB_STRETCH
-                context = LoadContext(feed, store, client, db, lambda: stop() or monotonic() > ends + GRACE, log.info)
-                context.enough = lambda samples: samples > SAMPLES or monotonic() > ends
+                context = LoadContext(
+                    feed, store, client, db, lambda: stop() or monotonic() > ends + GRACE_SECONDS, log.info
+                )
+                context.slice_over = lambda samples: samples > MAX_SAMPLES or monotonic() > ends
                 feed_pass = FeedPass(context)
                 result = feed_pass.turn()
                 more = bool(feed_pass.unfinished) or result.stopped

@@ -48,7 +48,7 @@ def test_without_the_note_it_may_have_been_sent_and_is_waited_for(feeding: Feedi
     result = feeding.load()
     assert "The server may still insert it" in result.stderr + result.stdout
     assert feeding.attempts("outcome, message", f"gp_int_id = {ahead[0]}") == [
-        ("failed", "no answer is known: the loader ended")
+        ("failed", "no answer was recorded: the loader ended")
     ]
     assert feeding.load().returncode == 0
     assert_all_is_true(feeding)
@@ -60,7 +60,7 @@ def test_a_note_says_what_was_sent_last() -> None:
     note = SentMarker(token)
     assert last_sent(token) is None, "nothing was noted yet"
     for place in (0, 1_234_567, 7):
-        note.note(place)
+        note.write(place)
         assert last_sent(token) == place
     note.close()
     forget(token)
@@ -70,7 +70,7 @@ def test_a_note_says_what_was_sent_last() -> None:
 @pytest.mark.parametrize("wrong", ["../etc", "", "x" * 32])
 def test_a_token_that_is_none_names_no_file(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sent_marker, "FOLDER", tmp_path)
-    SentMarker(wrong).note(1)
+    SentMarker(wrong).write(1)
     assert last_sent(wrong) is None
     assert list(tmp_path.rglob("*")) == []
 
@@ -86,5 +86,5 @@ def test_a_folder_that_others_may_write_to_is_not_believed(tmp_path: Path, monke
     folder.chmod(0o700)
     assert last_sent(token) == 0
     monkeypatch.setattr(sent_marker, "FOLDER", tmp_path / "nowhere")
-    SentMarker(token).note(1)
+    SentMarker(token).write(1)
     assert last_sent(token) is None

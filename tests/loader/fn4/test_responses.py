@@ -34,7 +34,7 @@ PAGE = b"<html><title>500 Internal Server Error</title><p>%s</p></html>"
     ],
 )
 def test_the_meaning_of_an_answer(status: int, body: bytes, meaning: ResponseKind) -> None:
-    assert InsertResponse(status, body).meaning is meaning
+    assert InsertResponse(status, body).kind is meaning
 
 
 def test_the_text_of_an_answer_has_no_markup_and_no_sequence() -> None:

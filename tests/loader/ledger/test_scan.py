@@ -67,7 +67,7 @@ def test_what_is_new_gets_a_row_as_the_model_would_write_it(make_feed: MakeFeed)
 
 
 def test_a_known_page_costs_one_question_and_no_write(make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "PAGE", 10)
+    monkeypatch.setattr(scan_module, "PAGE_SIZE", 10)
     feed, names = make_feed(), [f"s{number:03d}.fasta" for number in range(50)]
     assert look(feed, *names).found == 50
     BucketObject.objects.update(state=ObjectState.LOADED)
