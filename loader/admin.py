@@ -1,4 +1,4 @@
-"""Feeds can be changed here; what machines write can be read."""
+"""Feeds can be changed; other rows are read-only."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FeedAdmin(AnyAdmin):
     def pause(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
         log_action(request, queryset, "Pause")
         changed = manage.pause_feeds(queryset, f"paused by {request.user.get_username()}")
-        messages.success(request, f"{changed} feeds paused; an insert in flight is finished.")
+        messages.success(request, f"{changed} feeds paused. Inserts in flight are finished.")
 
     @admin.action(description="Resume selected feeds", permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
@@ -60,24 +60,22 @@ class BucketObjectAdmin(ReadOnlyAdmin):
     list_select_related = ("feed",)
     list_filter = ("state", "result", "feed")
     search_fields = ("seqid__exact", "guid__exact")
-    search_help_text = "A whole sample id."
-    actions = ("try_again", "accept")
+    search_help_text = "Complete sample id."
+    actions = ("retry", "acknowledge")
 
-    @admin.action(description="Accept selected files as failed", permissions=["retry"])
-    def accept(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
-        log_action(request, queryset, "Accept as failed")
-        messages.success(
-            request, f"{rejections.accept(queryset)} rejected files accepted: no alarm names them any more."
-        )
+    @admin.action(description="Acknowledge selected files", permissions=["retry"])
+    def acknowledge(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
+        log_action(request, queryset, "Acknowledge")
+        messages.success(request, f"{rejections.acknowledge_files(queryset)} rejected files acknowledged.")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("loader.change_bucketobject")
 
-    @admin.action(description="Try selected files again", permissions=["retry"])
-    def try_again(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
-        log_action(request, queryset, "Try again")
-        changed = rejections.try_again(queryset)
-        messages.success(request, f"{changed} files are tried again with the next look at their bucket.")
+    @admin.action(description="Retry selected files", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
+        log_action(request, queryset, "Retry")
+        changed = rejections.retry_files(queryset)
+        messages.success(request, f"{changed} files queued for the next scan.")
 
 
 @admin.register(BatchLoad)
@@ -110,7 +108,7 @@ class LoadAttemptAdmin(ReadOnlyAdmin):
     list_filter = ("outcome", "feed", "bucket_read_start_time")
     list_select_related = ("feed",)
     search_fields = ("seqid__exact", "fn4id__exact")
-    search_help_text = "A whole sample id."
+    search_help_text = "Complete sample id."
 
 
 @admin.register(Finding)

@@ -1,4 +1,4 @@
-"""Filters of the loader's list pages. On the tables that grow, each has an index (loader/models/feeds.py)."""
+"""Filters of the loader's list pages. On tables that grow, each has an index (loader/models)."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Succe
 
 
 def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
-    """Rows whose sample id, or id in the server, begins with the text, or whose file has that name."""
-    found = Q(**begins(seqid, text)) | Q(**begins(guid, text))
+    """Rows whose sample id or server id begins with the text, or whose file has that name."""
+    condition = Q(**begins(seqid, text)) | Q(**begins(guid, text))
     if "." in text or "/" in text:
-        found |= Q(**{seqid: sample_id(text)}, **begins(name, text))
-    return found
+        condition |= Q(**{seqid: sample_id(text)}, **begins(name, text))
+    return condition
 
 
 class SampleFilterSet(BaseFilterSet):
-    """Base of those that look for a sample or a file, in these columns."""
+    """Base of filters that search for a sample or a file, in these columns."""
 
     seqid, guid, name = "seqid", "guid", "name"
-    q = filters.CharFilter(label="Sample begins, or file", method="search")
+    q = filters.CharFilter(label="Sample or file", method="search")
 
     def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
-        """By index: a file is looked for by its sample id, which its name begins with."""
-        found = sample_or_file(text, self.seqid, self.guid, self.name)
+        """By index: a file is searched by its sample id, with which its name begins."""
+        condition = sample_or_file(text, self.seqid, self.guid, self.name)
         if connections[rows.db].vendor == "sqlite":
-            # It would read and sort all that are found; their keys come from indexes, in their order.
-            return rows.filter(pk__in=rows.order_by().filter(found).values("pk"))
-        return rows.filter(found)
+            # Otherwise it would read and sort all matches; their keys come from indexes, in order.
+            return rows.filter(pk__in=rows.order_by().filter(condition).values("pk"))
+        return rows.filter(condition)
 
     def parts(self) -> list[QuerySet[Any]]:
-        """Those whose sample id begins so are counted in its index, and most often are all."""
+        """Matches of the sample id are counted in its index, and are usually all."""
         text = self.form.cleaned_data.get("q")
         if not text or "." in text or "/" in text:
             return super().parts()
@@ -54,7 +54,7 @@ class SampleFilterSet(BaseFilterSet):
 class FeedFilterSet(BaseFilterSet):
     """By name, state and server."""
 
-    q = PrefixFilter("name", label="Name begins")
+    q = PrefixFilter("name", label="Name")
     stands = filters.ChoiceFilter(label="State", choices=FeedState.choices, empty_label="any")
     server = filters.ModelChoiceFilter(label="Server", queryset=Server.objects.order_by("identity"), empty_label="any")
     scheduled = filters.BooleanFilter(label="Scheduled")
@@ -62,7 +62,7 @@ class FeedFilterSet(BaseFilterSet):
 
 
 class AttemptFilterSet(SampleFilterSet):
-    """By what operators ask: which sample, which feed, what answer, when."""
+    """By sample, feed, answer and time."""
 
     guid, name = "fn4id", "file_name"
     outcome = filters.ChoiceFilter(label="Outcome", choices=AttemptOutcome.choices, empty_label="any")
@@ -70,27 +70,28 @@ class AttemptFilterSet(SampleFilterSet):
     when = RecentFilter("bucket_read_start_time")
     status = filters.NumberFilter("insert_status_code", label="Status code")
     wrong = filters.ChoiceFilter(
-        label="Answer", choices=[("1", "other than 200 and 201")], empty_label="any", method="other"
+        label="Answer", choices=[("1", "not 200 or 201")], empty_label="any", method="filter_wrong"
     )
     parsed = filters.ChoiceFilter(
-        label="Parse status", choices=[("success", "Success"), ("failed", "Failed")], empty_label="any", method="parse"
+        label="Parse status",
+        choices=[("success", "Success"), ("failed", "Failed")],
+        empty_label="any",
+        method="filter_parsed",
     )
-    completed = filters.ChoiceFilter(
-        label="Completed", choices=[("1", "done with for ever"), ("0", "to be tried again")], empty_label="any"
-    )
-    server = ExactFilter("findneighbour_server_url", label="Server's URL")
-    load = filters.NumberFilter("batch_load", label="Batch load, by number")
+    completed = filters.ChoiceFilter(label="Final", choices=[("1", "yes"), ("0", "no, will retry")], empty_label="any")
+    server = ExactFilter("findneighbour_server_url", label="Server URL")
+    load = filters.NumberFilter("batch_load", label="Batch load number")
     host = ExactFilter("host_name", label="Host")
     since = AfterFilter("bucket_read_start_time")
     until = BeforeFilter("bucket_read_start_time")
     more = ("status", "wrong", "parsed", "completed", "server", "load", "host", "since", "until")
 
-    def other(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
-        """What the reference text's monitoring asks for."""
+    def filter_wrong(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """As the monitoring SQL of the reference text."""
         return rows.filter(NOT_IN_SERVER[0] | NOT_IN_SERVER[1])
 
     def parts(self) -> list[QuerySet[Any]]:
-        """Of wrong answers each side is a range of an index."""
+        """Each range of wrong answers is counted by an index."""
         parts = super().parts()
         return (
             [part.filter(side) for part in parts for side in NOT_IN_SERVER]
@@ -98,25 +99,25 @@ class AttemptFilterSet(SampleFilterSet):
             else parts
         )
 
-    def parse(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """Failed is all that is not Success."""
+    def filter_parsed(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Failed means: not Success."""
         return rows.filter(PARSED[value])
 
 
 class BatchLoadFilterSet(BaseFilterSet):
-    """By feed, time, host, and whether anything was due."""
+    """By feed, time, host, and whether samples were due."""
 
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     when = RecentFilter("check_time")
-    due = filters.ChoiceFilter(label="Due", choices=[("1", "something")], empty_label="any", method="was_due")
+    due = filters.ChoiceFilter(label="Due", choices=[("1", "some")], empty_label="any", method="filter_due")
     host = ExactFilter("host_name", label="Host")
-    server = ExactFilter("findneighbour_server_url", label="Server's URL")
+    server = ExactFilter("findneighbour_server_url", label="Server URL")
     since = AfterFilter("check_time")
     until = BeforeFilter("check_time")
     more = ("host", "server", "since", "until")
 
-    def was_due(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
-        """Looks that found something to load."""
+    def filter_due(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """Scans that found something to load."""
         return rows.filter(batch_size__gt=0)
 
 
@@ -125,29 +126,32 @@ class ObjectFilterSet(SampleFilterSet):
 
     state = filters.ChoiceFilter(label="State", choices=ObjectState.choices, empty_label="any")
     accepted = filters.ChoiceFilter(
-        label="Rejection", choices=[("0", "not yet accepted"), ("1", "accepted")], empty_label="any", method="taken"
+        label="Rejection",
+        choices=[("0", "not acknowledged"), ("1", "acknowledged")],
+        empty_label="any",
+        method="filter_acknowledged",
     )
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     result = filters.ChoiceFilter(
-        label="Came in",
+        label="Result",
         choices=[(LoadResult.CONFLICTING.value, LoadResult.CONFLICTING.label)],
-        empty_label="any way",
-        method="differs",
+        empty_label="any",
+        method="filter_conflicting",
     )
     more = ("result",)
 
-    def differs(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
-        """Samples of which the server keeps another sequence."""
+    def filter_conflicting(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """Samples for which the server keeps another sequence."""
         return rows.filter(result=LoadResult.CONFLICTING)
 
-    def taken(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """Rejected files that somebody accepted, or nobody yet."""
+    def filter_acknowledged(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Rejected files that are acknowledged, or not."""
         return rows.filter(state=ObjectState.REJECTED, acknowledged_at__isnull=value == "0")
 
 
 class FindingFilterSet(BaseFilterSet):
-    """By sample, feed, and what the difference is."""
+    """By sample, feed and kind."""
 
-    q = PrefixFilter("guid", label="Sample begins")
+    q = PrefixFilter("guid", label="Sample")
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     kind = filters.ChoiceFilter(label="Difference", choices=FINDING_KINDS, empty_label="any")

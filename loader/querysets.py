@@ -1,4 +1,4 @@
-"""The queries of feeds and their objects that more than one place asks."""
+"""Queries of feeds and their objects."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ NOT_IN_SERVER = (Q(insert_status_code__lt=min(IN_SERVER)), Q(insert_status_code_
 def feeds_with_state() -> QuerySet[Feed]:
     """Feeds with `stands`, `waiting`, `oldest`, `rejected` (not acknowledged) and `rate` (samples in the last hour).
 
-    Each is a look into an index for each feed; what is loaded is not counted, for it grows for ever.
+    Each is read from an index for each feed. Loaded objects are not counted: their number grows without limit.
     """
     waiting = BucketObject.objects.filter(state__in=(ObjectState.WAITING, ObjectState.LOADING))
     rejected = BucketObject.objects.filter(state=ObjectState.REJECTED, acknowledged_at=None)
     inserted = LoadAttempt.objects.filter(insert_status_code__in=IN_SERVER, bucket_read_start_time__gte=Now() - HOUR)
     return Feed.objects.select_related("server").annotate(
-        stands=_state(),
+        stands=Case(
+            When(paused_at__isnull=False, then=Value(FeedState.PAUSED.value)),
+            When(server__circuit_open_since__isnull=False, then=Value(FeedState.UNAVAILABLE.value)),
+            When(checked_at=None, then=Value(FeedState.NEVER_CHECKED.value)),
+            default=Value(FeedState.OK.value),
+            output_field=CharField(),
+        ),
         waiting=number_of(waiting),
         oldest=of_feed(waiting.filter(state=ObjectState.WAITING), Min("created")),
         rejected=number_of(rejected),
@@ -35,29 +41,19 @@ def feeds_with_state() -> QuerySet[Feed]:
     )
 
 
-def _state() -> Case:
-    return Case(
-        When(paused_at__isnull=False, then=Value(FeedState.PAUSED.value)),
-        When(server__circuit_open_since__isnull=False, then=Value(FeedState.AWAY.value)),
-        When(checked_at=None, then=Value(FeedState.NEVER.value)),
-        default=Value(FeedState.IN_ORDER.value),
-        output_field=CharField(),
-    )
-
-
 def number_of(rows: QuerySet[Any]) -> Coalesce:
-    """How many of these rows each feed has, for a queryset of feeds."""
+    """The number of these rows of each feed, for a queryset of feeds."""
     return Coalesce(of_feed(rows, Count("*")), 0)
 
 
-def of_feed(rows: QuerySet[Any], reckoned: Any) -> Subquery:  # noqa: ANN401 - any aggregate
-    """What is reckoned of each feed's rows; one look into an index for each feed, where one begins with it."""
-    grouped = rows.filter(feed=OuterRef("pk")).order_by().values("feed").annotate(it=reckoned)
+def of_feed(rows: QuerySet[Any], aggregate: Any) -> Subquery:  # noqa: ANN401 - any aggregate
+    """An aggregate of these rows of each feed; read from an index, if one begins with the feed."""
+    grouped = rows.filter(feed=OuterRef("pk")).order_by().values("feed").annotate(it=aggregate)
     return Subquery(grouped.values("it"))
 
 
 class StateCount(NamedTuple):
-    """Objects of a feed in one state, and when the earliest of them was created."""
+    """The number of rows, and the time of the earliest."""
 
     number: int = 0
     earliest: datetime | None = None

@@ -1,8 +1,7 @@
-"""Where a sample is: all that the tables know of one id, and what each server says when it is asked."""
+"""Where a sample is: all rows about one id, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,12 +13,13 @@ from loader.choices import LoadResult, ObjectState
 from loader.fasta.parser import sample_id
 from loader.models import BucketObject, Feed, LoadAttempt
 
-MOST = 50
+MAX_ROWS = 50
+MAX_SERVERS = 10
 
 
 @dataclass(frozen=True)
 class SampleHit:
-    """A sample id that was found, and the newest file of that id, if there is one."""
+    """A sample id, and its newest file, if there is one."""
 
     id: str
     file: BucketObject | None
@@ -38,11 +38,11 @@ class SampleReport:
     files: list[BucketObject]
     attempts: list[LoadAttempt]
     feeds: list[Feed]
-    """Whose servers may hold it."""
+    """The feeds whose servers may hold it."""
 
     @property
     def known(self) -> bool:
-        """Whether we ever saw it."""
+        """Whether there is a file or an attempt."""
         return bool(self.files or self.attempts)
 
     @property
@@ -59,25 +59,29 @@ class SampleReport:
 
     @property
     def sentence(self) -> str:
-        """Whether it is in, where, since when, or why not."""
-        said = [_loaded(file) for file in self.loaded] or [_old(one) for one in self.attempts if one.in_server][:1]
-        if said:
-            return f"{self.id} is in: " + "; ".join(said[:5]) + "."
+        """Where it is loaded and since when, or why it is not."""
+        places = [_place_text(file) for file in self.loaded]
+        if not places:
+            old = [attempt for attempt in self.attempts if attempt.in_server]
+            places = [f"in {attempt.findneighbour_server_url} (older loader)" for attempt in old[:1]]
+        if places:
+            return f"{self.id} is loaded: " + "; ".join(places[:5]) + "."
         if self.files:
-            return f"{self.id} is not in. " + " ".join(_not_in(file) for file in self.files[:5])
+            return f"{self.id} is not loaded. " + " ".join(_reason_text(file) for file in self.files[:5])
         if self.attempts:
             last = self.attempts[0]
-            return f"{self.id} is not in: the last attempt said '{last.message or last.parse_status or 'nothing'}'."
-        return f"Nothing is known of {self.id}: no file and no attempt has that id."
+            return f"{self.id} is not loaded. Last attempt: {last.message or last.parse_status or 'no message'}."
+        return f"{self.id} is unknown: no file and no attempt has this id."
 
 
 def look_up(sample: str) -> SampleReport:
     """Three queries, by index: files, attempts, feeds."""
     files = BucketObject.objects.filter(Q(seqid=sample) | Q(guid=sample)).select_related("feed__server")
-    tried = LoadAttempt.objects.filter(Q(seqid=sample) | Q(fn4id=sample)).select_related("feed__server")
-    found, attempts = list(files.order_by("-pk")[:MOST]), list(tried.order_by("-gp_int_id")[:MOST])
-    feeds = {feed.pk: feed for feed in [file.feed for file in found] + [one.feed for one in attempts] if feed}
-    return SampleReport(sample, found, attempts, list(feeds.values()) or list(_few_feeds()))
+    tries = LoadAttempt.objects.filter(Q(seqid=sample) | Q(fn4id=sample)).select_related("feed__server")
+    newest, attempts = list(files.order_by("-pk")[:MAX_ROWS]), list(tries.order_by("-gp_int_id")[:MAX_ROWS])
+    feeds = {feed.pk: feed for feed in [file.feed for file in newest] + [attempt.feed for attempt in attempts] if feed}
+    some = Feed.objects.select_related("server").order_by("name")[:MAX_SERVERS]
+    return SampleReport(sample, newest, attempts, list(feeds.values()) or list(some))
 
 
 def neighbours(attempt: LoadAttempt, number: int = 5) -> list[LoadAttempt]:
@@ -89,61 +93,49 @@ def neighbours(attempt: LoadAttempt, number: int = 5) -> list[LoadAttempt]:
     return [*reversed(before), *same.filter(pk__gt=attempt.pk).order_by("gp_int_id")[:number]]
 
 
-def ids_with_prefix(text: str, most: int) -> list[str]:
-    """Sample ids that begin so, or whose file has that name, in their order."""
+def ids_with_prefix(text: str, limit: int) -> list[str]:
+    """Sample ids with that prefix, or whose file has that name, in order."""
     ids: set[str] = set()
     for rows, columns in ((BucketObject.objects, ("seqid", "guid")), (LoadAttempt.objects, ("seqid", "fn4id"))):
         for column in columns:
-            found = rows.filter(**begins(column, text)).order_by(column).values_list(column, flat=True)
-            ids |= set(found.distinct()[: most + 1])
+            values = rows.filter(**begins(column, text)).order_by(column).values_list(column, flat=True)
+            ids |= set(values.distinct()[: limit + 1])
     if "." in text or "/" in text:
-        ids |= set(_of_file(text))
+        sample = sample_id(text)
+        for files, column in ((BucketObject.objects, "name"), (LoadAttempt.objects, "file_name")):
+            if files.filter(seqid=sample, **begins(column, text)).exists():
+                ids.add(sample)
     return sorted(ids)
 
 
 def sample_hits(ids: list[str]) -> list[SampleHit]:
-    """Where each stands; one query, by index."""
+    """Each id with its newest file; one query, by index."""
     files = BucketObject.objects.filter(seqid__in=ids).select_related("feed").order_by("pk")
     newest = {file.seqid: file for file in files}
-    return [SampleHit(one, newest.get(one)) for one in ids]
+    return [SampleHit(sample, newest.get(sample)) for sample in ids]
 
 
-def ids_containing(text: str, feed: Feed, since: datetime, until: datetime, most: int) -> list[str]:
-    """Sample ids of a feed's files seen in that span whose names contain the text: reads all these files."""
-    # All states are named, so that the index on feed, state and time serves it.
+def ids_containing(text: str, feed: Feed, since: datetime, until: datetime, limit: int) -> list[str]:
+    """Sample ids of a feed's files of that span whose names contain the text. Reads all files of the span."""
+    # All states are named, so that the index on feed, state and time is used.
     rows = BucketObject.objects.filter(feed=feed, state__in=ObjectState.values, created__gte=since, created__lt=until)
     rows = rows.filter(name__contains=text)
-    return sorted(set(rows.order_by("created").values_list("seqid", flat=True)[: most + 1]))
+    return sorted(set(rows.order_by("created").values_list("seqid", flat=True)[: limit + 1]))
 
 
-def _of_file(name: str) -> Iterator[str]:
-    sample = sample_id(name)
-    for rows, column in ((BucketObject.objects, "name"), (LoadAttempt.objects, "file_name")):
-        if rows.filter(seqid=sample, **begins(column, name)).exists():
-            yield sample
+def _place_text(file: BucketObject) -> str:
+    since = f", {format_age(file.done_at)} ago" if file.done_at else ""
+    result = f" ({file.get_result_display()[0].lower()}{file.get_result_display()[1:]})" if file.result else ""
+    return f"in {file.feed.server.url}{since}{result}"
 
 
-def _few_feeds() -> Iterator[Feed]:
-    yield from Feed.objects.select_related("server").order_by("name")[:10]
-
-
-def _loaded(file: BucketObject) -> str:
-    since = f"since {format_age(file.done_at)} ago" if file.done_at else "since an unknown time"
-    how = f" ({file.get_result_display()[0].lower()}{file.get_result_display()[1:]})" if file.result else ""
-    return f"in {file.feed.server.url} {since}{how}"
-
-
-def _old(attempt: LoadAttempt) -> str:
-    return f"in {attempt.findneighbour_server_url}, says an attempt of an older loader"
-
-
-def _not_in(file: BucketObject) -> str:
+def _reason_text(file: BucketObject) -> str:
     if file.state == ObjectState.REJECTED:
-        return f"{file.name} of feed {file.feed} can't be loaded: {file.reason}"
+        return f"{file.name} of feed {file.feed} was rejected: {file.reason}"
     if file.state == ObjectState.GONE:
-        return f"{file.name} left the bucket of feed {file.feed} before it was loaded."
-    why = f"feed {file.feed} is paused" if file.feed.paused_at else ""
+        return f"{file.name} was deleted from the bucket of feed {file.feed} before it was loaded."
+    reason = f"feed {file.feed} is paused" if file.feed.paused_at else ""
     if file.feed.server.circuit_open_since:
-        why = f"the server of feed {file.feed} is away"
-    waited = f"{file.name} of feed {file.feed} has waited for {format_age(file.created)}"
-    return f"{waited}: {why or file.reason or 'it is its turn soon'}."
+        reason = f"the server of feed {file.feed} is unavailable"
+    age = format_age(file.created)
+    return f"{file.name} of feed {file.feed} has waited for {age}: {reason or file.reason or 'queued'}."

@@ -16,90 +16,90 @@ def _feed_url(record: Any) -> str | None:  # noqa: ANN401 - a row of any of the 
 
 
 class FeedTable(BaseTable):
-    """Feeds: where each stands, and what waits."""
+    """Feeds with state and queue."""
 
     name = TextColumn("Feed", linkify=("loader:feed", [A("name")]), orderable=True)
     stands = ChoiceColumn("State", FEED_STATE_COLOURS, orderable=True)
     waiting = NumberColumn("Waiting", orderable=True)
     oldest = DateTimeColumn("Oldest waiting", form="minute", orderable=True)
-    rate = NumberColumn("Last hour", orderable=True)
+    rate = NumberColumn("Loaded, last hour", orderable=True)
     rejected = NumberColumn("Rejected", orderable=True)
-    number_in_server = NumberColumn("In the server", accessor="server__number_in_server", wide=True, orderable=True)
-    checked_at = DateTimeColumn("Last look", form="minute", orderable=True, wide=True)
+    number_in_server = NumberColumn("In server", accessor="server__number_in_server", wide=True, orderable=True)
+    checked_at = DateTimeColumn("Last checked", form="minute", orderable=True, wide=True)
     server = TextColumn("Server", accessor="server__identity", roomy=True, long=True, orderable=True)
-    store_url = TextColumn("Bucket", roomy=True, long=True, orderable=True)
+    store_url = TextColumn("Store", roomy=True, long=True, orderable=True)
 
 
 class AttemptTable(BaseTable):
-    """Load attempts; all columns of the old loader's table are exported."""
+    """Load attempts; the export has all columns of the old loader's table."""
 
     seqid = TextColumn("Sample", linkify=("loader:attempt", [A("pk")]), long=True, orderable=True)
     outcome = ChoiceColumn("Outcome", OUTCOME_COLOURS)
-    insert_status_code = KeyColumn("Answer", orderable=True)
+    insert_status_code = KeyColumn("Status", orderable=True)
     bucket_read_start_time = DateTimeColumn("Tried", orderable=True)
-    message = TextColumn("What was the matter", wide=True)
+    message = TextColumn("Error", wide=True)
     feed = TextColumn("Feed", accessor="feed__name", wide=True, linkify=_feed_url)
     host_name = TextColumn("Host", roomy=True)
     gp_int_id = KeyColumn("Number", visible=False)
     findneighbour_server_url = TextColumn("Server", visible=False)
     file_name = TextColumn("File", visible=False)
-    fn4id = TextColumn("Id in the file", visible=False)
+    fn4id = TextColumn("Record id", visible=False)
     parse_status = TextColumn("Parse status", visible=False)
     len_seq = KeyColumn("Length", visible=False)
-    first_128_chars = TextColumn("First characters", visible=False)
-    batch_start_time = DateTimeColumn("Batch begun", visible=False)
-    batch_sample_number = KeyColumn("Place in the batch", visible=False)
-    batch_size = KeyColumn("Size of the batch", visible=False)
+    first_128_chars = TextColumn("First 128 characters", visible=False)
+    batch_start_time = DateTimeColumn("Batch started", visible=False)
+    batch_sample_number = KeyColumn("Batch position", visible=False)
+    batch_size = KeyColumn("Batch size", visible=False)
     bucket_read_end_time = DateTimeColumn("Read", visible=False)
     insert_start_time = DateTimeColumn("Sent", visible=False)
     insert_end_time = DateTimeColumn("Answered", visible=False)
-    completed = KeyColumn("Completed", visible=False)
-    lock_waits = KeyColumn("Waits for the lock", visible=False)
+    completed = KeyColumn("Final", visible=False)
+    lock_waits = KeyColumn("Lock waits", visible=False)
 
 
 class BatchLoadTable(BaseTable):
-    """Batch loads; all columns of the old loader's table are exported."""
+    """Batch loads; the export has all columns of the old loader's table."""
 
-    check_time = DateTimeColumn("Analysed", orderable=True)
+    check_time = DateTimeColumn("Scanned", orderable=True)
     feed = TextColumn("Feed", accessor="feed__name", linkify=_feed_url)
     batch_size = NumberColumn("Due")
-    listed = NumberColumn("In the bucket", wide=True)
+    listed = NumberColumn("Listed", wide=True)
     found = NumberColumn("New")
     ignored = NumberColumn("Ignored", roomy=True)
-    number_in_server = NumberColumn("In the server")
-    finished = DateTimeColumn("All tried", wide=True)
+    number_in_server = NumberColumn("In server")
+    finished = DateTimeColumn("Finished", wide=True)
     host_name = TextColumn("Host", wide=True)
     bl_int_id = KeyColumn("Attempts", linkify=lambda record: f"{reverse('loader:attempts')}?load={record.pk}")
     findneighbour_server_url = TextColumn("Server", visible=False)
 
 
 class ObjectTable(BaseTable):
-    """Files seen in buckets."""
+    """Files in buckets."""
 
     name = TextColumn("File", linkify=("loader:file", [A("pk")]), long=True)
     state = ChoiceColumn("State", OBJECT_STATE_COLOURS)
     reason = TextColumn("Reason", wide=True)
-    result = ChoiceColumn("Came in", RESULT_COLOURS, roomy=True)
+    result = ChoiceColumn("Result", RESULT_COLOURS, roomy=True)
     feed = TextColumn("Feed", accessor="feed__name", linkify=_feed_url)
-    created = DateTimeColumn("Written to the bucket")
-    done_at = DateTimeColumn("Done", wide=True)
+    created = DateTimeColumn("Created")
+    done_at = DateTimeColumn("Finished", wide=True)
     tries = NumberColumn("Tries", roomy=True)
     seqid = TextColumn("Sample", visible=False)
-    guid = TextColumn("Id in the server", visible=False)
+    guid = TextColumn("Server id", visible=False)
     size = KeyColumn("Bytes", visible=False)
     md5 = CodeColumn("MD5", visible=False)
     etag = TextColumn("Etag", visible=False)
     first_seen = DateTimeColumn("First seen", visible=False)
     not_before = DateTimeColumn("Not before", visible=False)
-    acknowledged_at = DateTimeColumn("Accepted", visible=False)
+    acknowledged_at = DateTimeColumn("Acknowledged", visible=False)
 
 
 class FindingTable(BaseTable):
-    """Samples on which bucket, ledger and server do not agree."""
+    """Samples on which bucket, ledger and server differ."""
 
     guid = TextColumn("Sample", long=True)
     kind = ChoiceColumn("Difference", FINDING_COLOURS)
-    note = TextColumn("More", wide=True)
+    note = TextColumn("Note", wide=True)
     name = TextColumn("File", long=True, wide=True)
     feed = TextColumn("Feed", accessor="feed__name", linkify=_feed_url)
     compared = DateTimeColumn("Compared", accessor="feed__reconciled_at", wide=True)

@@ -11,7 +11,6 @@ from core.concerns import Concern
 from core.formatting import pluralize
 from fnloader_site.overview.entries import LIST_LENGTH, RunningTask
 from fnloader_site.overview.last_day import loading_charts
-from loader.choices import FEED_STATE_COLOURS
 from loader.concerns import loader_concerns
 from loader.models import Feed, LoadAttempt, Server
 from loader.querysets import feeds_with_state
@@ -64,8 +63,6 @@ def loader_section(now: datetime) -> LoaderSection:
     """Thirteen queries, whatever the tables hold."""
     status = loader_concerns()
     feeds: list[Any] = list(feeds_with_state().order_by("name")[: MAX_FEEDS + 1])
-    for feed in feeds:
-        feed.colour = FEED_STATE_COLOURS[feed.stands]
     attempts = LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")[:LIST_LENGTH]
     return LoaderSection(
         concerns=status.concerns,

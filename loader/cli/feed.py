@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from core.commands import CommandError, CommandParser, FnloaderCommand, at_least_one, database, moment
+from core.formatting import pluralize
 from core.progress import Progress
 from core.subcommands import Subcommand, write_json
 from loader.choices import FindingKind
@@ -27,7 +28,8 @@ from objectstores import open_store
 
 DIFFERENCES = 10
 EXIT_STATUSES = (
-    "exit status: 0 done; 10 reconcile found differences; 1 refused, not confirmed, or a link failed; 2 wrong usage"
+    "exit status: 0 done; 10 reconcile found differences; 1 refused, not confirmed, or a link failed; "
+    "2 invalid arguments"
 )
 
 
@@ -44,11 +46,11 @@ def _add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "store_url", metavar="STORE_URL", help="oci://bucket@namespace[/prefix], s3://…, file:///folder"
     )
-    parser.add_argument("--header-prefix", help="what stands before the sample id in a FASTA header ('GPAS_SP3|')")
-    parser.add_argument("--interval", type=at_least_one, help="seconds between two looks with nothing to load (180)")
-    parser.add_argument("--lenient-ids", action="store_true", help="load a record whose id is not its file's")
-    parser.add_argument("--largest", type=at_least_one, metavar="BYTES", help="larger files are rejected unread")
-    parser.add_argument("--scheduled", action="store_true", help="loaded by the background jobs, too")
+    parser.add_argument("--header-prefix", help="text before the sample id in a FASTA header ('GPAS_SP3|')")
+    parser.add_argument("--interval", type=at_least_one, help="seconds between two scans with nothing to load (180)")
+    parser.add_argument("--lenient-ids", action="store_true", help="load records whose id differs from the file name")
+    parser.add_argument("--largest", type=at_least_one, metavar="BYTES", help="reject larger files")
+    parser.add_argument("--scheduled", action="store_true", help="also load in background jobs")
 
 
 def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
@@ -66,7 +68,7 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
     except WrongUrl as error:
         command.usage(str(error))
     command.stdout.write(
-        f"The feed '{feed.name}' from {feed.store_url} into {feed.server} {_would_be(options, 'is')} added.\n"
+        f"Feed '{feed.name}' from {feed.store_url} into {feed.server} {_would_be(options, 'was')} added.\n"
         f"Next: manage.py feed test {feed.name}, then manage.py fnload {feed.server.url} {feed.store_url}"
     )
     return 0
@@ -83,7 +85,7 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
     elif feeds:
         command.stdout.write("\n".join(list_lines(feeds)))
     else:
-        command.stdout.write("There is no feed yet. Next: manage.py feed add NAME SERVER_URL STORE_URL")
+        command.stdout.write("No feeds. Next: manage.py feed add NAME SERVER_URL STORE_URL")
     return 0
 
 
@@ -104,26 +106,24 @@ def _test(command: FnloaderCommand, options: dict[str, Any]) -> int:
         if link.hint:
             command.stdout.write(f"       {link.hint}")
     if failed:
-        raise CommandError(f"The feed '{feed.name}' can't be loaded as it is.")
+        raise CommandError(f"Feed '{feed.name}' failed the test.")
     return 0
 
 
 def _pause_arguments(parser: CommandParser) -> None:
-    parser.add_argument("--reason", required=True, help="why; everybody who looks is told")
+    parser.add_argument("--reason", required=True, help="why; shown on the feed's page")
 
 
 def _pause(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed = _named_feed(options)
     if feed.paused_at:
-        command.stdout.write(f"The feed '{feed.name}' is paused already.")
+        command.stdout.write(f"Feed '{feed.name}' is already paused.")
         return 0
     return _switch(command, options, feed, "paused", partial(pause_feeds, reason=options["reason"]))
 
 
 def _resume_arguments(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--refusals-limit", type=int, metavar="N", help="from now on pause after N refusals in a row; 0: never"
-    )
+    parser.add_argument("--refusals-limit", type=int, metavar="N", help="pause after N refusals in a row; 0: never")
 
 
 def _resume(command: FnloaderCommand, options: dict[str, Any]) -> int:
@@ -134,7 +134,7 @@ def _resume(command: FnloaderCommand, options: dict[str, Any]) -> int:
         feed.refusals_limit = limit
         feed.save(update_fields=["refusals_limit"])
     if not feed.paused_at:
-        command.stdout.write(f"The feed '{feed.name}' is not paused.")
+        command.stdout.write(f"Feed '{feed.name}' is not paused.")
         return 0
     return _switch(command, options, feed, "resumed", resume_feeds)
 
@@ -144,47 +144,47 @@ def _switch(
 ) -> int:
     if not options["dry_run"]:
         switch(Feed.objects.using(options["database"]).filter(pk=feed.pk))
-    command.stdout.write(f"The feed '{feed.name}' {_would_be(options, 'is')} {state}.")
+    command.stdout.write(f"Feed '{feed.name}' {_would_be(options, 'was')} {state}.")
     return 0
 
 
 def _confirm_arguments(parser: CommandParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def _remove(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    feed, db, would = _named_feed(options), options["database"], "would " if options["dry_run"] else ""
+    feed, db, would = _named_feed(options), options["database"], "would" if options["dry_run"] else "will"
     summary = removal_summary(feed, db)
     command.stdout.write(
-        f"With the feed '{feed.name}' {summary.objects:,} rows of its ledger {would}go, "
-        f"{summary.attempts:,} load attempts and {summary.loads:,} batch loads {would}stay. "
-        "What was loaded stays in the server; a new feed would send all files of the bucket again (201, already there)."
+        f"{summary.objects:,} rows of the ledger of feed '{feed.name}' {would} be deleted; "
+        f"{summary.attempts:,} load attempts and {summary.loads:,} batch loads {would} stay. "
+        "Samples stay in the server; a new feed sends all files of the bucket again (201, already there)."
     )
     if options["dry_run"]:
         return 0
     if not command.confirmed("Remove it?", yes=options["yes"]):
-        raise CommandError("Nothing was removed: confirm, or add --yes.")
+        raise CommandError("Not removed. Confirm, or add --yes.")
     with Progress(command.stderr, f"removing {feed.name}") as progress:
         remove_feed(feed, db, progress.show)
-    command.stdout.write(f"The feed '{feed.name}' was removed.")
+    command.stdout.write(f"Feed '{feed.name}' was removed.")
     return 0
 
 
 def _retry_arguments(parser: CommandParser) -> None:
-    parser.add_argument("--reason", default="", help="only those whose reason holds this text")
+    parser.add_argument("--reason", default="", help="only rejections whose reason contains this text")
     parser.add_argument(
         "--since", type=moment, metavar="TIME", help="only rejections since then: 2026-01-31 or 2026-01-31T18:25"
     )
 
 
 def _retry(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    feed, are = _named_feed(options), _would_be(options, "are")
+    feed, were = _named_feed(options), _would_be(options, "were")
     summary = rejections.retry(
         feed, options["database"], reason=options["reason"], since=options["since"], dry_run=options["dry_run"]
     )
     command.stdout.write(
-        f"{summary.rejected:,} rejected files of '{feed.name}' {are} put back to waiting, "
-        f"{summary.postponed:,} that wait for a later try {are} made due now."
+        f"{pluralize(summary.rejected, 'rejected file')} and {pluralize(summary.postponed, 'delayed file')} "
+        f"of '{feed.name}' {were} queued."
     )
     return 0
 
@@ -192,13 +192,15 @@ def _retry(command: FnloaderCommand, options: dict[str, Any]) -> int:
 def _acknowledge(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed = _named_feed(options)
     number = rejections.acknowledge(feed, options["database"], dry_run=options["dry_run"])
-    command.stdout.write(f"{number:,} rejected files of '{feed.name}' {_would_be(options, 'are')} acknowledged.")
+    command.stdout.write(
+        f"{pluralize(number, 'rejected file')} of '{feed.name}' {_would_be(options, 'were')} acknowledged."
+    )
     return 0
 
 
 def _reconcile_arguments(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, counts last")
-    parser.add_argument("--repair", action="store_true", help="queue again what the server lost")
+    parser.add_argument("--repair", action="store_true", help="queue samples that the server lost")
     _confirm_arguments(parser)
 
 
@@ -232,10 +234,10 @@ def _repair(command: FnloaderCommand, compared: Reconciliation, options: dict[st
     lost = compared.counts[FindingKind.LOST]
     if not lost:
         return 0
-    if not command.confirmed(f"Queue {lost:,} files again?", yes=options["yes"]):
-        raise CommandError(f"{lost:,} files that the server lost were not queued: confirm, or add --yes.")
+    if not command.confirmed(f"Queue {pluralize(lost, 'file')}?", yes=options["yes"]):
+        raise CommandError(f"{pluralize(lost, 'lost sample')} not queued. Confirm, or add --yes.")
     queued = compared.repair()
-    command.stderr.write(f"{queued:,} files are queued again.")
+    command.stderr.write(f"{pluralize(queued, 'file')} queued.")
     return queued
 
 
@@ -249,39 +251,35 @@ def _subcommand(
 ) -> Subcommand:
     def add_arguments(parser: CommandParser) -> None:
         if name != "list":
-            parser.add_argument("name", metavar="NAME", help="the feed's name")
+            parser.add_argument("name", metavar="NAME", help="name of the feed")
         parser.add_argument(
-            "--database", type=database, default="default", metavar="ALIAS", help="another database's feeds"
+            "--database", type=database, default="default", metavar="ALIAS", help="use another database"
         )
         if changes:
-            parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
+            parser.add_argument("--dry-run", action="store_true", help="print what would be done, change nothing")
         arguments(parser)
 
     return Subcommand(name, summary, EXIT_STATUSES, add_arguments, run)
 
 
 SUBCOMMANDS = (
-    _subcommand("add", "a new feed: from a store into a server", _add, _add_arguments),
-    _subcommand("list", "all feeds, and where they stand", _list, _list_arguments, changes=False),
-    _subcommand("show", "all about one feed", _show, _list_arguments, changes=False),
-    _subcommand("test", "try every link of a feed: database, store, server; nothing is loaded", _test, changes=False),
+    _subcommand("add", "add a feed: from a store into a server", _add, _add_arguments),
+    _subcommand("list", "list all feeds with their state", _list, _list_arguments, changes=False),
+    _subcommand("show", "show one feed", _show, _list_arguments, changes=False),
+    _subcommand("test", "test each link of a feed: database, store, server; nothing is loaded", _test, changes=False),
     _subcommand(
         "pause",
         "load nothing from a feed until it is resumed; an insert in flight is finished",
         _pause,
         _pause_arguments,
     ),
-    _subcommand("resume", "load a paused feed again", _resume, _resume_arguments),
-    _subcommand(
-        "remove", "remove a feed with its ledger of files; attempts and batch loads stay", _remove, _confirm_arguments
-    ),
-    _subcommand(
-        "retry", "undo rejections in bulk, and try at once what waits for a later try", _retry, _retry_arguments
-    ),
+    _subcommand("resume", "resume a paused feed", _resume, _resume_arguments),
+    _subcommand("remove", "remove a feed and its ledger; attempts and batch loads stay", _remove, _confirm_arguments),
+    _subcommand("retry", "queue rejected and delayed files", _retry, _retry_arguments),
     _subcommand("reconcile", "compare bucket, ledger and server, sample by sample", _reconcile, _reconcile_arguments),
     _subcommand(
         "acknowledge",
-        "take note of a feed's rejected files: fnstatus is silent about them from then on",
+        "dismiss the warning about a feed's rejected files",
         _acknowledge,
     ),
 )

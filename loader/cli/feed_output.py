@@ -39,15 +39,6 @@ def feed_details(feed: Feed, db: str) -> dict[str, Any]:
     }
 
 
-def _status(feed: Feed) -> str:
-    """Where a feed stands, in a word or two."""
-    if feed.paused_at:
-        return "paused"
-    if feed.server.circuit_open_since:
-        return "server away"
-    return "never checked" if feed.checked_at is None else "in order"
-
-
 def list_lines(rows: list[dict[str, Any]]) -> list[str]:
     """The lines of `feed list`."""
     return text_table(
@@ -76,7 +67,7 @@ def detail_lines(details: dict[str, Any]) -> list[str]:
 def _feed(feed: Feed, counted: dict[str, StateCount]) -> dict[str, Any]:
     return {
         "name": feed.name,
-        "status": _status(feed),
+        "status": feed.state.value,
         "server": feed.server.identity,
         "store": feed.store_url,
         "paused_at": _iso(feed.paused_at),

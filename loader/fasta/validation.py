@@ -1,4 +1,4 @@
-"""All that is wrong with a FASTA file that can't be loaded, each fault with its line: what its sender must know at once."""
+"""All faults of a rejected FASTA file, each with its line, so that its sender can fix them at once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from io import BytesIO
 
 GUID = re.compile(r"[A-Za-z0-9._~:;,+=@&()!*'$-]{1,59}")
-"""Ids that findNeighbour4 stores without breaking its own links (domain.md 2)."""
+"""Ids that findNeighbour4 stores without breaking its links (domain.md 2)."""
 CAPITALS = b"ACGTURYSWKMBDHVN-"
 """IUPAC nucleotide codes, and the gap."""
+NEWLINE = b"\n"
 NUCLEOTIDES = CAPITALS + CAPITALS.lower()
-_NO_TEXT = bytes([0, *range(128, 256)])
+_NOT_TEXT = bytes([0, *range(128, 256)])
 
 
 def sample_id(name: str) -> str:
@@ -20,7 +21,7 @@ def sample_id(name: str) -> str:
 
 
 def find_faults(content: bytes, name: str, prefix: str, *, strict_ids: bool) -> list[str]:
-    """Every fault in words, in the order of the file. Reads line by line, in little memory; holds no sequence."""
+    """Every fault, in the order of the file. Reads line by line, in little memory; the texts contain no sequence."""
     if not content or content.isspace():
         return ["the file is empty"]
     broken = text_problem(content)
@@ -32,32 +33,32 @@ def find_faults(content: bytes, name: str, prefix: str, *, strict_ids: bool) -> 
 
 
 def text_problem(content: bytes) -> str:
-    """Where the file is no text; empty if it is."""
+    """Where the file is not text; empty if it is."""
     if (at := content.find(b"\0")) >= 0:
-        return f"line {_line(content, at)} is no text: it holds a NUL (byte {at})"
+        return f"line {content.count(NEWLINE, 0, at) + 1} is not text: it contains a NUL (byte {at})"
     if content.isascii():
         return ""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        return f"line {_line(content, error.start)} is no UTF-8 text (byte {error.start})"
+        return f"line {content.count(NEWLINE, 0, error.start) + 1} is not UTF-8 (byte {error.start})"
     return ""
 
 
 def header_problems(header: str, name: str, prefix: str, *, strict_ids: bool) -> tuple[str, list[str]]:
-    """The id that a record's name holds, and what is wrong with it."""
-    said = header.partition(" ")[0].partition("\t")[0]
-    if not said.startswith(prefix):
-        return "", [f"the record's name does not begin with '{prefix}': '{_shortened(said)}'"]
-    guid = said.removeprefix(prefix)
+    """The id in the header of a record, and its faults."""
+    header_name = header.partition(" ")[0].partition("\t")[0]
+    if not header_name.startswith(prefix):
+        return "", [f"the header does not begin with '{prefix}': '{_shortened(header_name)}'"]
+    guid = header_name.removeprefix(prefix)
     problems = []
     if not GUID.fullmatch(guid) or guid in {".", ".."}:
         problems.append(
-            f"findNeighbour4 can't take the id '{_shortened(guid)}' (1 to 59 of A-Z a-z 0-9 ._~:;,+=@&()!*'$-)"
+            f"findNeighbour4 does not accept the id '{_shortened(guid)}' (1 to 59 of A-Z a-z 0-9 ._~:;,+=@&()!*'$-)"
         )
     if strict_ids and guid and guid != sample_id(name):
         problems.append(
-            f"the record is of '{_shortened(guid)}', the file of '{_shortened(sample_id(name))}': two samples mixed up?"
+            f"the record id is '{_shortened(guid)}', the file name says '{_shortened(sample_id(name))}': two samples mixed up?"
         )
     return guid, problems
 
@@ -65,12 +66,9 @@ def header_problems(header: str, name: str, prefix: str, *, strict_ids: bool) ->
 def _record_problems(content: bytes, name: str, prefix: str, strict_ids: bool) -> Iterator[str]:  # noqa: FBT001
     headers = [(number, line[1:]) for number, line in _lines(content) if line.startswith(b">")]
     if not content.startswith(b">"):
-        yield "there is no FASTA record: line 1 does not begin with '>'"
+        yield "no FASTA record: line 1 does not begin with '>'"
     if len(headers) > 1:
-        yield (
-            f"there are {len(headers)} records, and a file must hold one (multifasta); "
-            f"the second begins in line {headers[1][0]}"
-        )
+        yield (f"{len(headers)} records instead of one (multifasta); the second begins in line {headers[1][0]}")
     if headers:
         number, header = headers[0]
         problems = header_problems(header.decode("utf-8", "replace"), name, prefix, strict_ids=strict_ids)[1]
@@ -80,8 +78,8 @@ def _record_problems(content: bytes, name: str, prefix: str, strict_ids: bool) -
 
 
 def _sequence_faults(content: bytes, broken: str) -> Iterator[str]:
-    """What is said of bytes that are no text is not said again."""
-    fine = NUCLEOTIDES + _NO_TEXT if broken else NUCLEOTIDES
+    """Bytes that are not text are reported once."""
+    fine = NUCLEOTIDES + _NOT_TEXT if broken else NUCLEOTIDES
     number, first, kinds = 0, 0, set[int]()
     for at, line in _lines(content):
         if line.startswith(b">"):
@@ -91,15 +89,11 @@ def _sequence_faults(content: bytes, broken: str) -> Iterator[str]:
             kinds.update(wrong)
     if number:
         named = ", ".join(repr(chr(byte)) for byte in sorted(kinds)[:10])
-        yield f"{number} letters are no IUPAC nucleotide code or gap: {named}, first in line {first}"
+        yield f"{number} characters are not IUPAC nucleotide codes or gaps: {named}, first in line {first}"
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
     return ((number, line.rstrip(b"\r\n")) for number, line in enumerate(BytesIO(content), 1))
-
-
-def _line(content: bytes, at: int) -> int:
-    return content.count(b"\n", 0, at) + 1
 
 
 def _shortened(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Tries every link of a feed in turn - database, store, server - and names what is missing."""
+"""Tests each link of a feed - database, store, server - and names what is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loader.choices import AttemptOutcome
 from loader.fasta.parser import SUFFIX
 from loader.feeds.manage import client_for
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
-from loader.ledger.scan import PAGE
+from loader.ledger.scan import PAGE_SIZE
 from loader.models import Feed, LoadAttempt, Server
 from objectstores import open_store
 from objectstores.base import Denied, Misconfigured, NotFound, Store, StoredObject, StoreError, TooLarge
@@ -23,14 +23,14 @@ from objectstores.base import Denied, Misconfigured, NotFound, Store, StoredObje
 PERMISSIONS = {
     "oci": ("OBJECT_INSPECT (allow … to inspect objects in …)", "OBJECT_READ (allow … to read objects in …)"),
     "s3": ("s3:ListBucket on the bucket", "s3:GetObject on its objects"),
-    "file": ("the right to read and enter the folder", "the right to read its files"),
+    "file": ("read and execute permission on the folder", "read permission on its files"),
 }
-"""What it takes to list and to read, by the scheme of a store's URL."""
+"""What listing and reading need, by the scheme of a store's URL."""
 
 
 @dataclass(frozen=True)
 class CheckedLink:
-    """One link, and what came of trying it."""
+    """One link, and the result of its test."""
 
     name: str
     ok: bool
@@ -39,7 +39,7 @@ class CheckedLink:
 
 
 def diagnose(feed: Feed, db: str) -> Iterator[CheckedLink]:
-    """Tries them one after the other; nothing is loaded, and nothing is kept of what is written."""
+    """Tests one link after the other. Loads nothing; what it writes is rolled back."""
     yield _database(feed, db)
     yield from _store(feed)
     yield _server(feed)
@@ -53,9 +53,9 @@ def _database(feed: Feed, db: str) -> CheckedLink:
             transaction.set_rollback(True, using=db)
     except (DatabaseError, InterfaceError) as error:
         reason = str(error).strip().splitlines()[0]
-        hint = "It needs SELECT, INSERT, UPDATE and DELETE on all tables; see DATABASE_URL, and run manage.py migrate."
+        hint = "Needs SELECT, INSERT, UPDATE and DELETE on all tables. Check DATABASE_URL, and run manage.py migrate."
         return CheckedLink("database writes", ok=False, result=reason, hint=hint)
-    return CheckedLink("database writes", ok=True, result="a lease and an attempt, rolled back")
+    return CheckedLink("database writes", ok=True, result="lease and attempt written, rolled back")
 
 
 def _store(feed: Feed) -> Iterator[CheckedLink]:
@@ -69,13 +69,13 @@ def _store(feed: Feed) -> Iterator[CheckedLink]:
         yield CheckedLink("store opens", ok=True, result=store.describe())
         file: StoredObject | None = None
 
-        def look() -> str:
+        def first_object() -> str:
             nonlocal file
-            page = list(islice(store.list(), PAGE))
+            page = list(islice(store.list(), PAGE_SIZE))
             file = next((item for item in page if SUFFIX.search(item.name) and not item.archived), None)
-            return f"the first is {page[0].name}" if page else "it is empty"
+            return f"first object: {page[0].name}" if page else "empty"
 
-        listed = _attempt("store lists", look, to_list, feed)
+        listed = _check("store lists", first_object, to_list, feed)
         yield listed
         if listed.ok:
             yield _read(store, file, to_read, feed)
@@ -85,28 +85,28 @@ def _store(feed: Feed) -> Iterator[CheckedLink]:
 
 def _read(store: Store, file: StoredObject | None, permission: str, feed: Feed) -> CheckedLink:
     if not file:
-        return CheckedLink("store reads", ok=True, result="not tried: there is no FASTA file among its first objects")
+        return CheckedLink("store reads", ok=True, result="not tested: no FASTA file among the first objects")
 
     def read() -> str:
         try:
             content = store.read(file.name, etag=file.etag, limit=feed.largest)
         except TooLarge as error:
-            return f"{error} (rejected when it is loaded)"
+            return f"{error} (will be rejected)"
         return f"{file.name}, {len(content):,} bytes"
 
-    return _attempt("store reads", read, permission, feed)
+    return _check("store reads", read, permission, feed)
 
 
-def _attempt(name: str, do: Callable[[], str], permission: str, feed: Feed) -> CheckedLink:
+def _check(name: str, test: Callable[[], str], permission: str, feed: Feed) -> CheckedLink:
     try:
-        return CheckedLink(name, ok=True, result=do())
+        return CheckedLink(name, ok=True, result=test())
     except (Denied, NotFound) as error:
-        # A bucket that may not be seen is said not to be there, by OCI always.
-        return CheckedLink(name, ok=False, result=str(error), hint=f"Missing, if the name is right: {permission}.")
+        # Without permission a bucket is reported as missing, by OCI always.
+        return CheckedLink(name, ok=False, result=str(error), hint=f"Missing permission, or wrong name: {permission}.")
     except Misconfigured as error:
         return CheckedLink(name, ok=False, result=str(error), hint=_variables(feed))
     except StoreError as error:
-        return CheckedLink(name, ok=False, result=str(error), hint="Try again; a firewall or proxy may stand between.")
+        return CheckedLink(name, ok=False, result=str(error), hint="Retry; check firewall and proxy.")
 
 
 def _variables(feed: Feed) -> str:
@@ -121,14 +121,14 @@ def _server(feed: Feed) -> CheckedLink:
     try:
         client.probe()
     except (ServerUnavailable, ServerMisconfigured) as error:
-        own = f"FN4_AUTH_{feed.name.upper().replace('-', '_')}"
-        known = "is set" if settings.FN4_AUTH else "is not set, nor is FN4_AUTH"
+        variable = f"FN4_AUTH_{feed.name.upper().replace('-', '_')}"
+        status = "is set" if settings.FN4_AUTH else "is not set, nor is FN4_AUTH"
         return CheckedLink(
             "server answers",
             ok=False,
             result=str(error),
-            hint=f"Check its URL and path; {own} {known}; FN4_CA_BUNDLE.",
+            hint=f"Check URL and path, and FN4_CA_BUNDLE. {variable} {status}.",
         )
     finally:
         client.close()
-    return CheckedLink("server answers", ok=True, result=f"{feed.server.url}, 'exists'")
+    return CheckedLink("server answers", ok=True, result=feed.server.url)

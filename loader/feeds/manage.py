@@ -1,8 +1,8 @@
-"""Feeds by their names, and by what they join: found, made, paused, resumed; and which server a URL means."""
+"""Find, add, pause and resume feeds."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -15,25 +15,27 @@ from django.utils.text import slugify
 from core.digests import digest
 from core.exceptions import OperationRefused
 from loader.feeds.server_urls import identity, normalise
-from loader.fn4.client import FindNeighbour4
 from loader.models import Feed, Server
 from loader.models.feeds import TEXT_LENGTH
 
+if TYPE_CHECKING:
+    from loader.fn4.client import FindNeighbour4
+
 
 def get_or_create_feed(server_url: str, store_url: str, db: str) -> Feed:
-    """The feed of this server and store; made, unscheduled, if there is none. Raises WrongUrl."""
+    """The feed of this server and store; added, unscheduled, if there is none. Raises WrongUrl."""
     url = normalise(server_url)
     with transaction.atomic(using=db):
         server, _ = Server.objects.using(db).get_or_create(
             identity=identity(url, settings.HOST_NAME), defaults={"url": url}
         )
-        found = (
+        feed = (
             Feed.objects.using(db)
             .select_related("server")
             .filter(server=server, store_digest=digest(store_url))
             .first()
         )
-        return found or Feed.objects.using(db).create(
+        return feed or Feed.objects.using(db).create(
             name=_free_name(store_url, db), server=server, store_url=store_url, store_digest=digest(store_url)
         )
 
@@ -44,11 +46,11 @@ def get_feed(name: str, db: str) -> Feed:
         return Feed.objects.using(db).select_related("server").get(name=name)
     except Feed.DoesNotExist:
         known = list(Feed.objects.using(db).order_by("name").values_list("name", flat=True)[:20])
-        raise OperationRefused(f"There is no feed '{name}'. Known: {', '.join(known) or 'none yet'}.") from None
+        raise OperationRefused(f"No feed '{name}'. Known feeds: {', '.join(known) or 'none'}.") from None
 
 
 def add_feed(name: str, server_url: str, store_url: str, db: str, *, dry_run: bool = False, **columns: Any) -> Feed:  # noqa: ANN401
-    """A new feed; `columns` are its settings. Raises WrongUrl, OperationRefused, and StoreError for a store that can't be."""
+    """Adds a feed; `columns` are its settings. Raises WrongUrl, OperationRefused, and StoreError for an invalid store URL."""
     from objectstores import open_store
 
     url = normalise(server_url)
@@ -60,44 +62,46 @@ def add_feed(name: str, server_url: str, store_url: str, db: str, *, dry_run: bo
         raise OperationRefused(
             " ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
         ) from None
-    who = identity(url, settings.HOST_NAME)
+    server_identity = identity(url, settings.HOST_NAME)
     with transaction.atomic(using=db):
         if Feed.objects.using(db).filter(name=name).exists():
-            raise OperationRefused(f"There is a feed '{name}' already: choose another name, or remove it first.")
-        same = Feed.objects.using(db).filter(server__identity=who, store_digest=feed.store_digest).first()
+            raise OperationRefused(f"A feed '{name}' already exists. Choose another name, or remove it first.")
+        same = Feed.objects.using(db).filter(server__identity=server_identity, store_digest=feed.store_digest).first()
         if same:
-            raise OperationRefused(f"The feed '{same.name}' loads this store into this server already.")
+            raise OperationRefused(f"The feed '{same.name}' already loads this store into this server.")
         if dry_run:
-            feed.server = Server(identity=who, url=url)
+            feed.server = Server(identity=server_identity, url=url)
         else:
-            feed.server, _ = Server.objects.using(db).get_or_create(identity=who, defaults={"url": url})
+            feed.server, _ = Server.objects.using(db).get_or_create(identity=server_identity, defaults={"url": url})
             feed.save(using=db)
     return feed
 
 
 def pause_feeds(feeds: QuerySet[Feed], reason: str) -> int:
-    """Pauses those that are not paused; an insert in flight is finished. Returns how many."""
+    """Pauses those that are not paused; an insert in flight is finished. Returns their number."""
     return feeds.filter(paused_at=None).update(paused_at=Now(), pause_reason=reason[: TEXT_LENGTH - 100])
 
 
 def resume_feeds(feeds: QuerySet[Feed]) -> int:
-    """Lets paused feeds load again, and counts refusals of their servers anew. Returns how many."""
+    """Resumes paused feeds, and resets their counts of refusals. Returns their number."""
     return feeds.exclude(paused_at=None).update(paused_at=None, pause_reason="", refusals_in_row=0)
 
 
 def mark_running(feed: Feed, interval: float, db: str) -> None:
-    """A program that is meant to feed it until told to stop has begun, or goes on: from now on silence is a concern."""
+    """A loader without --once runs: from now on its silence is a concern."""
     row = Feed.objects.using(db).filter(pk=feed.pk).exclude(running_since__isnull=False, running_interval=interval)
     row.update(running_since=Now(), running_interval=interval)
 
 
 def mark_stopped(feed: Feed, db: str) -> None:
-    """It was told to stop, so silence is in order."""
+    """The loader was stopped, so its silence is no concern."""
     Feed.objects.using(db).filter(pk=feed.pk).update(running_since=None, running_interval=None)
 
 
 def client_for(feed: Feed) -> FindNeighbour4:
-    """A client of the feed's server, with the password that the environment holds for it."""
+    """A client of the feed's server, with its password from the environment."""
+    from loader.fn4.client import FindNeighbour4
+
     passwords: dict[str, str] = settings.FN4_AUTH
     auth = passwords.get(feed.name.upper().replace("-", "_"), passwords.get("", ""))
     return FindNeighbour4(feed.server.url, auth, settings.FN4_CA_BUNDLE)

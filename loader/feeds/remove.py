@@ -1,4 +1,4 @@
-"""Removes a feed: its ledger goes, what was tried and looked at stays."""
+"""Removes a feed with its ledger; load attempts and batch loads stay."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from loader.coordination.database_clock import DatabaseClock
 from loader.coordination.lease import Lease
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt
 
-PAGE = 1000
+PAGE_SIZE = 1000
 LEASE_WAIT = 10.0
-UNKNOWN = "the feed was removed, and the server was not asked what became of this"
+REMOVED_MESSAGE = "the feed was removed before the server was asked about this sample"
 
 
 @dataclass(frozen=True)
 class RemovalSummary:
-    """What goes with a feed (objects), and what stays without one (attempts, loads)."""
+    """Numbers of rows that are deleted (objects), and that stay (attempts, loads)."""
 
     objects: int
     attempts: int
@@ -33,7 +33,7 @@ class RemovalSummary:
 
 
 def removal_summary(feed: Feed, db: str) -> RemovalSummary:
-    """Counts it; changes nothing."""
+    """Counts them; changes nothing."""
     return RemovalSummary(
         BucketObject.objects.using(db).filter(feed=feed).count(),
         LoadAttempt.objects.using(db).filter(feed=feed).count(),
@@ -41,34 +41,34 @@ def removal_summary(feed: Feed, db: str) -> RemovalSummary:
     )
 
 
-def remove_feed(feed: Feed, db: str, tick: Callable[[int, int], None] = lambda _done, _all: None) -> RemovalSummary:
-    """Deletes the ledger of a feed and the feed, a page at a time; cut off, the next call goes on. Raises OperationRefused.
+def remove_feed(feed: Feed, db: str, progress: Callable[[int, int], None] = lambda _done, _all: None) -> RemovalSummary:
+    """Deletes a feed and its ledger, a page at a time; after an interruption, call it again. Raises OperationRefused.
 
-    It holds the server's lease meanwhile, so that nobody loads the feed; `tick` is told how many of how many rows are done.
+    It holds the server's lease, so that no loader loads the feed; `progress` gets the numbers of rows that are done, and of all.
     """
-    going = removal_summary(feed, db)
+    summary = removal_summary(feed, db)
     lease = Lease(feed.server, db, settings.HOST_NAME)
     _acquire(lease)
     try:
         _close_open(feed, db)
         done = 0
 
-        def progress(rows: int) -> None:
+        def count(rows: int) -> None:
             nonlocal done
             done += rows
-            lease.beat()
-            tick(done, going.objects + going.attempts + going.loads)
+            lease.heartbeat()
+            progress(done, summary.objects + summary.attempts + summary.loads)
 
-        _release(LoadAttempt.objects.using(db).filter(feed=feed), progress, feed=None, bucket_object=None)
-        _release(BatchLoad.objects.using(db).filter(feed=feed), progress, feed=None)
+        _release(LoadAttempt.objects.using(db).filter(feed=feed), count, feed=None, bucket_object=None)
+        _release(BatchLoad.objects.using(db).filter(feed=feed), count, feed=None)
         objects = BucketObject.objects.using(db).filter(feed=feed)
-        while keys := list(objects.order_by("pk").values_list("pk", flat=True)[:PAGE]):
+        while keys := list(objects.order_by("pk").values_list("pk", flat=True)[:PAGE_SIZE]):
             objects.filter(pk__in=keys).delete()
-            progress(len(keys))
+            count(len(keys))
         Feed.objects.using(db).filter(pk=feed.pk).delete()
     finally:
         lease.release()
-    return going
+    return summary
 
 
 def _acquire(lease: Lease) -> None:
@@ -76,13 +76,13 @@ def _acquire(lease: Lease) -> None:
     while not lease.acquire():
         if monotonic() > until:
             raise OperationRefused(
-                f"{lease.server} is being fed by {lease.owner()}: pause its feeds, or stop it, and try again."
+                f"{lease.server} is being fed by {lease.owner()}. Stop it or pause its feeds, then retry."
             )
         time.sleep(0.5)
 
 
 def _close_open(feed: Feed, db: str) -> None:
-    """Attempts that nobody will settle any more end as failed, once nothing can come of their requests (promise 4)."""
+    """Closes open attempts, once their requests can have no effect any more (promise 4)."""
     rows = LoadAttempt.objects.using(db).filter(feed=feed, outcome=AttemptOutcome.OPEN)
     sent = rows.filter(insert_start_time__isnull=False)
     last = sent.order_by("-insert_start_time").values_list("insert_start_time", flat=True).first()
@@ -91,13 +91,13 @@ def _close_open(feed: Feed, db: str) -> None:
     )
     if left and left > timedelta(0):
         raise OperationRefused(
-            f"{feed.server} may still be working on an insert of this feed: try again in {left.total_seconds():.0f} s."
+            f"{feed.server} may still be working on an insert of this feed. Retry in {left.total_seconds():.0f} s."
         )
-    sent.update(outcome=AttemptOutcome.FAILED, completed=0, message=UNKNOWN)
+    sent.update(outcome=AttemptOutcome.FAILED, completed=0, message=REMOVED_MESSAGE)
     rows.update(outcome=AttemptOutcome.NOT_SENT, completed=0)
 
 
-def _release(rows: models.QuerySet[Any], progress: Callable[[int], None], **columns: None) -> None:
-    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:PAGE]):
-        rows.model._default_manager.using(rows.db).filter(pk__in=keys).update(**columns)  # noqa: SLF001 - Django's way
-        progress(len(keys))
+def _release(rows: models.QuerySet[Any], count: Callable[[int], None], **columns: None) -> None:
+    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:PAGE_SIZE]):
+        rows.model._default_manager.using(rows.db).filter(pk__in=keys).update(**columns)  # noqa: SLF001 - documented by Django
+        count(len(keys))

@@ -1,4 +1,4 @@
-"""The URL of a findNeighbour4 server: how it is spelled, and which server it means."""
+"""The URL of a findNeighbour4 server: its normal form, and which server it means."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from loader.models.feeds import URL_LENGTH
 
 
 class WrongUrl(ValueError):
-    """A server's URL that can't be one; the text names it and the way out."""
+    """Not the URL of a server; the text names it and what to do."""
 
 
 def normalise(url: str) -> str:
-    """A server's URL in one spelling: scheme and host in lower case, no default port, no slash at the end."""
+    """The normal form: scheme and host in lower case, no default port, no slash at the end."""
     try:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError as error:
-        raise WrongUrl(f"'{url}' is no URL ({error}).") from None
+        raise WrongUrl(f"'{url}' is not a URL ({error}).") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise WrongUrl(f"'{url}' is no URL of a findNeighbour4 server. It must look like http://localhost:5025.")
+        raise WrongUrl(f"'{url}' is not the URL of a server. Use a URL like http://localhost:5025.")
     if "@" in parts.netloc:
-        raise WrongUrl("A server's URL must not hold a password. Put user:password into FN4_AUTH or FN4_AUTH_<FEED>.")
+        raise WrongUrl(
+            "The server's URL contains a password. Set FN4_AUTH or FN4_AUTH_<FEED> to user:password instead."
+        )
     if len(url) > URL_LENGTH - 100:
         raise WrongUrl("The server's URL is too long.")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

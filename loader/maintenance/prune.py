@@ -1,7 +1,7 @@
-"""Deletes old detail, and never what is done: the ledger keeps every object, and its last words, for ever.
+"""Deletes old detail. The ledger keeps every object with its result.
 
-Detail is: attempts that ended with nothing (failed, or never sent) and whose object has moved on since, and looks at a
-bucket in which nothing was due. Rows of older loaders stay.
+Detail is: attempts that failed or were never sent, whose object has been loaded, rejected or deleted since, and scans in which
+nothing was due. Rows of older loaders stay.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from core.formatting import pluralize
 from loader.choices import AttemptOutcome, ObjectState
 from loader.models import BatchLoad, BucketObject, LoadAttempt
 
-PAGE = 1000
+PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True)
 class PruneSummary:
-    """How many rows went, or would go."""
+    """Numbers of rows that were, or would be, deleted."""
 
     attempts: int
-    looks: int
+    scans: int
 
     def __str__(self) -> str:
-        return f"{pluralize(self.attempts, 'load attempt')} and {pluralize(self.looks, 'look', 'looks')} at a bucket"
+        return f"{pluralize(self.attempts, 'load attempt')} and {pluralize(self.scans, 'batch load')}"
 
 
 def prune(
     days: float, db: str = "default", *, dry_run: bool = False, stop: Callable[[], bool] = lambda: False
 ) -> PruneSummary:
-    """Deletes detail that is older than so many days, a page a transaction; cut off, the next call goes on."""
-    attempts, looks = _old(days, db)
+    """Deletes detail that is older than `days`, a page in each transaction; after an interruption, call it again."""
+    attempts, scans = _old(days, db)
     if dry_run:
-        return PruneSummary(attempts.count(), looks.count())
-    return PruneSummary(_delete(attempts, stop), _delete(looks, stop))
+        return PruneSummary(attempts.count(), scans.count())
+    return PruneSummary(_delete(attempts, stop), _delete(scans, stop))
 
 
 def _old(days: float, db: str) -> tuple[models.QuerySet[LoadAttempt], models.QuerySet[BatchLoad]]:
@@ -50,16 +50,16 @@ def _old(days: float, db: str) -> tuple[models.QuerySet[LoadAttempt], models.Que
     attempts = LoadAttempt.objects.using(db).filter(
         Exists(done), outcome__in=(AttemptOutcome.FAILED, AttemptOutcome.NOT_SENT), batch_start_time__lt=before
     )
-    # The last look of all is what monitors ask for.
+    # Monitors ask for the last scan of all.
     last = BatchLoad.objects.using(db).aggregate(last=models.Max("bl_int_id"))["last"] or 0
-    looks = BatchLoad.objects.using(db).filter(
+    scans = BatchLoad.objects.using(db).filter(
         Q(batch_size=0), check_time__lt=before, feed__isnull=False, bl_int_id__lt=last, number_in_server=None
     )
-    return attempts, looks
+    return attempts, scans
 
 
 def _delete(rows: models.QuerySet[models.Model], stop: Callable[[], bool]) -> int:
     count = 0
-    while not stop() and (keys := list(rows.order_by("pk").values_list("pk", flat=True)[:PAGE])):
-        count += rows.model._default_manager.using(rows.db).filter(pk__in=keys).delete()[0]  # noqa: SLF001 - Django's way
+    while not stop() and (keys := list(rows.order_by("pk").values_list("pk", flat=True)[:PAGE_SIZE])):
+        count += rows.model._default_manager.using(rows.db).filter(pk__in=keys).delete()[0]  # noqa: SLF001 - documented by Django
     return count

@@ -1,4 +1,4 @@
-"""What the night's job keeps of a comparison of bucket, ledger and server."""
+"""Compares a feed in a job, and stores the differences."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from django.db.models.functions import Now
 from loader.choices import FindingKind
 from loader.feeds.manage import client_for
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
-from loader.ledger.scan import PAGE
+from loader.ledger.scan import PAGE_SIZE
 from loader.maintenance.reconcile import Difference, reconciliation
 from loader.models import Feed, Finding
 from loader.models.feeds import TEXT_LENGTH
-from loader.models.findings import LONGEST, MOST
+from loader.models.findings import MAX_FINDINGS, MAX_NOTE_LENGTH
 from objectstores import open_store
 from objectstores.base import StoreError
 
-REPAIR_HINT = (FindingKind.LOST, FindingKind.LOST_AND_GONE)
+LOST_KINDS = (FindingKind.LOST, FindingKind.LOST_AND_GONE)
 
 
 def reconcile_and_store(feed: Feed, stop: Callable[[], bool], db: str = "default") -> str:
-    """Compares a feed and keeps when, all numbers in words, and which samples differ (MOST at most). Repairs nothing.
+    """Compares a feed and stores when, a summary, and the samples that differ (up to MAX_FINDINGS). Repairs nothing.
 
-    A comparison that could not be finished keeps nothing, and says why.
+    An incomplete comparison stores nothing and returns the reason.
     """
-    kept: list[Difference] = []
+    differences: list[Difference] = []
     try:
         with (
             closing(open_store(feed.store_url)) as store,
@@ -36,27 +36,23 @@ def reconcile_and_store(feed: Feed, stop: Callable[[], bool], db: str = "default
         ):
             for difference in compared.differences():
                 if stop():
-                    return f"{feed.name}: told to stop before its end"
-                if len(kept) < MOST:
-                    kept.append(difference)
+                    return f"{feed.name}: stopped before the end"
+                if len(differences) < MAX_FINDINGS:
+                    differences.append(difference)
     except (StoreError, ServerUnavailable, ServerMisconfigured) as error:
-        return f"{feed.name}: could not be compared: {error}"
-    found = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in sorted(compared.counts.items()))
-    said = f"{compared.held:,} in the server, {compared.listed:,} in the bucket; {found or 'no difference'}"
+        return f"{feed.name}: comparison failed: {error}"
+    counts = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in sorted(compared.counts.items()))
+    summary = f"{compared.held:,} in the server, {compared.listed:,} in the bucket; {counts or 'no differences'}"
     with transaction.atomic(using=db):
-        _store(feed, kept, db)
+        Finding.objects.using(db).filter(feed=feed).delete()
+        rows = (
+            Finding(feed=feed, kind=row.kind, guid=row.guid[:255], name=row.name, note=row.note[:MAX_NOTE_LENGTH])
+            for row in differences
+        )
+        Finding.objects.using(db).bulk_create(rows, batch_size=PAGE_SIZE)
         Feed.objects.using(db).filter(pk=feed.pk).update(
             reconciled_at=Now(),
-            reconcile_lost=sum(compared.counts[kind] for kind in REPAIR_HINT),
-            reconcile_said=said[:TEXT_LENGTH],
+            reconcile_lost=sum(compared.counts[kind] for kind in LOST_KINDS),
+            reconcile_said=summary[:TEXT_LENGTH],
         )
-    return f"{feed.name}: {said}"
-
-
-def _store(feed: Feed, found: list[Difference], db: str) -> None:
-    """Puts these findings in the place of those that the feed had."""
-    Finding.objects.using(db).filter(feed=feed).delete()
-    rows = [
-        Finding(feed=feed, kind=one.kind, guid=one.guid[:255], name=one.name, note=one.note[:LONGEST]) for one in found
-    ]
-    Finding.objects.using(db).bulk_create(rows, batch_size=PAGE)
+    return f"{feed.name}: {summary}"

@@ -1,4 +1,4 @@
-"""What an operator does with feeds and files: each asks, calls the same function as the commands, and is written down."""
+"""Actions on feeds and files. Each asks for confirmation, calls the same function as the commands, and is logged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loader.models.feeds import TEXT_LENGTH
 
 
 class FeedActionView(ConfirmedActionView):
-    """Something done to one feed."""
+    """An action on one feed."""
 
     permission_required = "loader.change_feed"
 
@@ -26,139 +26,126 @@ class FeedActionView(ConfirmedActionView):
     object: Feed
 
     def get_success_url(self) -> str:
-        """To its page."""
         return reverse("loader:feed", args=[self.object.name])
 
     def feeds(self) -> QuerySet[Feed]:
-        """As the core takes it."""
+        """The feed as a queryset."""
         return Feed.objects.filter(pk=self.object.pk)
 
 
 class ReasonForm(forms.Form):
-    """Why."""
+    """The reason for a pause."""
 
     reason = forms.CharField(
-        max_length=TEXT_LENGTH - 200, label="Why? Everybody who looks at the feed is told.", widget=forms.TextInput
+        max_length=TEXT_LENGTH - 200, label="Reason (shown on the feed's page)", widget=forms.TextInput
     )
 
 
 class PauseView(FeedActionView):
-    """Nothing more is loaded."""
+    """Pauses a feed."""
 
     title = "Pause"
     form_class = ReasonForm
 
     def describe(self) -> str:
-        """What will happen."""
-        return f"Nothing more of {self.object} is loaded until somebody resumes it. An insert that is in flight is finished."
+        return f"{self.object} loads nothing until it is resumed. An insert in flight is finished."
 
     def perform(self, form: forms.Form) -> str:
-        """As `feed pause`."""
         if not manage.pause_feeds(self.feeds(), form.cleaned_data["reason"]):
-            raise OperationRefused(f"{self.object} is paused already.")
-        return f"{self.object} is paused: {form.cleaned_data['reason']}"
+            raise OperationRefused(f"{self.object} is already paused.")
+        return f"{self.object} paused: {form.cleaned_data['reason']}"
 
 
 class ResumeView(FeedActionView):
-    """It is loaded again."""
+    """Resumes a feed."""
 
     title = "Resume"
 
     def describe(self) -> str:
-        """What will happen."""
-        why = f" It was paused because: {self.object.pause_reason}" if self.object.pause_reason else ""
-        return f"{self.object} is loaded again, and refusals of its server are counted anew.{why}"
+        reason = f" Reason of the pause: {self.object.pause_reason}" if self.object.pause_reason else ""
+        return f"{self.object} is loaded again, and its count of refusals restarts at 0.{reason}"
 
     def perform(self, _form: forms.Form) -> str:
-        """As `feed resume`."""
         if not manage.resume_feeds(self.feeds()):
             raise OperationRefused(f"{self.object} is not paused.")
-        return f"{self.object} is resumed."
+        return f"{self.object} resumed."
 
 
 class LoadNowView(FeedActionView):
-    """A job loads what is due."""
+    """Queues a job that loads a feed."""
 
     title = "Load now"
 
     def describe(self) -> str:
-        """What will happen."""
-        return f"The bucket of {self.object} is looked at, and what is due is loaded into {self.object.server.url}. {JOBS_NOTE}"
+        return (
+            f"A job scans the bucket of {self.object} and loads what is due into {self.object.server.url}. {JOBS_NOTE}"
+        )
 
     def perform(self, _form: forms.Form) -> str:
-        """Queues the job."""
         if self.object.paused_at:
-            raise OperationRefused(f"{self.object} is paused: resume it first.")
+            raise OperationRefused(f"{self.object} is paused. Resume it first.")
         async_task("loader.tasks.load_feed", self.object.pk)
-        return f"{self.object} is to be loaded now: a job is queued."
+        return f"Load of {self.object} queued."
 
 
 class ReconcileView(FeedActionView):
-    """A job compares bucket, ledger and server."""
+    """Queues a job that compares bucket, ledger and server."""
 
     title = "Reconcile"
 
     def describe(self) -> str:
-        """What will happen."""
         return (
-            f"Bucket, ledger and server of {self.object} are compared, sample by sample; nothing is changed. The differences "
+            f"A job compares bucket, ledger and server of {self.object}, sample by sample. Nothing is changed; differences "
             f"appear on its page. {JOBS_NOTE}"
         )
 
     def perform(self, _form: forms.Form) -> str:
-        """Queues the job."""
         async_task("loader.tasks.reconcile_feed", self.object.pk)
-        return f"{self.object} is to be compared: a job is queued."
+        return f"Comparison of {self.object} queued."
 
 
 class RejectionsForm(forms.Form):
-    """Which rejections."""
+    """Which rejections to undo."""
 
-    reason = forms.CharField(required=False, max_length=200, label="Only those whose reason holds this text")
+    reason = forms.CharField(required=False, max_length=200, label="Reason contains")
 
 
 class RetryView(FeedActionView):
-    """Rejected files wait again."""
+    """Retries rejected files."""
 
-    title = "Try rejected files again"
+    title = "Retry rejected files"
     permission_required = "loader.change_bucketobject"
     form_class = RejectionsForm
 
     def describe(self) -> str:
-        """What will happen."""
-        done = rejections.retry(self.object, "default", dry_run=True)
+        summary = rejections.retry(self.object, "default", dry_run=True)
         return (
-            f"{pluralize(done.rejected, 'rejected file')} of {self.object} will wait to be loaded again, and "
-            f"{pluralize(done.postponed, 'file')} that wait for a later try will be due now. Their attempts stay."
+            f"{pluralize(summary.rejected, 'rejected file')} of {self.object} will be queued again, and "
+            f"{pluralize(summary.postponed, 'delayed file')} will be due now. Their attempts stay."
         )
 
     def perform(self, form: forms.Form) -> str:
-        """As `feed retry`."""
-        done = rejections.retry(self.object, "default", reason=form.cleaned_data["reason"])
-        return (
-            f"{pluralize(done.rejected, 'rejected file')} of {self.object} wait again, {done.postponed:,} are due now."
-        )
+        summary = rejections.retry(self.object, "default", reason=form.cleaned_data["reason"])
+        return f"{pluralize(summary.rejected, 'rejected file')} of {self.object} queued, {summary.postponed:,} delayed due now."
 
 
 class AcknowledgeView(FeedActionView):
-    """Rejected files are accepted as they are."""
+    """Acknowledges rejected files."""
 
-    title = "Accept rejected files"
+    title = "Acknowledge rejected files"
     permission_required = "loader.change_bucketobject"
 
     def describe(self) -> str:
-        """What will happen."""
         number = rejections.acknowledge(self.object, "default", dry_run=True)
-        return f"{pluralize(number, 'rejected file')} of {self.object} will be accepted as failed: no alarm names them any more."
+        return f"{pluralize(number, 'rejected file')} of {self.object} stay rejected, without a warning."
 
     def perform(self, _form: forms.Form) -> str:
-        """As `feed acknowledge`."""
         number = rejections.acknowledge(self.object, "default")
-        return f"{pluralize(number, 'rejected file')} of {self.object} accepted as failed."
+        return f"{pluralize(number, 'rejected file')} of {self.object} acknowledged."
 
 
 class FileActionView(ConfirmedActionView):
-    """Something done to one file."""
+    """An action on one file."""
 
     permission_required = "loader.change_bucketobject"
 
@@ -166,38 +153,33 @@ class FileActionView(ConfirmedActionView):
     object: BucketObject
 
     def get_success_url(self) -> str:
-        """To its page."""
         return reverse("loader:file", args=[self.object.pk])
 
 
 class TryAgainView(FileActionView):
-    """One file waits again."""
+    """Retries one file."""
 
-    title = "Try again"
+    title = "Retry"
 
     def describe(self) -> str:
-        """What will happen."""
-        why = f" It was rejected because: {self.object.reason}" if self.object.state == ObjectState.REJECTED else ""
-        return f"{self.object} is loaded with the next look at its bucket.{why}"
+        reason = f" Reason of the rejection: {self.object.reason}" if self.object.state == ObjectState.REJECTED else ""
+        return f"{self.object} is loaded with the next scan of its bucket.{reason}"
 
     def perform(self, _form: forms.Form) -> str:
-        """As the admin's action."""
-        if not rejections.try_again(BucketObject.objects.filter(pk=self.object.pk)):
-            raise OperationRefused(f"{self.object} is neither rejected nor waiting for a later try.")
-        return f"{self.object} waits to be loaded."
+        if not rejections.retry_files(BucketObject.objects.filter(pk=self.object.pk)):
+            raise OperationRefused(f"{self.object} is neither rejected nor delayed.")
+        return f"{self.object} queued."
 
 
 class AcceptView(FileActionView):
-    """One file is accepted as it is."""
+    """Acknowledges one rejected file."""
 
-    title = "Accept as failed"
+    title = "Acknowledge"
 
     def describe(self) -> str:
-        """What will happen."""
-        return f"{self.object} stays rejected, and no alarm names it any more."
+        return f"{self.object} stays rejected, without a warning."
 
     def perform(self, _form: forms.Form) -> str:
-        """As `feed acknowledge` for one file."""
-        if not rejections.accept(BucketObject.objects.filter(pk=self.object.pk)):
-            raise OperationRefused(f"{self.object} is not rejected, or accepted already.")
-        return f"{self.object} is accepted as failed."
+        if not rejections.acknowledge_files(BucketObject.objects.filter(pk=self.object.pk)):
+            raise OperationRefused(f"{self.object} is not rejected, or already acknowledged.")
+        return f"{self.object} acknowledged."

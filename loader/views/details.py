@@ -13,8 +13,8 @@ from core.permissions import PermissionView
 from loader.choices import ObjectState
 from loader.models import BucketObject, LoadAttempt
 
-MOST = 50
-"""Attempts of one file shown."""
+MAX_ATTEMPTS = 50
+"""Attempts of one file that are shown."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class TimelineStep:
 
     @property
     def took(self) -> timedelta | None:
-        """None: it did not begin, or its end is unknown."""
+        """None if it did not begin, or its end is unknown."""
         return self.ended - self.began if self.began and self.ended else None
 
     @property
-    def said(self) -> str:
+    def duration_text(self) -> str:
         """`340 ms`, `2.1 s`, `3:02:11`."""
         if self.took is None:
-            return "not known" if self.began else "not begun"
+            return "unknown" if self.began else "not started"
         seconds = self.took.total_seconds()
         if seconds < 1:
             return f"{seconds * 1000:.0f} ms"
@@ -44,9 +44,9 @@ class TimelineStep:
 
 
 def timeline(attempt: LoadAttempt) -> list[TimelineStep]:
-    """Waited, read, parsed, inserted. Parsing lies between the end of the download and the start of the insert."""
+    """Waited, read, parsed, inserted. Parsing is the time between download and insert."""
     seen = attempt.bucket_object.created if attempt.bucket_object else attempt.batch_start_time
-    waits = f"busy {attempt.lock_waits} times (409)" if attempt.lock_waits else ""
+    waits = f"server busy {attempt.lock_waits} times (HTTP 409)" if attempt.lock_waits else ""
     length = f"{attempt.len_seq:,} letters" if attempt.len_seq else ""
     return [
         TimelineStep("Waited", "grey", seen, attempt.bucket_read_start_time, "since it was written to the bucket"),
@@ -68,7 +68,7 @@ class BarPart:
 
 
 def time_bar(steps: list[TimelineStep]) -> list[BarPart]:
-    """The steps that took time, after the waiting, side by side."""
+    """The steps after the waiting that took time, side by side."""
     timed = [(step, step.took.total_seconds()) for step in steps[1:] if step.took and step.took.total_seconds() > 0]
     whole, x, parts = sum(seconds for _, seconds in timed), 0.0, []
     for step, seconds in timed:
@@ -83,7 +83,6 @@ class AttemptDetailView(PermissionView, View):
     permission_required = "loader.view_loadattempt"
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """By its key."""
         related = ("feed", "server", "bucket_object", "batch_load")
         attempt = get_object_or_404(LoadAttempt.objects.select_related(*related), pk=pk)
         steps = timeline(attempt)
@@ -97,13 +96,12 @@ class FileDetailView(PermissionView, View):
     permission_required = "loader.view_bucketobject"
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """By its key."""
         file = get_object_or_404(BucketObject.objects.select_related("feed__server"), pk=pk)
-        tried = list(file.attempts.order_by("-gp_int_id")[:MOST])
-        first = next((attempt.first_128_chars for attempt in tried if attempt.first_128_chars), "")
+        attempts = list(file.attempts.order_by("-gp_int_id")[:MAX_ATTEMPTS])
+        first = next((attempt.first_128_chars for attempt in attempts if attempt.first_128_chars), "")
         context = {
             "file": file,
-            "attempts": tried,
+            "attempts": attempts,
             "first": first,
             "rejected": file.state == ObjectState.REJECTED,
             "postponed": file.state == ObjectState.WAITING and file.not_before,

@@ -1,9 +1,9 @@
-"""One feed: where it stands, drawn over time, and what can be done with it."""
+"""One feed: state, charts and actions."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TookTooLong
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 from django.db import connection
@@ -14,13 +14,12 @@ from django.views.generic import View
 
 from core.permissions import PermissionView
 from loader import querysets
-from loader.choices import FEED_STATE_COLOURS
 from loader.feeds.diagnose import CheckedLink, diagnose
 from loader.models import Feed
 from loader.views.feed_charts import SPANS, attempts_chart, samples_in_server_chart
 
 TEST_SECONDS = 25
-"""A test that takes longer is given up by the page; a proxy would hang up on it, too."""
+"""The page gives up after that, as a proxy would."""
 
 
 class FeedDetailView(PermissionView, View):
@@ -32,7 +31,7 @@ class FeedDetailView(PermissionView, View):
         """Seven queries, each by an index."""
         feed = querysets.feeds_with_state().filter(name=name).first()
         if feed is None:
-            raise Http404(f"There is no feed '{name}'.")
+            raise Http404(f"No feed '{name}'.")
         span = request.GET.get("span", "day")
         span = span if span in SPANS else "day"
         now = timezone.now()
@@ -40,7 +39,6 @@ class FeedDetailView(PermissionView, View):
         context = {
             "feed": feed,
             "has_findings": feed.findings.exists(),
-            "colour": FEED_STATE_COLOURS[feed.stands],  # type: ignore[attr-defined]
             "span": span,
             "spans": SPANS,
             "charts": charts,
@@ -49,22 +47,22 @@ class FeedDetailView(PermissionView, View):
 
 
 class FeedTestView(PermissionView, View):
-    """Tries every link of a feed; nothing is loaded, and nothing is kept of what is written."""
+    """Tests each link of a feed. Loads nothing."""
 
     permission_required = "loader.change_feed"
 
     def post(self, request: HttpRequest, name: str) -> HttpResponse:
-        """As `feed test`, for so many seconds at most."""
+        """As `feed test`, for up to TEST_SECONDS."""
         feed = get_object_or_404(Feed.objects.select_related("server"), name=name)
-        links, done = _test_links(feed)
-        context: dict[str, Any] = {"feed": feed, "links": links, "done": done, "seconds": TEST_SECONDS}
+        links, finished = _test_links(feed)
+        context: dict[str, Any] = {"feed": feed, "links": links, "finished": finished, "seconds": TEST_SECONDS}
         return render(request, "loader/feed_test.html", context)
 
 
 def _test_links(feed: Feed) -> tuple[list[CheckedLink], bool]:
     links: list[CheckedLink] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
             for link in diagnose(feed, "default"):
                 links.append(link)
@@ -73,8 +71,8 @@ def _test_links(feed: Feed) -> tuple[list[CheckedLink], bool]:
 
     pool = ThreadPoolExecutor(1)
     try:
-        pool.submit(work).result(TEST_SECONDS)
-    except TookTooLong:
+        pool.submit(run).result(TEST_SECONDS)
+    except FutureTimeout:
         return list(links), False
     finally:
         pool.shutdown(wait=False)

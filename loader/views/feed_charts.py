@@ -1,4 +1,4 @@
-"""What a feed's page draws: what became of its attempts, and how full bucket and server were."""
+"""Charts of a feed's page: outcomes of its attempts, and samples in the server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from loader.choices import AttemptOutcome
 from loader.models import BatchLoad, Feed, LoadAttempt
 
 SPANS = {"day": (timedelta(days=1), 3600), "week": (timedelta(days=7), 6 * 3600), "month": (timedelta(days=30), 86400)}
-"""How far back a page looks, and the seconds of one bar."""
+"""Length of each span, and the seconds of one bar."""
 LOADED = (AttemptOutcome.INSERTED, AttemptOutcome.FOUND)
-KINDS = (
+SERIES = (
     ("loaded", "blue", LOADED),
     ("already there", "grey", (AttemptOutcome.PRESENT,)),
-    ("to be tried again", "orange", (AttemptOutcome.FAILED,)),
+    ("will retry", "orange", (AttemptOutcome.FAILED,)),
     ("rejected", "red", (AttemptOutcome.REJECTED,)),
 )
 
@@ -28,15 +28,19 @@ def attempts_chart(feed: Feed, now: datetime, span: str) -> Chart:
     length, seconds = SPANS[span]
     slots = TimeSlots.until(now, length, seconds)
     rows = LoadAttempt.objects.filter(feed=feed, bucket_read_start_time__gte=slots.moments[0]).order_by()
-    found: dict[str, dict[int, float]] = defaultdict(dict)
+    counts: dict[str, dict[int, float]] = defaultdict(dict)
     grouped = rows.annotate(slot=TimeSlot("bucket_read_start_time", seconds)).values_list("slot", "outcome")
     for slot, outcome, number in grouped.annotate(n=Count("*")):
-        found[outcome][int(slot)] = number
+        counts[outcome][int(slot)] = number
     series = [
-        Series(label, colour, [_sum(found, outcomes, slots.first + place) for place in range(slots.number)])
-        for label, colour, outcomes in KINDS
+        Series(
+            label,
+            colour,
+            [sum(counts[outcome].get(slots.first + place, 0) for outcome in outcomes) for place in range(slots.number)],
+        )
+        for label, colour, outcomes in SERIES
     ]
-    return Chart("Load attempts over time", slots.moments, series, "Number of attempts by what became of them.")
+    return Chart("Load attempts over time", slots.moments, series, "Number of attempts by outcome.")
 
 
 def samples_in_server_chart(feed: Feed, now: datetime, span: str) -> Chart:
@@ -53,9 +57,5 @@ def samples_in_server_chart(feed: Feed, now: datetime, span: str) -> Chart:
         "Samples in the server over time",
         slots.moments,
         [Series("in the server", "blue", slots.filled(held, None), line=True)],
-        "How many samples the server held when it was counted.",
+        "Samples in the server when it was counted.",
     )
-
-
-def _sum(found: dict[str, dict[int, float]], outcomes: tuple[AttemptOutcome, ...], slot: int) -> float:
-    return sum(found[outcome].get(slot, 0) for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""The loader's list pages. One feed is in `feed_page`, one attempt and one file in `detail`, what can be done in `acts`."""
+"""The loader's list pages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class FeedListView(FilteredListView):
     table_class = FeedTable
     permission_required = "loader.view_feed"
     title = "Feeds"
-    lead = "Each loads one bucket into one server."
-    empty = "No feed yet. Add one: `python manage.py feed add NAME SERVER_URL STORE_URL`"
+    lead = "Each feed loads one bucket into one server."
+    empty = "No feeds. Add one: `python manage.py feed add NAME SERVER_URL STORE_URL`"
 
 
 class AttemptListView(FilteredListView):
@@ -29,41 +29,41 @@ class AttemptListView(FilteredListView):
     table_class = AttemptTable
     permission_required = "loader.view_loadattempt"
     title = "Load attempts"
-    lead = "One row each time a sample was to be loaded into a server."
-    empty = "No attempt yet: one is written before each insert. Load all feeds: `python manage.py fnload --all`"
+    lead = "Each row is one attempt to load a sample into a server."
+    empty = "No load attempts. Load all feeds: `python manage.py fnload --all`"
 
 
 class BatchLoadListView(FilteredListView):
-    """All looks into buckets, newest first."""
+    """All scans of buckets, newest first."""
 
     queryset = BatchLoad.objects.select_related("feed").order_by("-bl_int_id")
     filterset_class = BatchLoadFilterSet
     table_class = BatchLoadTable
     permission_required = "loader.view_batchload"
     title = "Batch loads"
-    lead = "One row each time a bucket was analysed, also when nothing was due."
-    empty = "No bucket was analysed yet. Load all feeds: `python manage.py fnload --all`"
+    lead = "Each row is one scan of a bucket, also when nothing was due."
+    empty = "No batch loads. Load all feeds: `python manage.py fnload --all`"
 
 
 class ObjectListView(FilteredListView):
-    """All files ever seen in a bucket, newest first."""
+    """All files of all buckets, newest first."""
 
     queryset = BucketObject.objects.select_related("feed").order_by("-pk")
     filterset_class = ObjectFilterSet
     table_class = ObjectTable
     permission_required = "loader.view_bucketobject"
     title = "Files"
-    lead = "Every version of every file that a feed's bucket ever showed, and where it stands."
-    empty = "No file was seen yet: a feed's bucket is listed with its first load, `python manage.py fnload --all`"
+    lead = "Each row is one version of a file in a feed's bucket."
+    empty = "No files. The first load of a feed scans its bucket: `python manage.py fnload --all`"
 
 
 class FindingListView(FilteredListView):
-    """Which samples the last comparison of each feed found."""
+    """The differences of the last comparison of each feed."""
 
     queryset = Finding.objects.select_related("feed").order_by("feed", "kind", "pk")
     filterset_class = FindingFilterSet
     table_class = FindingTable
     permission_required = "loader.view_feed"
     title = "Differences"
-    lead = "Samples on which bucket, ledger and server did not agree when their feed was last compared."
-    empty = "No comparison found a difference. Compare a feed: Reconcile on its page, or `python manage.py feed reconcile NAME`"
+    lead = "Samples on which bucket, ledger and server differed in the last comparison of their feed."
+    empty = "No differences. Compare a feed: Reconcile on its page, or `python manage.py feed reconcile NAME`"

@@ -74,13 +74,13 @@ def test_a_specialist_finds_out_why_a_batch_failed_and_checks_it_again(guest: Vi
 def test_an_operator_sees_an_alarm_and_makes_it_heal(guest: Visit, house: House) -> None:
     page = guest.page
     log_in(guest, "morgan")
-    assert "1 file of feed tb can't be loaded" in guest.words()
+    assert "1 file of feed tb rejected" in guest.words()
     page.get_by_role("link", name="Open feed tb").click()
     page.locator(".figures a.red").click()
     page.get_by_role("link", name="odd.fasta").click()
     assert "does not begin with 'GPAS_SP3|'" in guest.words()
     house.manage.rows("UPDATE loader_feed SET header_prefix = %s", "OTHER|")
-    agree(guest, "Try again")
+    agree(guest, "Retry")
     file = page.url
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Feeds").click()
     page.get_by_role("link", name="tb", exact=True).click()
@@ -88,7 +88,7 @@ def test_an_operator_sees_an_alarm_and_makes_it_heal(guest: Visit, house: House)
     page.goto(file)
     until(guest, "Loaded")
     guest.go("/")
-    assert "can't be loaded" not in page.locator("[data-part=concerns]").inner_text()
+    assert "of feed tb rejected" not in page.locator("[data-part=concerns]").inner_text()
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Load attempts").click()
     with page.expect_download() as started:
         page.get_by_role("link", name="CSV").click()

@@ -56,9 +56,9 @@ def test_an_operator_finds_the_reason_tries_again_and_exports(visit: Visit, feed
     page.click("text=s1.fasta")
     assert "the file is empty" in visit.words()
     assert ">nothing" in visit.words()
-    page.click("text=Try again")
+    page.click("text=Retry")
     page.click("main button[type=submit]")
-    assert "s1.fasta waits to be loaded." in visit.words()
+    assert "s1.fasta queued." in visit.words()
     assert BucketObject.objects.get(seqid="s1").state == ObjectState.WAITING
     page.click("nav.sidebar >> text=Load attempts")
     with page.expect_download() as download:

@@ -59,7 +59,7 @@ def test_a_feed_shows_where_it_stands_and_why(client: Client, feed: Feed) -> Non
     Feed.objects.update(paused_at=WHEN, pause_reason="the proxy refuses <big> files")
     text = words(client.get("/feeds/tb/"))
     assert "Paused since 2026-01-31 18:25:03 the proxy refuses &lt;big&gt; files" in text
-    assert "Waiting 1 the oldest for 5 hours" in text
+    assert "Waiting 1 oldest: 5 hours ago" in text
     assert "Rejected 1" in text
     assert client.get("/feeds/nothing/").status_code == 404
 
@@ -78,8 +78,8 @@ def test_a_feed_draws_its_attempts_and_its_server_with_few_queries(client: Clien
     with CaptureQueriesContext(connection) as queries:
         text = words(client.get("/feeds/tb/"))
     assert len(queries) <= 8
-    assert "loaded 2 already there 0 to be tried again 0 rejected 1" in text
-    assert "to be tried again 1" in words(client.get("/feeds/tb/?span=week"))
+    assert "loaded 2 already there 0 will retry 0 rejected 1" in text
+    assert "will retry 1" in words(client.get("/feeds/tb/?span=week"))
     assert client.get("/feeds/tb/?span=nonsense").status_code == 200
 
 
@@ -96,18 +96,18 @@ def test_bars_stand_on_each_other_and_gaps_stay_gaps() -> None:
 
 
 def test_an_operator_pauses_and_resumes_a_feed_and_the_trail_says_who(client: Client, feed: Feed) -> None:
-    assert "Nothing more of tb is loaded" in words(client.get("/feeds/tb/pause/"))
+    assert "tb loads nothing until it is resumed" in words(client.get("/feeds/tb/pause/"))
     assert client.post("/feeds/tb/pause/", {"reason": ""}).status_code == 400
     response = client.post("/feeds/tb/pause/", {"reason": "the server moves"}, follow=True)
-    assert "tb is paused: the server moves" in words(response)
+    assert "tb paused: the server moves" in words(response)
     assert Feed.objects.get().pause_reason == "the server moves"
-    assert "tb is paused already" in words(client.post("/feeds/tb/pause/", {"reason": "x"}, follow=True))
-    assert "It was paused because: the server moves" in words(client.get("/feeds/tb/resume/"))
+    assert "tb is already paused" in words(client.post("/feeds/tb/pause/", {"reason": "x"}, follow=True))
+    assert "Reason of the pause: the server moves" in words(client.get("/feeds/tb/resume/"))
     client.post("/feeds/tb/resume/")
     assert Feed.objects.get().paused_at is None
     trail = LogEntry.objects.order_by("pk").values_list("user__username", "object_repr", "change_message")
     assert list(trail) == [
-        ("operator", "tb", "Pause: tb is paused: the server moves"),
+        ("operator", "tb", "Pause: tb paused: the server moves"),
         ("operator", "tb", "Resume: tb is resumed."),
     ]
 
@@ -115,24 +115,24 @@ def test_an_operator_pauses_and_resumes_a_feed_and_the_trail_says_who(client: Cl
 @pytest.mark.parametrize(("act", "function"), [("load", "load_feed"), ("reconcile", "reconcile_feed")])
 def test_long_work_is_left_to_a_job(client: Client, feed: Feed, act: str, function: str) -> None:
     assert "qcluster" in words(client.get(f"/feeds/tb/{act}/"))
-    assert "a job is queued" in words(client.post(f"/feeds/tb/{act}/", follow=True))
+    assert "of tb queued" in words(client.post(f"/feeds/tb/{act}/", follow=True))
     task = OrmQ.objects.get().task
     assert (task["func"], task["args"]) == (f"loader.tasks.{function}", (feed.pk,))
 
 
 def test_a_paused_feed_is_not_loaded_by_a_button(client: Client, feed: Feed) -> None:
     Feed.objects.update(paused_at=WHEN)
-    assert "resume it first" in words(client.post("/feeds/tb/load/", follow=True))
+    assert "Resume it first" in words(client.post("/feeds/tb/load/", follow=True))
     assert not OrmQ.objects.exists()
 
 
 def test_rejected_files_are_tried_again_and_accepted_all_at_once(client: Client, feed: Feed) -> None:
     for name, reason in (("a", "empty"), ("b", "multifasta"), ("c", "empty")):
         file(feed, name, ObjectState.REJECTED, reason=reason)
-    assert "3 rejected files of tb will wait" in words(client.get("/feeds/tb/retry/"))
+    assert "3 rejected files of tb will be queued again" in words(client.get("/feeds/tb/retry/"))
     client.post("/feeds/tb/retry/", {"reason": "empty"})
     assert list(BucketObject.objects.filter(state=ObjectState.WAITING).values_list("seqid", flat=True)) == ["a", "c"]
-    assert "1 rejected file of tb accepted" in words(client.post("/feeds/tb/acknowledge/", follow=True))
+    assert "1 rejected file of tb acknowledged" in words(client.post("/feeds/tb/acknowledge/", follow=True))
     assert BucketObject.objects.get(seqid="b").acknowledged_at
 
 
@@ -144,8 +144,8 @@ def test_a_rejected_file_shows_its_reason_and_first_lines_and_is_accepted_or_tri
     text = words(client.get(f"/files/{one.pk}/"))
     assert "2 records in one file" in text
     assert "&gt;a ACGT &gt;b" in text
-    assert "Accepted as failed" in words(client.post(f"/files/{one.pk}/accept/", follow=True))
-    assert "accepted already" in words(client.post(f"/files/{one.pk}/accept/", follow=True))
+    assert "in/a.fasta acknowledged" in words(client.post(f"/files/{one.pk}/accept/", follow=True))
+    assert "already acknowledged" in words(client.post(f"/files/{one.pk}/accept/", follow=True))
     client.post(f"/files/{one.pk}/again/")
     one.refresh_from_db()
     assert (one.state, one.acknowledged_at) == (ObjectState.WAITING, None)
@@ -172,9 +172,9 @@ def test_an_attempt_is_a_timeline(client: Client, feed: Feed) -> None:
     assert "Read 250 ms" in text
     assert "Parsed 250 ms" in text
     assert "Inserted 2.5 s" in text
-    assert "busy 2 times (409)" in text
+    assert "server busy 2 times (HTTP 409)" in text
     old = LoadAttempt.objects.create(seqid="old", insert_status_code=201, completed=0)
-    assert "by an older loader" in words(client.get(f"/attempts/{old.pk}/"))
+    assert "Older loader" in words(client.get(f"/attempts/{old.pk}/"))
 
 
 def test_a_feed_is_tested_by_a_button_and_nothing_is_kept(client: Client, feed: Feed, tmp_path: Path) -> None:
@@ -186,14 +186,17 @@ def test_a_feed_is_tested_by_a_button_and_nothing_is_kept(client: Client, feed: 
 
 
 SENTENCES = [
-    ({"state": ObjectState.LOADED, "result": LoadResult.INSERTED}, "s1 is in: in http://127.0.0.1:1 since"),
-    ({"state": ObjectState.LOADED, "result": LoadResult.CONFLICTING}, "(the server keeps another sequence)"),
+    ({"state": ObjectState.LOADED, "result": LoadResult.INSERTED}, "s1 is loaded: in http://127.0.0.1:1, "),
+    ({"state": ObjectState.LOADED, "result": LoadResult.CONFLICTING}, "(conflict: the server keeps another sequence)"),
     (
         {"state": ObjectState.REJECTED, "reason": "it is empty"},
-        "s1 is not in. in/s1.fasta of feed tb can't be loaded: it is empty",
+        "s1 is not loaded. in/s1.fasta of feed tb was rejected: it is empty",
     ),
-    ({"state": ObjectState.GONE}, "s1 is not in. in/s1.fasta left the bucket of feed tb before it was loaded."),
-    ({"state": ObjectState.WAITING}, "it is its turn soon"),
+    (
+        {"state": ObjectState.GONE},
+        "s1 is not loaded. in/s1.fasta was deleted from the bucket of feed tb before it was loaded.",
+    ),
+    ({"state": ObjectState.WAITING}, ": queued."),
 ]
 
 
@@ -213,8 +216,8 @@ def test_a_sample_that_waits_for_a_paused_feed_says_so(client: Client, feed: Fee
 
 def test_a_sample_of_an_older_loader_is_found_and_an_unknown_one_is_said_to_be(client: Client, feed: Feed) -> None:
     LoadAttempt.objects.create(seqid="s9", insert_status_code=201, completed=0, findneighbour_server_url="http://old")
-    assert "s9 is in: in http://old, says an attempt of an older loader" in words(client.get("/sample/?id=s9"))
-    assert "Nothing is known of s8" in words(client.get("/sample/?id=s8"))
+    assert "s9 is loaded: in http://old (older loader)" in words(client.get("/sample/?id=s9"))
+    assert "s8 is unknown" in words(client.get("/sample/?id=s8"))
     assert client.get("/sample/?id=%00%27%3Cscript%3E").status_code == 200
 
 

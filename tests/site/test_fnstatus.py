@@ -74,7 +74,7 @@ def test_answers_other_than_200_and_201_count_for_a_day(make_feed: MakeFeed) -> 
         )
     concern = only()
     assert (concern.kind, concern.about) == ("wrong_statuses", "http://fn4")
-    assert "500 (2 times), 503 (1 times)" in concern.what
+    assert "HTTP 500 (2 times), HTTP 503 (1 times)" in concern.what
     assert concern.since == now - 3 * HOUR
 
 

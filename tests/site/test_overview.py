@@ -100,7 +100,10 @@ def test_a_server_that_is_away_is_said_with_since_when_and_why(page: Page) -> No
     feed(server(circuit_open_since=since, circuit_reason="connection refused"))
     words = page.banner()
     assert "1 error" in words
-    assert f"Server http://fn4:5025 is away since {since:%Y-%m-%d %H:%M:%S} (36 minutes) connection refused" in words
+    assert (
+        f"Server http://fn4:5025 is unavailable since {since:%Y-%m-%d %H:%M:%S} (36 minutes) connection refused"
+        in words
+    )
 
 
 def test_a_paused_feed_is_said_with_its_reason(page: Page) -> None:
@@ -116,9 +119,9 @@ def test_files_that_can_not_be_loaded_are_counted_and_lead_to_their_reasons(page
     objects(one, ObjectState.LOADED, 1234)
     objects(one, ObjectState.WAITING, 2)
     assert "1 warning" in page.banner()
-    assert "3 files of feed tb can't be loaded" in page.banner()
+    assert "3 files of feed tb rejected" in page.banner()
     assert page.client.get("/feeds/tb/").status_code == 200
-    assert re.search(r"tb in order .* 2 for 3 hours 0 3 ", page.words())
+    assert re.search(r"tb OK .* 2 for 3 hours 0 3 ", page.words())
 
 
 def test_an_open_attempt_is_only_wrong_when_nobody_loads(page: Page) -> None:
@@ -131,8 +134,8 @@ def test_an_open_attempt_is_only_wrong_when_nobody_loads(page: Page) -> None:
     assert "Loading into http://alive process 1 on h" in page.words()
     Server.objects.update(lease_expires=now - timedelta(minutes=5))
     words = page.banner()
-    assert "The loader of http://alive stopped without a word" in words
-    assert "1 load attempt on http://alive left open" in words
+    assert "Loader for http://alive stopped unexpectedly" in words
+    assert "1 open load attempt on http://alive" in words
     assert "Loading into" not in page.words()
 
 
@@ -198,7 +201,7 @@ def test_the_last_ten_attempts_lead_to_their_pages(page: Page) -> None:
 def test_rows_of_an_older_loader_are_shown_as_what_they_are(page: Page) -> None:
     LoadAttempt.objects.create(seqid="old", insert_status_code=201, completed=0, parse_status="Success")
     LoadAttempt.objects.create(seqid="bad", completed=1, parse_status="Failed, empty")
-    assert "old by an older loader" in page.words()
+    assert "old Older loader" in page.words()
     assert "Failed, empty" in page.words()
 
 

@@ -11,7 +11,7 @@ from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 class Command(SubcommandsCommand):
     """Each subcommand is one call of its core."""
 
-    help = "Adds, lists, tests, pauses, resumes and removes feeds, and tries what was rejected again."
+    help = "Adds, lists, tests, pauses, resumes, compares and removes feeds, and retries rejected files."
     epilog = feed.EXIT_STATUSES
     subcommands = feed.SUBCOMMANDS
     failures = (OperationRefused, ServerUnavailable, ServerMisconfigured)

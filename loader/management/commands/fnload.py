@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from loader.pipeline.result import PassResult
 
 HELP = (
-    "Feeds one findNeighbour4 server with the FASTA files of a bucket, earliest first, until told to stop "
+    "Feeds one findNeighbour4 server with the FASTA files of a bucket, earliest first, until stopped "
     "(Ctrl-C or SIGTERM: the insert in flight is finished and recorded)."
 )
 log = logging.getLogger("fnloader.loader")
 
 EPILOG = (
-    "exit status: 0 done, or told to stop · 10 with --once: this run rejected or postponed a sample · "
-    "1 server, store or lease not to be had · 2 usage"
+    "exit status: 0 done, or stopped · 10 with --once: this run rejected or postponed a sample · "
+    "1 server, store or lease not available · 2 invalid arguments"
 )
 
 
@@ -36,29 +36,29 @@ class Command(FnloaderCommand):
     help = HELP
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Both spellings of design.md: NAMESPACE BUCKET [DATABASE], or STORE_URL."""
+        """Two forms: NAMESPACE BUCKET [DATABASE], or STORE_URL [DATABASE]."""
         parser.epilog = EPILOG
-        parser.add_argument("server_url", metavar="SERVER_URL", nargs="?", help="the server, http://localhost:5025")
+        parser.add_argument(
+            "server_url", metavar="SERVER_URL", nargs="?", help="the server, such as http://localhost:5025"
+        )
         parser.add_argument(
             "where",
             nargs="*",
             metavar="NAMESPACE BUCKET [DATABASE] | STORE_URL [DATABASE]",
-            help="where the files are: an Oracle Cloud namespace and bucket, or a URL such as oci://bucket@namespace/prefix, "
+            help="the store: an Oracle Cloud namespace and bucket, or a URL such as oci://bucket@namespace/prefix, "
             "s3://bucket/prefix or file:///folder; DATABASE is an alias (DATABASE_URL_<ALIAS>)",
         )
-        parser.add_argument("--all", action="store_true", help="all feeds that are not paused, side by side")
-        parser.add_argument("--once", action="store_true", help="one pass, then end")
+        parser.add_argument("--all", action="store_true", help="load all feeds that are not paused, in parallel")
+        parser.add_argument("--once", action="store_true", help="run one pass")
         parser.add_argument(
-            "--interval", type=seconds, help="seconds to wait when there is nothing to load (the feed's: 180)"
+            "--interval", type=seconds, help="seconds between two scans with nothing to load (default: the feed's, 180)"
         )
         parser.add_argument("--database", metavar="ALIAS", help="the same as DATABASE")
-        parser.add_argument(
-            "--even-if-paused", action="store_true", help="load a feed that is paused, and leave it paused"
-        )
-        parser.add_argument("--json", action="store_true", help="print one JSON object a pass")
+        parser.add_argument("--even-if-paused", action="store_true", help="load a paused feed, and leave it paused")
+        parser.add_argument("--json", action="store_true", help="print one JSON object for each pass")
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - the options above
-        """Runs passes until it is told to stop, or once."""
+        """Runs passes until it is stopped, or once."""
         self.json, self.once = options["json"], options["once"]
         with stop_on_signals() as told:
             status = self._all(options, told) if options["all"] else self._one(options, told)
@@ -68,7 +68,7 @@ class Command(FnloaderCommand):
         from loader.feeds.manage import get_or_create_feed
         from loader.feeds.server_urls import WrongUrl
         from loader.models import Feed
-        from loader.runners.daemon import Loading, ServerWorker
+        from loader.runners.daemon import LoadOptions, ServerWorker
         from objectstores import open_store
 
         store_url, db = self._where(options)
@@ -80,11 +80,11 @@ class Command(FnloaderCommand):
             self.usage(str(error))
         if feed.paused_at and not even_if_paused:
             raise CommandError(
-                f"The feed '{feed.name}' is paused ({feed.pause_reason or 'no reason given'}). "
+                f"Feed '{feed.name}' is paused ({feed.pause_reason or 'no reason given'}). "
                 f"Resume it (manage.py feed resume {feed.name}), or add --even-if-paused."
             )
         with Progress(self.stderr, f"loading {feed.name}") as self.progress:
-            loading = Loading(
+            load_options = LoadOptions(
                 lambda: Feed.objects.using(db).filter(pk=feed.pk),
                 db,
                 self.once,
@@ -94,30 +94,30 @@ class Command(FnloaderCommand):
                 self._report,
                 self.progress.show,
                 even_if_paused=even_if_paused,
-                must_begin=True,
+                fail_early=True,
             )
-            worker = ServerWorker(loading, feed.server_id)
+            worker = ServerWorker(load_options, feed.server_id)
             worker.add(feed, store)
             try:
                 worker.run()
             finally:
                 worker.close()
-        if 1 in loading.statuses:
-            raise CommandError(loading.trouble)
-        if not (told.stop() or loading.statuses):
-            raise CommandError(f"The feed '{feed.name}' was removed.")
-        return max(loading.statuses, default=0)
+        if 1 in load_options.statuses:
+            raise CommandError(load_options.trouble)
+        if not (told.stop() or load_options.statuses):
+            raise CommandError(f"Feed '{feed.name}' was removed.")
+        return max(load_options.statuses, default=0)
 
     def _all(self, options: dict[str, Any], told: StopFlag) -> int:
         from loader.models import Feed
         from loader.runners.all_feeds import AllFeedsRunner
-        from loader.runners.daemon import Loading
+        from loader.runners.daemon import LoadOptions
 
         if options["server_url"] or options["even_if_paused"]:
-            self.usage("--all feeds all feeds that are not paused: it takes no SERVER_URL and no --even-if-paused.")
+            self.usage("--all excludes SERVER_URL and --even-if-paused.")
         db = self._known(options["database"] or "default")
         with Progress(self.stderr, "loading") as self.progress:
-            loading = Loading(
+            load_options = LoadOptions(
                 lambda: Feed.objects.using(db).filter(paused_at=None),
                 db,
                 self.once,
@@ -126,31 +126,30 @@ class Command(FnloaderCommand):
                 lambda feed, text: self._line(f"{feed.name}: {text}" if feed else text),
                 self._report,
             )
-            AllFeedsRunner(loading).run()
-        return next(status for status in (1, 10, 0) if status in (*loading.statuses, 0))
+            AllFeedsRunner(load_options).run()
+        return next(status for status in (1, 10, 0) if status in (*load_options.statuses, 0))
 
     def _where(self, options: dict[str, Any]) -> tuple[str, str]:
         where, alias = list(options["where"]), options["database"]
         if not where:
-            self.usage("Give SERVER_URL NAMESPACE BUCKET, or SERVER_URL STORE_URL, or --all.")
+            self.usage("Missing arguments: use SERVER_URL NAMESPACE BUCKET, SERVER_URL STORE_URL, or --all.")
         store_url = where.pop(0)
         if "://" not in store_url:
             if not where:
                 self.usage(
-                    f"'{store_url}' alone does not say where the files are: give NAMESPACE BUCKET, "
-                    "or a URL such as oci://bucket@namespace."
+                    f"'{store_url}' is not a store: use NAMESPACE BUCKET, or a URL such as oci://bucket@namespace."
                 )
             store_url = f"oci://{where.pop(0)}@{store_url}"
         if (where and alias) or len(where) > 1:
             self.usage(
-                "Too many arguments: SERVER_URL NAMESPACE BUCKET [DATABASE], or SERVER_URL STORE_URL [DATABASE]."
+                "Too many arguments: use SERVER_URL NAMESPACE BUCKET [DATABASE], or SERVER_URL STORE_URL [DATABASE]."
             )
         return store_url, self._known(alias or (where[0] if where else "default"))
 
     def _known(self, db: str) -> str:
         if db not in settings.DATABASES:
             known = ", ".join(settings.DATABASES)
-            self.usage(f"There is no database '{db}' here; known: {known}. Set DATABASE_URL_{db.upper()} to have it.")
+            self.usage(f"Unknown database '{db}' (known: {known}). Set DATABASE_URL_{db.upper()}.")
         return db
 
     def _report(self, feed: Feed, result: PassResult) -> None:
@@ -159,7 +158,7 @@ class Command(FnloaderCommand):
             self.stdout.write(json.dumps({"feed": feed.name} | asdict(result)))
         elif not result.trouble or result.due:
             self._line(
-                f"{feed.name}: {result.listed} objects ({result.ignored} no FASTA files), {result.new} new, {result.due} due: "
+                f"{feed.name}: {result.listed} objects ({result.ignored} not FASTA), {result.new} new, {result.due} due: "
                 f"{result.inserted} inserted, {result.already_there} already there ({result.conflicting} conflicting), "
                 f"{result.rejected} rejected, {result.postponed} postponed, {result.gone} gone"
             )

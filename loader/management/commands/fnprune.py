@@ -12,28 +12,28 @@ from core.commands import CommandParser, FnloaderCommand, at_least_one, database
 class Command(FnloaderCommand):
     """One call of `loader.maintenance.prune.prune`; the nightly job makes the same."""
 
-    help = "Deletes attempts that ended with nothing, and looks at buckets in which nothing was due, when they are old."
+    help = "Deletes old load attempts without a result, and old batch loads in which nothing was due."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Asks first, as everything that deletes."""
-        parser.epilog = "exit status: 0 done; 1 not confirmed, or the database failed; 2 wrong usage"
+        parser.epilog = "exit status: 0 done; 1 not confirmed, or a database error; 2 invalid arguments"
         parser.add_argument(
             "--days", type=at_least_one, metavar="N", help="older than N days (PRUNE_AFTER_DAYS, else 365)"
         )
-        parser.add_argument("--dry-run", action="store_true", help="only say how much it is")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--dry-run", action="store_true", help="print what would be deleted")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
         parser.add_argument("--database", type=database, default="default", metavar="ALIAS", help="another database")
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
-        """Says what it is, asks, and deletes."""
+        """Counts, asks, and deletes."""
         from loader.maintenance.prune import prune
 
         days = options["days"] or settings.PRUNE_AFTER_DAYS or 365
-        would = prune(days, options["database"], dry_run=True)
+        summary = prune(days, options["database"], dry_run=True)
         if options["dry_run"]:
-            self.stdout.write(f"Would be deleted: {would}.")
+            self.stdout.write(f"Would delete {summary}.")
             return 0
-        if not self.confirmed(f"Delete {would} older than {days:g} days?", yes=options["yes"]):
+        if not self.confirmed(f"Delete {summary} older than {days:g} days?", yes=options["yes"]):
             return 1
-        self.stdout.write(f"Deleted: {prune(days, options['database'])}.")
+        self.stdout.write(f"Deleted {prune(days, options['database'])}.")
         return 0

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from loader.choices import AttemptOutcome, ObjectState
 from loader.coordination.lease import Lease
-from loader.feeds.rejections import try_again
+from loader.feeds.rejections import retry_files
 from loader.feeds.remove import remove_feed
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt
 from tests.support.feeding import Feeding
@@ -38,7 +38,7 @@ def test_a_feed_is_added_loaded_under_its_name_and_removed_when_that_is_confirme
     assert (row["name"], row["status"], row["store"], row["loaded"]) == ("tb", "in order", url, 2)
 
     asked = feeding.manage("feed", "remove", "tb")
-    assert (asked.returncode, "2 rows of its ledger" in asked.stdout) == (1, True), asked.stderr
+    assert (asked.returncode, "2 rows of the ledger" in asked.stdout) == (1, True), asked.stderr
     assert len(feeding.objects()) == 2, "without a terminal and without --yes nothing is done"
     assert feeding.manage("feed", "remove", "tb", "--yes").returncode == 0
     assert feeding.objects() == []
@@ -49,12 +49,15 @@ def test_a_feed_is_added_loaded_under_its_name_and_removed_when_that_is_confirme
 def test_a_feed_has_the_settings_that_it_was_given(transactional_db: None, tmp_path: Path) -> None:
     words = ("add", "tb", "http://fn4:5025/", tmp_path.as_uri(), "--header-prefix", "", "--lenient-ids", "--scheduled")
     assert "would be added" in feed_command(*words, "--dry-run")
-    assert "There is no feed yet" in feed_command("list")
+    assert "No feeds." in feed_command("list")
     feed_command(*words)
     shown = json.loads(feed_command("show", "tb", "--json"))
     assert (shown["header_prefix"], shown["strict_ids"], shown["scheduled"]) == ("", False, True)
     assert (shown["status"], shown["server"]) == ("never checked", "http://fn4:5025")
-    for name, said in (("tb", "a feed 'tb' already"), ("other", "'tb' loads this store into this server already")):
+    for name, said in (
+        ("tb", "A feed 'tb' already exists"),
+        ("other", "'tb' already loads this store into this server"),
+    ):
         with pytest.raises(CommandError, match=said):
             feed_command("add", name, *words[2:])
 
@@ -64,7 +67,7 @@ def test_a_paused_feed_says_why_until_it_is_resumed(make_feed: MakeFeed) -> None
     assert "would be paused" in feed_command("pause", "tb", "--reason", "new reference", "--dry-run")
     feed_command("pause", "tb", "--reason", "new reference")
     assert "new reference" in feed_command("show", "tb")
-    assert "paused already" in feed_command("pause", "tb", "--reason", "again")
+    assert "already paused" in feed_command("pause", "tb", "--reason", "again")
     assert "paused" in feed_command("list")
     feed_command("resume", "tb")
     assert "is not paused" in feed_command("resume", "tb")
@@ -84,7 +87,7 @@ def test_a_feed_is_kept_in_the_database_that_is_named(manage: Manage, tmp_path: 
     ("words", "said"),
     [
         (("no name", "http://fn4:5025", "file:///tmp"), "name"),
-        (("tb", "fn4:5025", "file:///tmp"), "must look like http://localhost:5025"),
+        (("tb", "fn4:5025", "file:///tmp"), "Use a URL like http://localhost:5025"),
         (("tb", "http://u:p@fn4", "file:///tmp"), "FN4_AUTH"),
     ],
 )
@@ -98,7 +101,7 @@ def test_what_can_not_be_a_feed_is_refused_with_the_reason(
 
 def test_an_unknown_feed_is_named_with_those_that_there_are(make_feed: MakeFeed) -> None:
     make_feed("tb")
-    with pytest.raises(CommandError, match=r"no feed 'bt'\. Known: tb"):
+    with pytest.raises(CommandError, match=r"No feed 'bt'\. Known feeds: tb"):
         feed_command("show", "bt")
 
 
@@ -150,21 +153,21 @@ def test_rejections_are_undone_by_reason_and_time_and_back_offs_end(make_feed: M
     late = add_object(feed, "late", reason="HTTP 500: no length", not_before=now + day, tries=4)
     tried = add_attempt(new, AttemptOutcome.REJECTED)
     words = ("retry", "tb", "--reason", "length", "--since", f"{now - day:%Y-%m-%d}")
-    assert "1 rejected files of 'tb' would be put back" in feed_command(*words, "--dry-run")
+    assert "1 rejected file and 1 delayed file of 'tb' would be queued" in feed_command(*words, "--dry-run")
     assert new.state == ObjectState.REJECTED
-    assert "1 rejected files of 'tb' are put back to waiting, 1 that wait" in feed_command(*words)
+    assert "1 rejected file and 1 delayed file of 'tb' were queued" in feed_command(*words)
     for row in (old, new, other, late, tried):
         row.refresh_from_db()
     assert [row.state for row in (old, new, other, late)] == ["rejected", "waiting", "rejected", "waiting"]
     assert (new.reason, new.tries, new.done_at, late.not_before, late.tries) == ("", 0, None, None, 0)
     assert (tried.outcome, tried.completed) == ("rejected", 0), "what was tried stays, and is to be tried again"
-    assert try_again(BucketObject.objects.filter(pk__in=[other.pk, new.pk])) == 1
+    assert retry_files(BucketObject.objects.filter(pk__in=[other.pk, new.pk])) == 1
 
 
 def test_acknowledged_rejections_stay_rejected(make_feed: MakeFeed) -> None:
     feed = make_feed("tb")
     add_object(feed, "bad", ObjectState.REJECTED)
-    assert "1 rejected files of 'tb' would be acknowledged" in feed_command("acknowledge", "tb", "--dry-run")
-    assert "1 rejected files" in feed_command("acknowledge", "tb")
+    assert "1 rejected file of 'tb' would be acknowledged" in feed_command("acknowledge", "tb", "--dry-run")
+    assert "1 rejected file " in feed_command("acknowledge", "tb")
     assert "0 rejected files" in feed_command("acknowledge", "tb")
     assert BucketObject.objects.get().state == ObjectState.REJECTED

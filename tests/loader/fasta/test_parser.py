@@ -53,7 +53,7 @@ def test_each_bad_file_has_its_own_reason(name: str) -> None:
     "guid", ["", ".", "..", "a/b", "a|b", "a#b", "a?b", "a%b", 'a"b', "a\\b", "é", "x" * 60, "a[b", "a`b"]
 )
 def test_an_id_that_would_break_the_servers_links_is_never_sent(guid: str) -> None:
-    with pytest.raises(NotLoadable, match="can't take the id"):
+    with pytest.raises(NotLoadable, match="does not accept the id"):
         read(f">GPAS_SP3|{guid}\nACGT\n".encode(), strict_ids=False)
 
 
@@ -75,8 +75,8 @@ def test_it_says_all_that_is_wrong_with_the_line() -> None:
         (b">GPAS_SP3|s1\nACGT\n+\nIIII\n", "quality string"),
         (b">GPAS_SP3|s1\nACGT\n+\nII\n", "no complete FASTA record"),
         (b">GPAS_SP3|s1\nACGT\n+AC\nGTGT\n", "quality string"),
-        (b">GPAS_SP3|s1\nAC\0GT\n", "line 2 is no text: it holds a NUL"),
-        (b">GPAS_SP3|s1\0x\nACGT\n", "line 1 is no text"),
+        (b">GPAS_SP3|s1\nAC\0GT\n", "line 2 is not text: it contains a NUL"),
+        (b">GPAS_SP3|s1\0x\nACGT\n", "line 1 is not text"),
         (b">GPAS_SP3|s1\nAC\n@GT\n", "2 records"),
         (b">GPAS_SP3|s1", "no sequence"),
         (b">", "its name is missing"),
@@ -91,16 +91,16 @@ def test_a_file_with_many_faults_is_told_all_of_them_at_once() -> None:
     with pytest.raises(NotLoadable) as caught:
         read(b">OTHER|s2\nACGT\nAC!T\n>GPAS_SP3|s1\nAC\xffT?\n")
     for words in (
-        "line 5 is no UTF-8 text (byte 35)",
-        "2 records, and a file must hold one (multifasta); the second begins in line 4",
-        "line 1: the record's name does not begin with 'GPAS_SP3|': 'OTHER|s2'",
-        "2 letters are no IUPAC nucleotide code or gap: '!', '?', first in line 3",
+        "line 5 is not UTF-8 (byte 35)",
+        "2 records instead of one (multifasta); the second begins in line 4",
+        "line 1: the header does not begin with 'GPAS_SP3|': 'OTHER|s2'",
+        "2 characters are not IUPAC nucleotide codes or gaps: '!', '?', first in line 3",
     ):
         assert words in str(caught.value)
 
 
 def test_a_file_without_a_record_is_told_of_its_letters_too() -> None:
-    with pytest.raises(NotLoadable, match=r"line 1 does not begin with '>'; 2 letters .* '!', first in line 2"):
+    with pytest.raises(NotLoadable, match=r"line 1 does not begin with '>'; 2 characters .* '!', first in line 2"):
         read(b"ACGT\nA!!\n")
 
 
@@ -143,9 +143,9 @@ def test_a_gzipped_file_is_unpacked_also_when_it_was_packed_in_parts() -> None:
     ("content", "words"),
     [
         (gzip.compress(b"A" * 10_000_000), "unpacks to more than"),
-        (gzip.compress(b"ACGT" * 100)[:-9], "breaks off"),
-        (b">s1\nACGT", "no whole gzip"),
-        (gzip.compress(b"A" * 9) + b"rubbish", "no whole gzip"),
+        (gzip.compress(b"ACGT" * 100)[:-9], "is truncated"),
+        (b">s1\nACGT", "not a complete gzip"),
+        (gzip.compress(b"A" * 9) + b"rubbish", "not a complete gzip"),
     ],
     ids=["bomb", "broken off", "no gzip", "rubbish behind it"],
 )

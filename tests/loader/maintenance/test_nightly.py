@@ -51,7 +51,7 @@ def test_pruning_by_hand_asks_first(feeding: Feeding) -> None:
     told = feeding.manage("fnprune")
     assert (told.returncode, "Add --yes" in told.stderr) == (1, True)
     told = feeding.manage("fnprune", "--days", "30", "--yes")
-    assert (told.returncode, told.stdout) == (0, "Deleted: 0 load attempts and 0 looks at a bucket.\n")
+    assert (told.returncode, told.stdout) == (0, "Deleted 0 load attempts and 0 batch loads.\n")
     assert feeding.manage("fnprune", "--days", "0").returncode == 2
 
 
@@ -71,7 +71,7 @@ def test_the_nightly_comparison_notices_what_the_server_lost(feeding: Feeding) -
         "they take the place of the earlier ones"
     )
     feeding.fn4.kill()
-    assert "could not be compared" in feeding.manage("shell", "-v0", "-c", code).stdout
+    assert "comparison failed" in feeding.manage("shell", "-v0", "-c", code).stdout
     assert feeding.manage.rows("SELECT reconcile_lost FROM loader_feed") == [(1,)], "what was known stays"
     assert feeding.manage.rows("SELECT count(*) FROM loader_finding") == [(2,)]
 

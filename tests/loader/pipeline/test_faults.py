@@ -167,7 +167,7 @@ def test_files_that_arrive_damaged_are_read_again_and_rejected_in_the_end(feedin
         feeding.manage.rows("UPDATE loader_bucketobject SET not_before = NULL RETURNING 1")
         assert feeding.load().returncode == 10
     assert feeding.objects("name, state") == [("ever.fasta", "rejected"), ("once.fasta", "loaded")]
-    assert "checksum" in feeding.attempts("message", "completed = 1 AND outcome = 'rejected'")[0][0]
+    assert "MD5" in feeding.attempts("message", "completed = 1 AND outcome = 'rejected'")[0][0]
 
 
 def test_archived_files_wait_and_do_not_stop_the_others(feeding: Feeding) -> None:
@@ -225,7 +225,7 @@ def test_a_file_that_is_too_large_is_rejected_unread(feeding: Feeding) -> None:
     feeding.manage.rows("UPDATE loader_feed SET largest = 1000 RETURNING 1")
     feeding.put("big.fasta", fasta("big", "ACGT" * 1000))
     assert feeding.load().returncode == 10
-    assert "1,000 are allowed" in feeding.attempts("message")[0][0]
+    assert "the limit is 1,000" in feeding.attempts("message")[0][0]
     assert feeding.oci.log("GET", feeding.oci.object_path(feeding.bucket) + "/") == []
 
 

@@ -140,9 +140,9 @@ def test_what_is_not_to_be_had_ends_with_1_and_is_named(feeding: Feeding) -> Non
     no_daemon = feeding.manage("fnload", "http://127.0.0.1:1", feeding.oci.namespace, feeding.bucket)
     for result, words in (
         (no_bucket, "no-such-bucket"),
-        (no_server, "127.0.0.1:1 does not answer"),
+        (no_server, "127.0.0.1:1: Connection refused"),
         (no_config, "/nowhere/config"),
-        (no_daemon, "127.0.0.1:1 does not answer"),
+        (no_daemon, "127.0.0.1:1: Connection refused"),
     ):
         assert (result.returncode, words in result.stderr) == (1, True), result.stderr
         assert "Traceback" not in result.stderr
