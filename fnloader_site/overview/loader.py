@@ -28,7 +28,7 @@ class AttemptRow:
     @property
     def outcome(self) -> str:
         """Its outcome as a label."""
-        return self.attempt.get_outcome_display() or "by an older loader"
+        return self.attempt.get_outcome_display() or "Older loader"
 
     @property
     def error(self) -> str:

@@ -50,7 +50,7 @@ def test_an_operator_finds_the_reason_tries_again_and_exports(visit: Visit, feed
     visit.go("/feeds/")
     visit.log_in("operator")
     page.click("text=tb")
-    assert "Rejected 3 not yet accepted" in visit.words()
+    assert "Rejected 3 not acknowledged" in visit.words()
     page.click(".figures a")
     assert "s2.fasta" in visit.words()
     page.click("text=s1.fasta")
