@@ -1,1 +1,1 @@
-"""Who may insert into a server now: lease, turns, and clocks."""
+"""Who may insert into a server: lease, turns and clocks."""

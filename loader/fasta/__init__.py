@@ -1,1 +1,1 @@
-"""FASTA files: reading, and everything that can be wrong with one."""
+"""FASTA files: parsing and validation."""

@@ -1,4 +1,4 @@
-"""Feeds and servers, what is in their buckets, and what became of it."""
+"""Feeds, servers, files and load attempts."""
 
 from loader.models.attempts import BatchLoad, LoadAttempt
 from loader.models.counters import Tally, TallyMark

@@ -1,1 +1,1 @@
-"""One pass over a feed: what is due is fetched, parsed, inserted and recorded."""
+"""One pass over a feed: fetch, parse, insert and record what is due."""

@@ -1,1 +1,1 @@
-"""Who runs passes: the command for ever, all feeds side by side, and jobs."""
+"""Loops around passes: fnload, fnload --all, and jobs."""

@@ -60,11 +60,11 @@ class Command(FnloaderCommand):
     def run(self, **options: Any) -> int:  # noqa: ANN401 - the options above
         """Runs passes until it is stopped, or once."""
         self.json, self.once = options["json"], options["once"]
-        with stop_on_signals() as told:
-            status = self._all(options, told) if options["all"] else self._one(options, told)
-        return 128 + told.signal if self.once and told.signal and status in (0, 10) else status
+        with stop_on_signals() as flag:
+            status = self._all(options, flag) if options["all"] else self._one(options, flag)
+        return 128 + flag.signal if self.once and flag.signal and status in (0, 10) else status
 
-    def _one(self, options: dict[str, Any], told: StopFlag) -> int:
+    def _one(self, options: dict[str, Any], flag: StopFlag) -> int:
         from loader.feeds.manage import get_or_create_feed
         from loader.feeds.server_urls import WrongUrl
         from loader.models import Feed
@@ -89,7 +89,7 @@ class Command(FnloaderCommand):
                 db,
                 self.once,
                 options["interval"],
-                told.stop,
+                flag.stop,
                 lambda _feed, text: self._line(text),
                 self._report,
                 self.progress.show,
@@ -104,11 +104,11 @@ class Command(FnloaderCommand):
                 worker.close()
         if 1 in load_options.statuses:
             raise CommandError(load_options.trouble)
-        if not (told.stop() or load_options.statuses):
+        if not (flag.stop() or load_options.statuses):
             raise CommandError(f"Feed '{feed.name}' was removed.")
         return max(load_options.statuses, default=0)
 
-    def _all(self, options: dict[str, Any], told: StopFlag) -> int:
+    def _all(self, options: dict[str, Any], flag: StopFlag) -> int:
         from loader.models import Feed
         from loader.runners.all_feeds import AllFeedsRunner
         from loader.runners.daemon import LoadOptions
@@ -122,7 +122,7 @@ class Command(FnloaderCommand):
                 db,
                 self.once,
                 options["interval"],
-                told.stop,
+                flag.stop,
                 lambda feed, text: self._line(f"{feed.name}: {text}" if feed else text),
                 self._report,
             )
