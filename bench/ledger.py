@@ -24,17 +24,17 @@ PASS = """
 import json, os, resource, sys, time
 import django
 django.setup()
-from loader import ledger
-from loader.feeds.manage import client_for, feed_for
-from loader.pipeline.feed_pass import Loader
+from loader.feeds.manage import client_for, get_or_create_feed
+from loader.ledger.scan import scan
+from loader.pipeline.context import LoadContext
 from loader.models import BucketObject
 from objectstores import open_store
-feed = feed_for(sys.argv[1], sys.argv[2], "default")
+feed = get_or_create_feed(sys.argv[1], sys.argv[2], "default")
 store = open_store(sys.argv[2])
-loader = Loader(feed, store, client_for(feed))
-assert loader.coordination.lease.acquire()
+context = LoadContext(feed, store, client_for(feed))
+assert context.lease.acquire()
 start = time.monotonic()
-ledger.analyse(feed, store, "default", loader.coordination.database_clock, loader.beat)
+scan(feed, store, "default", context.clock, context.heartbeat)
 first = time.monotonic() - start
 BucketObject.objects.update(state="loaded")
 start, cpu = time.monotonic(), time.process_time()
@@ -42,8 +42,8 @@ for _ in store.list():
     pass
 listing = time.monotonic() - start
 start, cpu = time.monotonic(), time.process_time()
-analysis = ledger.analyse(feed, store, "default", loader.coordination.database_clock, loader.beat)
-print(json.dumps({"listed": analysis.listed, "new": analysis.found, "first": first, "listing": listing,
+scanned = scan(feed, store, "default", context.clock, context.heartbeat)
+print(json.dumps({"listed": scanned.listed, "new": scanned.found, "first": first, "listing": listing,
     "pass": time.monotonic() - start, "cpu": time.process_time() - cpu,
     "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """

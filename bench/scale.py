@@ -34,9 +34,9 @@ from django.utils import timezone
 from batches.keys import digest, encode
 from batches.models.batch import Batch
 from batches.models import BatchRecord
-from loader.feeds.manage import add
+from loader.feeds.manage import add_feed
 for number, url in enumerate(os.environ["BENCH_SERVERS"].split()):
-    add(f"f{number}", url, os.environ["BENCH_QUEUE"], "default", scheduled=True)
+    add_feed(f"f{number}", url, os.environ["BENCH_QUEUE"], "default", scheduled=True)
 now, bucket = timezone.now(), Path(os.environ["BENCH_BUCKET"])
 for number in range(int(os.environ["BENCH_BATCHES"])):
     bid = f"b{number:03}"
