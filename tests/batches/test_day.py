@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import Settings
 
-    from tests.support.stores import Place
+    from tests.support.stores import StoreLocation
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ def key(identifier: str) -> str:
 
 
 def test_from_adding_a_batch_to_archiving_it(
-    place: Place,
+    place: StoreLocation,
     tmp_path: Path,
     run: Callable[..., tuple[int, str]],
     settings: Settings,

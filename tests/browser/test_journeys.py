@@ -68,7 +68,7 @@ def test_a_specialist_finds_out_why_a_batch_failed_and_checks_it_again(guest: Vi
     assert "Ingest result undone" in guest.words()
     guest.go("/")
     assert "did not ingest" not in guest.words()
-    assert guest.complaints == []
+    assert guest.console_errors == []
 
 
 def test_an_operator_sees_an_alarm_and_makes_it_heal(guest: Visit, house: House) -> None:
@@ -96,7 +96,7 @@ def test_an_operator_sees_an_alarm_and_makes_it_heal(guest: Visit, house: House)
     tried = [line.split(",")[:2] for line in lines[1:]]
     assert tried[0] == ["odd", "inserted"]
     assert ["odd", "rejected"] in tried
-    assert guest.complaints == []
+    assert guest.console_errors == []
 
 
 def test_who_may_see_nothing_is_turned_away_everywhere(guest: Visit, house: House) -> None:
@@ -122,9 +122,9 @@ def test_overview_and_batches_are_usable_by_everybody_and_ask_nobody_else(
     for path in ("/", "/batches/", "/batches/plc/", "/batches/plc/archive/", "/files/", "/password/", "/nowhere/"):
         guest.go(path)
         assert guest.page.evaluate("document.documentElement.scrollWidth") <= width, path
-        assert guest.serious() == [], path
-    assert guest.elsewhere == []
-    assert [text for text in guest.complaints if "404" not in text] == []
+        assert guest.serious_violations() == [], path
+    assert guest.external_requests == []
+    assert [text for text in guest.console_errors if "404" not in text] == []
 
 
 def test_the_overview_refreshes_itself_and_keeps_the_readers_place(guest: Visit, house: House) -> None:
@@ -135,14 +135,14 @@ def test_the_overview_refreshes_itself_and_keeps_the_readers_place(guest: Visit,
     heading.scroll_into_view_if_needed()
     page.locator("[data-part=day] summary").first.dispatch_event("click")
     before = heading.bounding_box()
-    house.do("feed", "pause", "tb", "--reason", "a test")
+    house.run("feed", "pause", "tb", "--reason", "a test")
     try:
         _refresh_now(guest)
         page.get_by_text("Feed tb is paused").wait_for()
         assert page.locator("[data-part=day] details").first.get_attribute("open") is not None
         after = heading.bounding_box()
     finally:
-        house.do("feed", "resume", "tb")
+        house.run("feed", "resume", "tb")
     assert before
     assert after
     assert abs(before["y"] - after["y"]) < 3, "the alarm that came above it moved what is read"

@@ -64,7 +64,7 @@ def test_an_operator_finds_the_reason_tries_again_and_exports(visit: Visit, feed
     with page.expect_download() as download:
         page.click("text=CSV")
     assert download.value.path().read_text().count("\n") == 4
-    assert visit.complaints == []
+    assert visit.console_errors == []
 
 
 def test_an_operator_searches_a_sample_and_its_server_is_asked_without_holding_up_the_page(
@@ -76,7 +76,7 @@ def test_an_operator_searches_a_sample_and_its_server_is_asked_without_holding_u
     visit.page.press(".search input", "Enter")
     visit.page.wait_for_selector("text=s2 is not in")
     visit.page.wait_for_selector("text=no answer")
-    assert visit.complaints == []
+    assert visit.console_errors == []
 
 
 def test_times_are_the_viewers_from_the_first_page_on(visit: Visit, feed: Feed) -> None:
@@ -110,7 +110,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(
     visit.page.set_viewport_size({"width": width, "height": 800})
     visit.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     visit.go("/login/")
-    assert visit.serious() == []
+    assert visit.serious_violations() == []
     visit.log_in("operator")
     pages = (
         "/feeds/",
@@ -122,7 +122,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(
     )
     for path in (*pages, "/attempts/?outcome=rejected", "/feeds/tb/pause/", "/loads/"):
         visit.go(path)
-        assert visit.serious() == [], path
+        assert visit.serious_violations() == [], path
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 

@@ -1,4 +1,4 @@
-"""What runs the site elsewhere: units, image and compose file name what is there, and stop it in order."""
+"""Deployment: units, image and compose file match the project, and stop it gracefully."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unit(path: Path) -> configparser.RawConfigParser:
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_a_unit_tells_only_its_first_process_and_lets_an_insert_end(path: Path) -> None:
     service = unit(path)["Service"]
-    assert service["KillMode"] == "mixed", "only the first process is told: it tells its workers"
+    assert service["KillMode"] == "mixed", "only the first process gets the signal, and stops its workers"
     assert service["Restart"] == "always"
     if "web" not in path.stem:
         assert int(service["TimeoutStopSec"]) > STOP_SECONDS
@@ -97,11 +97,11 @@ def test_compose_takes_secrets_from_outside_and_every_service_the_same_database(
 
 
 def test_gunicorn_accepts_its_settings() -> None:
-    told = subprocess.run(
+    result = subprocess.run(
         [ROOT / ".venv/bin/gunicorn", "--check-config", "-c", "gunicorn.conf.py"],
         cwd=ROOT,
         env={"SECRET_KEY": "x" * 50, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 0, told.stderr
+    assert result.returncode == 0, result.stderr

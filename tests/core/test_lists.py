@@ -111,7 +111,7 @@ def test_feeds_show_what_waits_and_what_was_refused(boss: Client, rows: Feed) ->
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [
         ("q=s1", "1"),
         ("q=in/s2.fasta", "2"),
@@ -126,9 +126,9 @@ def test_feeds_show_what_waits_and_what_was_refused(boss: Client, rows: Feed) ->
         ("when=hour", ""),
     ],
 )
-def test_attempts_are_filtered(boss: Client, rows: Feed, query: str, found: str) -> None:
+def test_attempts_are_filtered(boss: Client, rows: Feed, query: str, expected: str) -> None:
     assert set(re.findall(r'<th scope="row"[^>]*>.*?s(\d)\b', boss.get(f"/attempts/?{query}").content.decode())) == set(
-        found
+        expected
     )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from objectstores import Changed, Misconfigured, NotFound, TooLarge, open_store
-from tests.support.stores import Place
+from tests.support.stores import StoreLocation
 
 ODD = [
     "a b.fasta",
@@ -26,7 +26,7 @@ ODD = [
 ]
 
 
-def test_it_lists_thousands_of_objects_in_byte_order_with_their_sizes(place: Place) -> None:
+def test_it_lists_thousands_of_objects_in_byte_order_with_their_sizes(place: StoreLocation) -> None:
     names = [f"{number:x}-{number % 7}" for number in range(1150)]
     place.put_many({name: b"x" * (at % 5) for at, name in enumerate(names)})
     listed = list(place.open().list())
@@ -34,7 +34,7 @@ def test_it_lists_thousands_of_objects_in_byte_order_with_their_sizes(place: Pla
     assert {one.name: one.size for one in listed} == {name: at % 5 for at, name in enumerate(names)}
 
 
-def test_it_keeps_odd_names_as_they_are(place: Place) -> None:
+def test_it_keeps_odd_names_as_they_are(place: StoreLocation) -> None:
     store = place.open()
     for name in ODD:
         store.write(name, name.encode())
@@ -46,7 +46,7 @@ def test_it_keeps_odd_names_as_they_are(place: Place) -> None:
 
 # SeaweedFS takes at most 255 bytes between two slashes, as file systems do.
 @pytest.mark.parametrize(("place", "length"), [("s3", 255), ("oci", 1024)], indirect=["place"])
-def test_it_keeps_names_as_long_as_they_may_be(place: Place, length: int) -> None:
+def test_it_keeps_names_as_long_as_they_may_be(place: StoreLocation, length: int) -> None:
     name = "é" * (length // 2 - 1) + "=" * (2 + length % 2)
     store = place.open()
     store.write(name, b"content")
@@ -56,14 +56,14 @@ def test_it_keeps_names_as_long_as_they_may_be(place: Place, length: int) -> Non
 
 # SeaweedFS takes a backslash for a slash, and has `a/b` before `a-b`.
 @pytest.mark.parametrize("place", ["file", "oci"], indirect=True)
-def test_it_tells_folders_from_names_that_only_look_alike(place: Place) -> None:
+def test_it_tells_folders_from_names_that_only_look_alike(place: StoreLocation) -> None:
     names = ["a-b", "a/b", "a/b-c/d", "a/b.c", "a0", "a\\b"]
     place.put_many(dict.fromkeys(reversed(names), b""))
     assert [one.name for one in place.open().list()] == names
     assert [one.name for one in place.open().list("a/b")] == names[1:4]
 
 
-def test_it_says_etag_and_time_of_each_object(place: Place) -> None:
+def test_it_says_etag_and_time_of_each_object(place: StoreLocation) -> None:
     store = place.open()
     etag = store.write("one", b"content")
     [one] = store.list()
@@ -75,7 +75,7 @@ def test_it_says_etag_and_time_of_each_object(place: Place) -> None:
     assert not one.archived
 
 
-def test_it_lists_by_prefix(place: Place) -> None:
+def test_it_lists_by_prefix(place: StoreLocation) -> None:
     place.put_many(dict.fromkeys(["a", "aba", "abb/c", "abb/d/e", "abc", "b"], b""))
     store = place.open()
     assert [one.name for one in store.list("ab")] == ["aba", "abb/c", "abb/d/e", "abc"]
@@ -84,7 +84,7 @@ def test_it_lists_by_prefix(place: Place) -> None:
     assert list(store.list("zz")) == []
 
 
-def test_it_reads_only_the_version_that_is_asked_for(place: Place) -> None:
+def test_it_reads_only_the_version_that_is_asked_for(place: StoreLocation) -> None:
     store = place.open()
     first = store.write("one", b"first")
     assert store.read("one", etag=first) == b"first"
@@ -94,7 +94,7 @@ def test_it_reads_only_the_version_that_is_asked_for(place: Place) -> None:
     assert store.read("one") == b"the second"
 
 
-def test_it_reads_no_more_than_the_limit(place: Place) -> None:
+def test_it_reads_no_more_than_the_limit(place: StoreLocation) -> None:
     store = place.open()
     store.write("one", b"x" * 100_000)
     assert store.read("one", limit=100_000) == b"x" * 100_000
@@ -104,13 +104,13 @@ def test_it_reads_no_more_than_the_limit(place: Place) -> None:
     assert len(store.read("one")) == 100_000
 
 
-def test_it_reads_empty_objects(place: Place) -> None:
+def test_it_reads_empty_objects(place: StoreLocation) -> None:
     store = place.open()
     store.write("empty", b"")
     assert store.read("empty", limit=1) == b""
 
 
-def test_it_writes_only_if_absent(place: Place) -> None:
+def test_it_writes_only_if_absent(place: StoreLocation) -> None:
     store = place.open()
     store.write("one", b"first", only_if_absent=True)
     with pytest.raises(Changed):
@@ -118,7 +118,7 @@ def test_it_writes_only_if_absent(place: Place) -> None:
     assert store.read("one") == b"first"
 
 
-def test_of_many_writers_at_once_just_one_finds_it_absent(place: Place) -> None:
+def test_of_many_writers_at_once_just_one_finds_it_absent(place: StoreLocation) -> None:
     store = place.open()
 
     def write(number: int) -> bool:
@@ -134,7 +134,7 @@ def test_of_many_writers_at_once_just_one_finds_it_absent(place: Place) -> None:
     assert store.read("one") == str(won.index(True)).encode()
 
 
-def test_it_deletes_more_than_a_page_and_does_not_mind_what_is_not_there(place: Place) -> None:
+def test_it_deletes_more_than_a_page_and_does_not_mind_what_is_not_there(place: StoreLocation) -> None:
     names = [f"{number:04}" for number in range(1020)]
     place.put_many(dict.fromkeys(names, b"x"))
     store = place.open()
@@ -142,12 +142,12 @@ def test_it_deletes_more_than_a_page_and_does_not_mind_what_is_not_there(place: 
     assert [one.name for one in store.list()] == ["1019"]
 
 
-def test_an_object_that_is_not_there_is_not_found(place: Place) -> None:
+def test_an_object_that_is_not_there_is_not_found(place: StoreLocation) -> None:
     with pytest.raises(NotFound, match="nothing"):
         place.open().read("nothing/here")
 
 
-def test_a_place_that_is_not_there_is_not_found(place: Place) -> None:
+def test_a_place_that_is_not_there_is_not_found(place: StoreLocation) -> None:
     url = place.url.replace("@", "x@") if place.kind == "oci" else f"{place.url}x"
     store = open_store(url, place.settings)
     try:
@@ -157,7 +157,7 @@ def test_a_place_that_is_not_there_is_not_found(place: Place) -> None:
         store.close()
 
 
-def test_many_threads_share_a_store(place: Place) -> None:
+def test_many_threads_share_a_store(place: StoreLocation) -> None:
     store = place.open()
     names = [f"sample-{number}" for number in range(200)]
     with ThreadPoolExecutor(16) as threads:
@@ -165,7 +165,7 @@ def test_many_threads_share_a_store(place: Place) -> None:
         assert list(threads.map(store.read, names)) == [name.encode() * 100 for name in names]
 
 
-def test_it_says_what_it_is_without_secrets(place: Place) -> None:
+def test_it_says_what_it_is_without_secrets(place: StoreLocation) -> None:
     text = place.open().describe()
     assert "\n" not in text
     assert place.url.rpartition("/")[2].partition("@")[0] in text
@@ -173,7 +173,7 @@ def test_it_says_what_it_is_without_secrets(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 1025, "é" * 513])
-def test_a_name_that_no_store_can_have_is_refused(place: Place, name: str) -> None:
+def test_a_name_that_no_store_can_have_is_refused(place: StoreLocation, name: str) -> None:
     store = place.open()
     for use in (store.read, lambda bad: store.write(bad, b""), lambda bad: store.delete([bad])):
         with pytest.raises(Misconfigured):
@@ -181,7 +181,7 @@ def test_a_name_that_no_store_can_have_is_refused(place: Place, name: str) -> No
 
 
 @pytest.mark.parametrize("place", ["s3", "oci"], indirect=True)
-def test_a_store_with_a_prefix_knows_only_what_lies_below_it(place: Place) -> None:
+def test_a_store_with_a_prefix_knows_only_what_lies_below_it(place: StoreLocation) -> None:
     place.put_many({"in/a": b"a", "in/b": b"b", "out/c": b"c"})
     store = place.open("in/")
     assert [one.name for one in store.list()] == ["in/a", "in/b"]

@@ -197,7 +197,7 @@ def config(oci: OciSandbox, tmp_path: Path) -> Path:
 
 
 def refused(oci: OciSandbox, **settings: str) -> str:
-    """What is said of settings that can't work."""
+    """The message for invalid settings."""
     with pytest.raises(Misconfigured) as caught:
         open_store(oci.url("queue"), {**oci.environ(), **settings})
     assert "Traceback" not in str(caught.value)
@@ -216,7 +216,7 @@ def test_a_profile_that_is_not_there_is_named(oci: OciSandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         ("key_file=", "key_file=/nothing", "/nothing"),
         ("user=", "nobody=", "user"),
@@ -225,12 +225,12 @@ def test_a_profile_that_is_not_there_is_named(oci: OciSandbox) -> None:
     ],
 )
 def test_what_is_wrong_in_a_configuration_is_named(
-    oci: OciSandbox, config: Path, old: str, new: str, said: str
+    oci: OciSandbox, config: Path, old: str, new: str, expected: str
 ) -> None:
     config.write_text(config.read_text().replace(old, new))
     text = refused(oci, OCI_CONFIG_FILE=str(config))
     assert str(config) in text
-    assert said in text
+    assert expected in text
 
 
 def test_a_key_that_is_none_is_named(oci: OciSandbox, config: Path, tmp_path: Path) -> None:

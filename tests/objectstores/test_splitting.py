@@ -97,9 +97,9 @@ def test_what_is_there_all_the_time_is_listed_though_others_come_and_go(seed: in
                 bucket.names.insert(there, name)
 
     bucket.before = change
-    found = names(bucket.split())
-    assert set(NAMES) - moving <= set(found)
-    assert found == sorted(set(found))
+    listed = names(bucket.split())
+    assert set(NAMES) - moving <= set(listed)
+    assert listed == sorted(set(listed))
 
 
 def test_a_name_that_vanishes_where_two_parts_meet_makes_it_one_piece() -> None:
@@ -116,8 +116,8 @@ def test_a_name_that_vanishes_where_two_parts_meet_makes_it_one_piece() -> None:
             begun.wait(30)
         return page
 
-    found = names(bucket.split(["k100"], fetch))
-    assert found == bucket.names
+    listed = names(bucket.split(["k100"], fetch))
+    assert listed == bucket.names
     assert any(token > "k200" and after == "" for after, token in bucket.asked)
 
 
@@ -133,9 +133,9 @@ def test_an_error_in_one_part_is_raised(error: Exception) -> None:
     pages: list[list[str]] = []
     with pytest.raises(type(error)):
         pages.extend(bucket.split(CUTS, fetch))
-    found = [name for page in pages for name in page]
-    assert found == NAMES[: len(found)]
-    assert len(found) < len(NAMES)
+    listed = [name for page in pages for name in page]
+    assert listed == NAMES[: len(listed)]
+    assert len(listed) < len(NAMES)
 
 
 def test_a_part_that_ends_before_names_that_another_one_read_is_an_error() -> None:

@@ -66,7 +66,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
 def _imported(code: str, environ: Mapping[str, str]) -> set[str]:
     """The SDKs among the modules that a process has imported after the code."""
     report = "import sys; print(*(name for name in ('boto3', 'botocore', 'oci', 'django', 'tenacity') if name in sys.modules))"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", f"{code}\n{report}"],
         env={"PATH": "/usr/bin:/bin", **environ},
         cwd=Path(__file__).parents[2],
@@ -74,7 +74,7 @@ def _imported(code: str, environ: Mapping[str, str]) -> set[str]:
         text=True,
         check=True,
     )
-    return set(done.stdout.split())
+    return set(result.stdout.split())
 
 
 def test_opening_a_store_imports_no_sdk_but_its_own(tmp_path: Path, s3: S3Sandbox, oci: OciSandbox) -> None:

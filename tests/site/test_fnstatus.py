@@ -169,9 +169,12 @@ def test_it_reports_a_loader_that_was_killed(feeding: Feeding) -> None:
     until(lambda: feeding.fn4.stats()["in_flight"], "an insert is in flight", process)
     process.kill()
     process.communicate()
-    told = feeding.manage("fnstatus", "--json")
-    assert told.returncode == 10, told.stderr
-    assert [concern["kind"] for concern in json.loads(told.stdout)["concerns"]] == ["loader_vanished", "attempts_open"]
+    result = feeding.manage("fnstatus", "--json")
+    assert result.returncode == 10, result.stderr
+    assert [concern["kind"] for concern in json.loads(result.stdout)["concerns"]] == [
+        "loader_vanished",
+        "attempts_open",
+    ]
     assert feeding.manage.rows("SELECT running_interval FROM loader_feed") == [(600.0,)]
 
 

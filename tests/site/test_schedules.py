@@ -96,8 +96,8 @@ def test_switching_is_for_those_who_may_change_schedules(client: Client) -> None
 def test_settings_with_which_jobs_go_wrong_are_checks(cluster: dict[str, object], id_: str) -> None:
     assert check_jobs() == []
     with override_settings(Q_CLUSTER=settings.Q_CLUSTER | cluster):
-        found = check_jobs()
-    assert [(message.id, bool(message.hint)) for message in found] == [(id_, True)]
+        messages = check_jobs()
+    assert [(message.id, bool(message.hint)) for message in messages] == [(id_, True)]
 
 
 def test_a_job_that_fails_is_remembered_and_raised() -> None:

@@ -1,4 +1,4 @@
-"""`browser`: a real Chromium for the ways of people through the pages. Without one, these tests skip and say how to get it."""
+"""`visit`: a real Chromium. Without one, its tests are skipped with a hint how to install it."""
 
 from __future__ import annotations
 
@@ -11,47 +11,50 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.apps import apps
 from django.contrib.auth.models import Group, User
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from core.permissions import make_groups
 from sandbox.browser import ARGUMENTS, MISSING, chromium_path
 
 PASSWORD = "kangaroo-9-lamp"
-SECONDS = 30_000
-"""Milliseconds that the browser waits for anything: a loaded machine is slow."""
+TIMEOUT = 30_000
+"""Milliseconds, as a loaded machine is slow."""
 
 
 @dataclass
 class Visit:
-    """One person's browser window."""
+    """A browser window of a user."""
 
     page: Page
     site: str
-    complaints: list[str] = field(default_factory=list)
-    """What the browser's console said: blocked scripts, failed loads."""
-    elsewhere: list[str] = field(default_factory=list)
-    """What was asked of other hosts."""
+    console_errors: list[str] = field(default_factory=list)
+    """Blocked scripts, failed loads."""
+    external_requests: list[str] = field(default_factory=list)
+    """Requests to other hosts."""
 
     def go(self, path: str) -> None:
-        """Opens an address of the site."""
+        """Opens a path of the site."""
         self.page.goto(self.site + path)
 
     def log_in(self, name: str) -> None:
-        """As its user would."""
+        """Logs in as a user would."""
         self.page.fill("[name=username]", name)
         self.page.fill("[name=password]", PASSWORD)
         with self.page.expect_navigation():
             self.page.click("main button[type=submit]")
 
     def words(self) -> str:
-        """What the page says."""
+        """The text of the page."""
         return " ".join(self.page.inner_text("main").split())
 
-    def serious(self) -> list[str]:
-        """What axe finds that keeps somebody from using the page."""
-        found = Axe().run(self.page).response["violations"]
-        return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
+    def serious_violations(self) -> list[str]:
+        """Serious and critical accessibility issues found by axe."""
+        return [
+            f"{violation['id']}: {violation['nodes'][0]['html']}"
+            for violation in Axe().run(self.page).response["violations"]
+            if violation["impact"] in ("serious", "critical")
+        ]
 
 
 @pytest.fixture(scope="session")
@@ -59,43 +62,47 @@ def chromium() -> Iterator[Browser]:
     """The browser itself."""
     if not chromium_path():
         pytest.skip(MISSING)
-    # Playwright keeps an event loop in this thread; Django would refuse the database there.
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    # Playwright keeps an event loop in this thread, where Django would refuse to use the database.
+    previous = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
         yield browser
         browser.close()
-    if before is None:
+    if previous is None:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture
 def visit(chromium: Browser, live_server: LiveServer) -> Iterator[Visit]:
-    """A window of somebody in Tokyo; `operator` and `viewer` may log in."""
-    # Tests with a server of their own empty all tables afterwards, the groups that migrate made among them.
+    """A window of a user in Tokyo; `operator` and `viewer` can log in."""
+    # Tests with a live server truncate all tables afterwards, including the groups that migrate created.
     make_groups(apps, "default")
     for name in ("operator", "viewer"):
         user = User.objects.create_user(name, password=PASSWORD)
         user.groups.add(Group.objects.get(name=f"{name}s"))
-    with a_window(chromium, live_server.url) as one:
-        yield one
+    with browser_window(chromium, live_server.url) as visit:
+        yield visit
 
 
 @contextmanager
-def a_window(chromium: Browser, site: str) -> Iterator[Visit]:
-    """A window of somebody in Tokyo, on that site."""
+def browser_window(chromium: Browser, site: str) -> Iterator[Visit]:
+    """A window of a user in Tokyo, on that site."""
     context = chromium.new_context(timezone_id="Asia/Tokyo", viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(SECONDS)
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
-    one = Visit(page, site)
+    visit = Visit(page, site)
 
-    def hear(message: ConsoleMessage) -> None:
+    def on_console(message: ConsoleMessage) -> None:
         if message.type == "error":
-            one.complaints.append(message.text)
+            visit.console_errors.append(message.text)
 
-    page.on("console", hear)
-    page.on("pageerror", lambda error: one.complaints.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith(site) else one.elsewhere.append(asked.url))
-    yield one
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(site):
+            visit.external_requests.append(request.url)
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: visit.console_errors.append(str(error)))
+    page.on("request", on_request)
+    yield visit
     context.close()

@@ -1,4 +1,4 @@
-"""`house`: a whole site as `serve` runs it, with a batch that failed and a file that was refused; `guest`: a window on it."""
+"""`house`: a site run by `serve`, with a failed batch and a rejected file; `guest`: a browser window on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 from batches.keys import encode
 from sandbox.clients import Fn4Sandbox
 from sandbox.genomes import fasta, mutant, reference
-from tests.support.browser import PASSWORD, Visit, a_window
+from tests.support.browser import PASSWORD, Visit, browser_window
 from tests.support.fork_server import ForkServer
 from tests.support.site import Manage, a_site
 
@@ -44,21 +44,21 @@ class House:
     fn4: Fn4Sandbox
 
     def ingest(self, *identifiers: str) -> None:
-        """Takes the objects of these records away, as the Lambda does."""
-        for one in identifiers:
-            (self.batches / encode("plc", "/collectionobjects", one, "CREATE")).unlink()
+        """Deletes the objects of these records, as the Lambda does."""
+        for identifier in identifiers:
+            (self.batches / encode("plc", "/collectionobjects", identifier, "CREATE")).unlink()
 
-    def do(self, *words: str, status: int = 0) -> None:
-        """A command that ends with that status."""
-        done = self.manage(*words)
-        assert done.returncode == status, done.stderr + done.stdout
+    def run(self, *words: str, status: int = 0) -> None:
+        """Runs a command that ends with that status."""
+        result = self.manage(*words)
+        assert result.returncode == status, result.stderr + result.stdout
 
 
 @pytest.fixture(scope="module")
 def house(
     chromium: Browser, migrated: str, tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer
 ) -> Iterator[House]:
-    """Shared by the tests of a file: each uses what is its own of it."""
+    """Shared by the tests of a module, each of which uses its own part."""
     folder = tmp_path_factory.mktemp("house")
     batches, files = folder / "bucket", folder / "queue"
     batches.mkdir()
@@ -69,34 +69,34 @@ def house(
         probe.close()
         manage.environment |= {"BATCH_STORE_URL": batches.as_uri(), "JOB_WORKERS": "1"}
         built = House(manage, url, batches, files, fn4)
-        built.do("shell", "-v0", "-c", USERS)
-        _a_failed_batch(built, folder / "records")
-        _a_refused_file(built)
-        with _served(built):
+        built.run("shell", "-v0", "-c", USERS)
+        _add_failed_batch(built, folder / "records")
+        _add_rejected_file(built)
+        with _serve(built):
             yield built
 
 
-def _a_failed_batch(house: House, folder: Path) -> None:
+def _add_failed_batch(house: House, folder: Path) -> None:
     folder.mkdir()
     for number in range(1, 4):
         (folder / f"2026.{number}.xml").write_text("<record/>")
-    house.do("batch", "add", "plc", str(folder))
-    house.do("batch", "upload", "plc")
+    house.run("batch", "add", "plc", str(folder))
+    house.run("batch", "upload", "plc")
     house.ingest("2026.1")
-    house.do("ingstat", "plc", "--sleep", "0.01", status=10)
+    house.run("ingstat", "plc", "--sleep", "0.01", status=10)
     house.manage.rows("UPDATE batches_batchrecord SET ingest_message = %s WHERE ingest_outcome = 'failure'", REASON)
 
 
-def _a_refused_file(house: House) -> None:
+def _add_rejected_file(house: House) -> None:
     genome = mutant(reference(LENGTH), 1)
     (house.files / "good.fasta").write_bytes(fasta("good", genome))
     (house.files / "odd.fasta").write_bytes(fasta("odd", genome, prefix="OTHER|"))
-    house.do("feed", "add", "tb", house.fn4.url, house.files.as_uri())
-    house.do("fnload", house.fn4.url, house.files.as_uri(), "--once", status=10)
+    house.run("feed", "add", "tb", house.fn4.url, house.files.as_uri())
+    house.run("fnload", house.fn4.url, house.files.as_uri(), "--once", status=10)
 
 
 @contextlib.contextmanager
-def _served(house: House) -> Iterator[None]:
+def _serve(house: House) -> Iterator[None]:
     process = house.manage.start("serve", "--bind", urlsplit(house.url).netloc)
     try:
         _wait_for(house.url + "/healthz", process.poll)
@@ -113,11 +113,11 @@ def _wait_for(url: str, ended: Callable[[], int | None]) -> None:
             return
         assert ended() is None, "serve ended"
         time.sleep(0.1)
-    raise AssertionError("serve does not answer")
+    raise AssertionError("serve does not respond")
 
 
 @pytest.fixture
 def guest(chromium: Browser, house: House) -> Iterator[Visit]:
-    """A browser window on it; `morgan` is an operator, `nobody` may see nothing."""
-    with a_window(chromium, house.url) as one:
-        yield one
+    """A browser window on it; `morgan` is an operator, `nobody` has no permissions."""
+    with browser_window(chromium, house.url) as visit:
+        yield visit

@@ -1,4 +1,4 @@
-"""`cluster`: `qcluster` as a process, on the database as its broker and on Redis, and nudges as its scheduler gives them."""
+"""`cluster`: `qcluster` as a process, with the database and with Redis as its broker, and jobs queued as by the scheduler."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.feeding import Feeding
 from tests.support.site import Manage
 
 REDIS = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/9"
-"""Each site of the tests has a queue of its own there."""
+"""Each test site has its own queue there."""
 
 
-def redis_answers() -> bool:
-    """Whether the server is there."""
+def redis_available() -> bool:
+    """Whether the server responds."""
     try:
         with redis.from_url(REDIS, socket_connect_timeout=1) as client:
             return bool(client.ping())
@@ -28,13 +28,13 @@ def redis_answers() -> bool:
 
 @dataclass
 class Jobs:
-    """A site whose background jobs run."""
+    """A site with background jobs."""
 
     manage: Manage
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
-        """Starts a cluster, which runs when this returns."""
+        """Starts a cluster."""
         process = self.manage.start("qcluster", **environment)
         self.processes.append(process)
         return process
@@ -43,20 +43,20 @@ class Jobs:
         """Queues a job, as the schedule or a button does."""
         words = ", ".join(map(repr, (function, *arguments)))
         code = f"from django_q.tasks import async_task; [async_task({words}) for _ in range({times})]"
-        told = self.manage("shell", "-v0", "-c", code)
-        assert told.returncode == 0, told.stderr
+        result = self.manage("shell", "-v0", "-c", code)
+        assert result.returncode == 0, result.stderr
 
     def runs(self, function: str) -> int:
-        """How often a job of this kind ended well."""
-        found = self.manage.rows("SELECT runs FROM fnloader_site_jobrun WHERE name = %s", function)
-        return int(found[0][0]) if found else 0
+        """The number of successful runs of a job."""
+        rows = self.manage.rows("SELECT runs FROM fnloader_site_jobrun WHERE name = %s", function)
+        return int(rows[0][0]) if rows else 0
 
     def workers(self, process: subprocess.Popen[str]) -> list[int]:
         """Process ids of the guard's children: workers, monitor and pusher."""
         return [pid for guard in children(process.pid) for pid in children(guard)]
 
     def kill_all(self) -> None:
-        """Ends every cluster that was started here, and waits for the end of all their children."""
+        """Kills every cluster that was started here, and waits for the end of all their children."""
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
@@ -65,18 +65,18 @@ class Jobs:
 
 def children(pid: int) -> list[int]:
     """Process ids of the children of a process."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], stdout=subprocess.PIPE, text=True, check=False)
-    return [int(word) for word in found.stdout.split()]
+    output = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], stdout=subprocess.PIPE, text=True, check=False)
+    return [int(word) for word in output.stdout.split()]
 
 
 @pytest.fixture(params=["database", "redis"])
 def broker(request: pytest.FixtureRequest, manage: Manage) -> Iterator[str]:
-    """Each broker in turn; what a queue of Redis still holds is deleted afterwards."""
+    """Each broker in turn; the rest of a Redis queue is deleted afterwards."""
     if request.param == "database":
         manage.environment["REDIS_URL"] = ""
         yield "database"
         return
-    if not redis_answers():
+    if not redis_available():
         pytest.skip(f"no Redis at {REDIS}")
     manage.environment["REDIS_URL"] = REDIS
     yield "redis"

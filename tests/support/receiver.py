@@ -1,4 +1,4 @@
-"""`receiver`: a server that keeps what alarms it was sent."""
+"""`receiver`: a server that records alarms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 class Receiver(http.server.ThreadingHTTPServer):
-    """Takes requests; answers `status`."""
+    """Records requests in `got`; responds with `status`."""
 
     daemon_threads = True
 
@@ -43,10 +43,10 @@ class Receiver(http.server.ThreadingHTTPServer):
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    one = Receiver()
-    thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.02})
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield one
-    one.shutdown()
-    one.server_close()
+    yield server
+    server.shutdown()
+    server.server_close()
     thread.join()

@@ -1,4 +1,4 @@
-"""`manage`: runs manage.py as a process of its own on a migrated database of its own, as a user would."""
+"""`manage`: runs manage.py as a process, on its own migrated database, as a user would."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POSTGRES = os.environ.get("FNLOADER_TEST_POSTGRES", "")
 
 @dataclass
 class Manage:
-    """A site with a database of its own; calls are processes."""
+    """A site with its own database; each call is a process."""
 
     environment: dict[str, str] = field(default_factory=dict)
     fork: ForkServer | None = None
@@ -41,7 +41,7 @@ class Manage:
         )
 
     def __call__(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs `manage.py words…` to its end: forked from a process that has the libraries loaded, where there is one."""
+        """Runs `manage.py words…` to its end, forked from a process that has the libraries loaded if there is one."""
         if self.fork:
             return self.fork.run(words, self._settings(environment))
         process = self.start(*words, **environment)
@@ -49,20 +49,20 @@ class Manage:
         return subprocess.CompletedProcess(list(words), process.returncode, out, err)
 
     def _settings(self, environment: dict[str, str]) -> dict[str, str]:
-        # What the browser's fixture needs in this process would be a fault in a production site.
-        ours = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
-        return ours | {"DJANGO_SETTINGS_MODULE": SETTINGS} | self.environment | environment
+        # The browser's fixture needs this variable in this process, but a production site must not have it.
+        inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
+        return inherited | {"DJANGO_SETTINGS_MODULE": SETTINGS} | self.environment | environment
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Asks the site's database with a connection of our own."""
+        """Runs SQL on the site's database, with a separate connection."""
         url = self.environment["DATABASE_URL"]
         if url.startswith("sqlite"):
             import sqlite3
 
             with sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20) as lite:
-                found = lite.execute(sql.replace("%s", "?"), parameters).fetchall()
+                rows = lite.execute(sql.replace("%s", "?"), parameters).fetchall()
             lite.close()
-            return found
+            return rows
         with psycopg.connect(url) as connection:
             cursor = connection.execute(sql.encode(), parameters)
             return cursor.fetchall() if cursor.description else []
@@ -87,14 +87,14 @@ def empty_database(folder: Path) -> Iterator[tuple[str, str]]:
     name = f"fnloader_template_{uuid.uuid4().hex[:8]}"
     _postgres(f"CREATE DATABASE {name}")
     yield name, _url(name)
-    if name in _copies:
-        _copies.pop(name).close()
+    if name in _pools:
+        _pools.pop(name).close()
     _postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
-    """Take `manage`."""
+    """For `manage`, which tests use."""
     server = ForkServer()
     yield server
     server.close()
@@ -102,7 +102,7 @@ def fork_server() -> Iterator[ForkServer]:
 
 @pytest.fixture
 def manage(migrated: str, tmp_path: Path, fork_server: ForkServer) -> Iterator[Manage]:
-    """A site of its own for one test."""
+    """A site for one test."""
     with a_site(migrated, tmp_path, fork_server) as site:
         yield site
 
@@ -110,7 +110,7 @@ def manage(migrated: str, tmp_path: Path, fork_server: ForkServer) -> Iterator[M
 @contextmanager
 def a_site(migrated: str, folder: Path, fork: ForkServer) -> Iterator[Manage]:
     """A site with a copy of the migrated database, and its files in that folder."""
-    # Whatever broker the environment names: no site takes another one's jobs.
+    # No site runs the jobs of another, whatever broker the environment has.
     environment = {
         "REPORTS_DIR": str(folder / "reports"),
         "HOST_NAME": "test-host",
@@ -121,46 +121,46 @@ def a_site(migrated: str, folder: Path, fork: ForkServer) -> Iterator[Manage]:
         copy.write_bytes(Path(migrated).read_bytes())
         yield Manage(environment | {"DATABASE_URL": f"sqlite:///{copy}"}, fork)
         return
-    if migrated not in _copies:
-        _copies[migrated] = Copies(migrated)
-    copies = _copies[migrated]
-    name = copies.take()
+    if migrated not in _pools:
+        _pools[migrated] = DatabasePool(migrated)
+    pool = _pools[migrated]
+    name = pool.acquire()
     yield Manage(environment | {"DATABASE_URL": _url(name)}, fork)
-    copies.drop(name)
+    pool.drop(name)
 
 
-class Copies:
-    """Databases that are made of a template ahead of their use, and dropped behind it: no test waits for either."""
+class DatabasePool:
+    """Copies of a template database, created before and dropped after their use in a thread, so that no test waits."""
 
     def __init__(self, template: str) -> None:
         self._template = template
         self._thread = ThreadPoolExecutor(1)
         self._next = self._thread.submit(self._make)
 
-    def take(self) -> str:
-        """The name of one that nobody has had."""
+    def acquire(self) -> str:
+        """The name of an unused copy."""
         name = self._next.result()
         self._next = self._thread.submit(self._make)
         return name
 
     def drop(self, name: str) -> None:
-        """Nobody needs it any more."""
+        """Drops it in the thread."""
         self._thread.submit(_postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
     def close(self) -> None:
-        """Drops the one that nobody took, and waits for all that is still to be dropped."""
+        """Drops the unused copy, and waits for the thread."""
         self.drop(self._next.result())
         self._thread.shutdown()
 
     def _make(self) -> str:
         name = f"fnloader_test_{uuid.uuid4().hex[:12]}"
         _postgres(f"CREATE DATABASE {name} TEMPLATE {self._template}")
-        # The server itself is never killed here: nothing is learnt by waiting for its disk.
+        # The server is never killed here, so waiting for its disk would test nothing.
         _postgres(f"ALTER DATABASE {name} SET synchronous_commit = off")
         return name
 
 
-_copies: dict[str, Copies] = {}
+_pools: dict[str, DatabasePool] = {}
 """By the name of their template."""
 
 

@@ -1,4 +1,4 @@
-"""Real stores for tests: servers that live as long as the test session, and a fresh bucket in them for each test."""
+"""Real stores for tests: servers for the test session, and a new bucket for each test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def s3() -> Iterator[S3Sandbox]:
 
 @pytest.fixture
 def bucket(s3: S3Sandbox) -> str:
-    """The name of a fresh bucket in it."""
+    """The name of a new bucket in it."""
     name = f"bucket-{next(_numbers)}-{secrets.token_hex(3)}"
     s3.create_bucket(name)
     return name
@@ -36,7 +36,7 @@ def bucket(s3: S3Sandbox) -> str:
 
 @pytest.fixture(scope="session")
 def s3_proxy_process(s3: S3Sandbox) -> Iterator[FaultProxy]:
-    """A proxy before it; take `s3_proxy`, which begins without faults."""
+    """A proxy before it, for `s3_proxy`, which begins without faults."""
     with FaultProxy(s3.endpoint) as proxy:
         yield proxy
 
@@ -51,7 +51,7 @@ def s3_proxy(s3_proxy_process: FaultProxy) -> FaultProxy:
 
 @pytest.fixture(scope="session")
 def oci_process() -> Iterator[OciSandbox]:
-    """An OCI Object Storage stand-in; take `oci`, which begins without faults."""
+    """An OCI Object Storage stand-in, for `oci`, which begins without faults."""
     with OciSandbox() as server:
         yield server
 
@@ -66,7 +66,7 @@ def oci(oci_process: OciSandbox) -> OciSandbox:
 
 @pytest.fixture
 def oci_bucket(oci: OciSandbox) -> Iterator[str]:
-    """The name of a fresh bucket in it."""
+    """The name of a new bucket in it."""
     name = f"queue-{next(_numbers)}"
     oci.add_bucket(name)
     yield name
@@ -75,13 +75,13 @@ def oci_bucket(oci: OciSandbox) -> Iterator[str]:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stores of this process try again without a pause worth mentioning, as often as ever."""
+    """Stores of this process retry almost without a pause."""
     monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
 
 
 @dataclass
-class Place:
-    """A place for objects of one kind: its URL, the settings to open it with, and a way in that is not our store."""
+class StoreLocation:
+    """A location for objects: its URL, its settings, and a function to put objects without our store."""
 
     kind: str
     url: str
@@ -97,15 +97,15 @@ class Place:
 
 
 @pytest.fixture(params=["file", "s3", "oci"])
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A place of each kind in turn."""
+def place(request: pytest.FixtureRequest) -> Iterator[StoreLocation]:
+    """A location of each kind in turn."""
     kind = request.param
     with ExitStack() as stack:
         yield request.getfixturevalue(f"{kind}_place")(stack)
 
 
 @pytest.fixture
-def file_place(tmp_path: Path) -> Callable[[ExitStack], Place]:
+def file_place(tmp_path: Path) -> Callable[[ExitStack], StoreLocation]:
     """A folder."""
 
     def put_many(objects: Mapping[str, bytes]) -> None:
@@ -113,18 +113,20 @@ def file_place(tmp_path: Path) -> Callable[[ExitStack], Place]:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
 
-    return lambda stack: Place("file", tmp_path.as_uri(), {}, put_many, stack)
+    return lambda stack: StoreLocation("file", tmp_path.as_uri(), {}, put_many, stack)
 
 
 @pytest.fixture
-def s3_place(s3: S3Sandbox, bucket: str) -> Callable[[ExitStack], Place]:
-    """A fresh bucket of the S3 server."""
-    return lambda stack: Place("s3", f"s3://{bucket}", s3.environ(), lambda all_: s3.put_many(bucket, all_), stack)
+def s3_place(s3: S3Sandbox, bucket: str) -> Callable[[ExitStack], StoreLocation]:
+    """A new bucket of the S3 server."""
+    return lambda stack: StoreLocation(
+        "s3", f"s3://{bucket}", s3.environ(), lambda all_: s3.put_many(bucket, all_), stack
+    )
 
 
 @pytest.fixture
-def oci_place(oci: OciSandbox, oci_bucket: str) -> Callable[[ExitStack], Place]:
-    """A fresh bucket of the OCI stand-in."""
-    return lambda stack: Place(
+def oci_place(oci: OciSandbox, oci_bucket: str) -> Callable[[ExitStack], StoreLocation]:
+    """A new bucket of the OCI stand-in."""
+    return lambda stack: StoreLocation(
         "oci", oci.url(oci_bucket), oci.environ(), lambda all_: oci.put_many(oci_bucket, all_), stack
     )
