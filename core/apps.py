@@ -33,12 +33,11 @@ class LazyAdminConfig(SimpleAdminConfig):
 
     def ready(self) -> None:
         """Registers the admin's own checks, which load its pages first."""
-        checks.register(_check_admin, checks.Tags.admin)
 
+        @checks.register(checks.Tags.admin)
+        def check_admin(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:  # noqa: ANN401
+            from django.contrib.admin import autodiscover
+            from django.contrib.admin.checks import check_admin_app, check_dependencies
 
-def _check_admin(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:  # noqa: ANN401 - Django's signature
-    from django.contrib.admin import autodiscover
-    from django.contrib.admin.checks import check_admin_app, check_dependencies
-
-    autodiscover()
-    return [*check_dependencies(**kwargs), *check_admin_app(app_configs, **kwargs)]
+            autodiscover()
+            return [*check_dependencies(**kwargs), *check_admin_app(app_configs, **kwargs)]

@@ -71,7 +71,9 @@ class Connections:
         except SSLError as error:
             raise Misconfigured(f"{self.endpoint}: certificate not trusted ({error}); check the CA bundle") from error
         except (HTTPError, OSError) as error:
-            raise Unavailable(f"{self.endpoint}: {_reason(error)}") from error
+            # urllib3 puts the failed object before the text.
+            text = str(error).rpartition(">: ")[2] or type(error).__name__
+            raise Unavailable(f"{self.endpoint}: {text}") from error
 
     def _by_urllib3(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int
@@ -123,12 +125,6 @@ def _manager(endpoint: str, ca_bundle: str, options: dict[str, object]) -> urlli
     if proxy and not urllib.request.proxy_bypass(parts.netloc):
         return urllib3.ProxyManager(proxy, ca_certs=ca_bundle, **options)  # type: ignore[arg-type]
     return urllib3.PoolManager(ca_certs=ca_bundle, **options)  # type: ignore[arg-type]
-
-
-def _reason(error: Exception) -> str:
-    """The text of the error, without the object that urllib3 puts before it."""
-    text = str(error)
-    return text.rpartition(">: ")[2] if text.startswith("<") else text or type(error).__name__
 
 
 def error_for_status(status: int) -> type[StoreError]:
