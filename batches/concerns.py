@@ -41,7 +41,7 @@ def _cut_off() -> Iterator[Concern]:
         if batch.alive and not is_dead(batch.upload_process or ""):  # type: ignore[attr-defined]
             continue
         yield Concern(
-            Level.BAD,
+            Level.ERROR,
             f"Upload of batch {batch} was cut off",
             "Some of its records may not have been sent.",
             "Run it again: it resumes where it ended and sends nothing twice.",
@@ -58,7 +58,7 @@ def _uncertain() -> Iterator[Concern]:
     groups = records.order_by().values_list("batch__bid").annotate(n=Count("pk")).order_by("-n")
     for bid, number in groups[:MAX_CONCERNS]:
         yield Concern(
-            Level.WARN,
+            Level.WARNING,
             f"{pluralize(number, 'record')} of batch {bid} uncertain",
             "Each may have been ingested or never sent. None is sent again automatically.",
             "Look them up in CollectionSpace. To list them:",
@@ -73,7 +73,7 @@ def _check_failing() -> Iterator[Concern]:
     batches = Batch.objects.filter(archived_at=None, check_failing_since__isnull=False)
     for batch in batches.order_by("check_failing_since")[:MAX_CONCERNS]:
         yield Concern(
-            Level.BAD,
+            Level.ERROR,
             f"Batch {batch} can't be checked",
             batch.check_problem or "",
             "The background jobs keep trying. To check it now:",
@@ -101,7 +101,7 @@ def _no_progress() -> Iterator[Concern]:
         if not batch.same_since or batch.last_counted_at - batch.same_since <= STUCK_AFTER:
             continue
         yield Concern(
-            Level.WARN,
+            Level.WARNING,
             f"Batch {batch} is stuck: no progress, {pluralize(batch.remaining, 'object')} remaining",
             "Several counts have found the same number of objects.",
             "Check that the ingest is running. To check the batch now:",
@@ -118,7 +118,7 @@ def _with_errors() -> Iterator[Concern]:
     recent = batches.filter(ingest_done_at__gt=Now() - REPORT_ERRORS_FOR)
     for batch in recent.order_by(F("ingest_done_at").desc())[:MAX_CONCERNS]:
         yield Concern(
-            Level.WARN,
+            Level.WARNING,
             f"{pluralize(batch.ingest_errs or 0, 'record')} of batch {batch} did not ingest",
             "Its report lists them, with the reason. Records that heal are removed automatically.",
             "To dismiss:",
@@ -133,7 +133,7 @@ def _with_errors() -> Iterator[Concern]:
 def _log_unread() -> Iterator[Concern]:
     for batch in batches_with_unread_log().order_by("ingest_done_at")[:MAX_CONCERNS]:
         yield Concern(
-            Level.WARN,
+            Level.WARNING,
             f"Failures of batch {batch} have no messages: the ingest log could not be read",
             batch.messages_problem or "",
             "The result is not affected. To read the log again:",

@@ -11,7 +11,7 @@ from batches.choices import Action, BatchStatus, IngestOutcome, UploadOutcome
 from batches.keys import InvalidKey, decode, digest
 from batches.models import Batch
 from batches.querysets import NEXT_STEP
-from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, begins
+from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, prefix_lookup
 
 NEXT_STEPS = [("upload", "upload"), ("ingstat", "check"), ("none", "none: ingested")]
 ARCHIVED_FILTERS = {"only": Q(archived_at__isnull=False), "too": Q()}
@@ -52,7 +52,7 @@ class BatchFilterSet(BaseFilterSet):
 
     def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
         """By prefix of the id or of the record type."""
-        return rows.filter(Q(**begins("bid", text)) | Q(rectype__istartswith=text))
+        return rows.filter(Q(**prefix_lookup("bid", text)) | Q(rectype__istartswith=text))
 
     def filter_next_step(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """As `batch list --next`."""
@@ -81,5 +81,5 @@ class RecordFilterSet(BaseFilterSet):
         try:
             decode(text)
         except InvalidKey:
-            return rows.filter(**begins("identifier", text))
+            return rows.filter(**prefix_lookup("identifier", text))
         return rows.filter(key_digest=digest(text))

@@ -16,7 +16,6 @@ class Level(StrEnum):
 
     ERROR = "red"
     WARNING = "orange"
-    BAD, WARN = ERROR, WARNING
 
     @property
     def label(self) -> str:

@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.views.generic import View
 
 from batches.models import BatchRecord
-from core.lists.filters import begins
+from core.lists.filters import prefix_lookup
 from core.permissions import PermissionView
 from loader import sample_lookup
 from loader.feeds.manage import client_for
@@ -76,7 +76,7 @@ class SearchView(View):
             elif query and not form.is_bound:
                 ids = sample_lookup.ids_with_prefix(query, MAX_HITS)
         if query and not form.is_bound and user.has_perm(RECORDS_PERMISSION):
-            rows = BatchRecord.objects.filter(**begins("identifier", query)).select_related("batch")
+            rows = BatchRecord.objects.filter(**prefix_lookup("identifier", query)).select_related("batch")
             records = list(rows.order_by("identifier", "batch")[: MAX_HITS + 1])
         if len(ids) == 1 and not records and not form.is_bound:
             return HttpResponseRedirect(f"{reverse('sample')}?{urlencode({'id': ids[0]})}")

@@ -93,7 +93,7 @@ def _clocks(servers: list[Any], feeds: list[Any], now: datetime) -> Iterator[Con
     if abs(apart) > CLOCKS_APART:
         ahead = "ahead of" if apart > timedelta(0) else "behind"
         yield Concern(
-            Level.BAD,
+            Level.ERROR,
             f"This host's clock is {_duration_text(apart)} {ahead} the database's",
             "Stores reject signatures with a wrong time, and times on pages and in rows disagree.",
             "Synchronize both hosts (NTP). Leases and delays follow the database's clock.",
@@ -103,7 +103,7 @@ def _clocks(servers: list[Any], feeds: list[Any], now: datetime) -> Iterator[Con
     latest = max((at for at in times if at), default=now)
     if latest - now > CLOCKS_APART:
         yield Concern(
-            Level.BAD,
+            Level.ERROR,
             f"The database's clock jumped back by {_duration_text(latest - now)}",
             f"A row has the time {latest:%Y-%m-%d %H:%M:%S} UTC, which is in the future.",
             "Synchronize its host (NTP). Until then leases last longer, and retries come later.",
@@ -115,7 +115,7 @@ def _unavailable(server: Row, _now: datetime) -> Concern | None:
     if not (server.circuit_open_since and server.is_fed):
         return None
     return Concern(
-        Level.BAD,
+        Level.ERROR,
         f"Server {server} is unavailable",
         server.circuit_reason,
         "No data lost. Loading resumes automatically when the server responds.",
@@ -130,7 +130,7 @@ def _taken_over(server: Row, now: datetime) -> Concern | None:
     if not server.taken_over_at or now - server.taken_over_at >= DAY:
         return None
     return Concern(
-        Level.WARN,
+        Level.WARNING,
         f"Another loader took over {server}",
         f"The previous one, {server.taken_over_from}, did not release its lease: killed, stopped or disconnected.",
         "Open attempts were recovered. Find out why it ended. This warning disappears after a day.",
@@ -145,7 +145,7 @@ def _vanished(server: Row, _now: datetime) -> Concern | None:
     if server.has_loader or not server.lease_token:
         return None
     return Concern(
-        Level.BAD,
+        Level.ERROR,
         f"Loader for {server} stopped unexpectedly",
         f"It was process {server.lease_pid} on {server.lease_host}.",
         "Restart fnload for this server. It recovers open attempts first.",
@@ -161,7 +161,7 @@ def _attempts_open(server: Row, _now: datetime) -> Concern | None:
         return None
     number, earliest = server.open_attempts
     return Concern(
-        Level.WARN,
+        Level.WARNING,
         f"{pluralize(number, 'open load attempt')} on {server}",
         "No loader runs for this server, so their outcome is unknown.",
         "Restart fnload for this server. It asks the server before it sends anything.",
@@ -176,7 +176,7 @@ def _paused(feed: Row, _now: datetime) -> Concern | None:
     if not feed.paused_at:
         return None
     return Concern(
-        Level.BAD,
+        Level.ERROR,
         f"Feed {feed} is paused",
         feed.pause_reason,
         "Resume it on its page, or with",
@@ -201,7 +201,7 @@ def _silent(feed: Row, now: datetime) -> Concern | None:
     if now - last <= limit:
         return None
     return Concern(
-        Level.BAD,
+        Level.ERROR,
         f"Feed {feed} is inactive",
         f"Expected a scan every {interval:g} s. The loader stopped, hangs, or can't list the bucket or get the lease.",
         "Check the log of fnload or qcluster, restart it if it stopped, and test the feed with",
@@ -218,7 +218,7 @@ def _waiting_too_long(feed: Row, now: datetime) -> Concern | None:
     if not feed.waiting or now - feed.waiting_since <= limit:
         return None
     return Concern(
-        Level.WARN,
+        Level.WARNING,
         f"Files of feed {feed} have waited longer than {_duration_text(limit)}",
         f"{pluralize(feed.waiting, 'file')} not loaded yet: the server is slow, or the files fail repeatedly.",
         "Check their reasons. The limit is a setting of the feed.",
@@ -233,7 +233,7 @@ def _rejected(feed: Row, _now: datetime) -> Concern | None:
     if not feed.rejected:
         return None
     return Concern(
-        Level.WARN,
+        Level.WARNING,
         f"{pluralize(feed.rejected, 'file')} of feed {feed} rejected",
         "Each file has its reason. A corrected file with the same name is loaded automatically.",
         "Dismiss with",
@@ -249,7 +249,7 @@ def _samples_lost(feed: Row, _now: datetime) -> Concern | None:
     if not feed.reconcile_lost:
         return None
     return Concern(
-        Level.BAD,
+        Level.ERROR,
         f"{pluralize(feed.reconcile_lost, 'loaded sample')} of feed {feed} missing from the server",
         f"Last comparison: {feed.reconcile_said}. Was the server restored from a backup?",
         "List them, and reload those whose files are still in the bucket, with",
@@ -279,7 +279,7 @@ def _wrong_statuses(db: str, now: datetime) -> Iterator[Concern]:
     for url, statuses in sorted(servers.items()):
         numbers = ", ".join(f"HTTP {status} ({number:,} times)" for status, number, _ in statuses)
         yield Concern(
-            Level.WARN,
+            Level.WARNING,
             f"{url} answered inserts with {numbers}",
             "In the last day. Expected: 200 or 201.",
             "Check the messages of these load attempts.",

@@ -8,7 +8,15 @@ import django_filters as filters
 from django.db import connections
 from django.db.models import Q, QuerySet
 
-from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, ExactFilter, PrefixFilter, RecentFilter, begins
+from core.lists.filters import (
+    AfterFilter,
+    BaseFilterSet,
+    BeforeFilter,
+    ExactFilter,
+    PrefixFilter,
+    RecentFilter,
+    prefix_lookup,
+)
 from loader.choices import FINDING_KINDS, AttemptOutcome, FeedState, LoadResult, ObjectState
 from loader.fasta.parser import sample_id
 from loader.models import Feed, Server
@@ -19,9 +27,9 @@ PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Succe
 
 def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
     """Rows whose sample id or server id begins with the text, or whose file has that name."""
-    condition = Q(**begins(seqid, text)) | Q(**begins(guid, text))
+    condition = Q(**prefix_lookup(seqid, text)) | Q(**prefix_lookup(guid, text))
     if "." in text or "/" in text:
-        condition |= Q(**{seqid: sample_id(text)}, **begins(name, text))
+        condition |= Q(**{seqid: sample_id(text)}, **prefix_lookup(name, text))
     return condition
 
 
@@ -47,8 +55,8 @@ class SampleFilterSet(BaseFilterSet):
         rest = self.data.copy()
         rest.pop("q")
         rows = type(self)(rest, queryset=self.queryset).qs
-        of_id = begins(self.seqid, text)
-        return [rows.filter(**of_id), rows.filter(**begins(self.guid, text)).exclude(**of_id)]
+        of_id = prefix_lookup(self.seqid, text)
+        return [rows.filter(**of_id), rows.filter(**prefix_lookup(self.guid, text)).exclude(**of_id)]
 
 
 class FeedFilterSet(BaseFilterSet):

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from core.formatting import format_age
-from core.lists.filters import begins
+from core.lists.filters import prefix_lookup
 from loader.choices import LoadResult, ObjectState
 from loader.fasta.parser import sample_id
 from loader.models import BucketObject, Feed, LoadAttempt
@@ -98,12 +98,12 @@ def ids_with_prefix(text: str, limit: int) -> list[str]:
     ids: set[str] = set()
     for rows, columns in ((BucketObject.objects, ("seqid", "guid")), (LoadAttempt.objects, ("seqid", "fn4id"))):
         for column in columns:
-            values = rows.filter(**begins(column, text)).order_by(column).values_list(column, flat=True)
+            values = rows.filter(**prefix_lookup(column, text)).order_by(column).values_list(column, flat=True)
             ids |= set(values.distinct()[: limit + 1])
     if "." in text or "/" in text:
         sample = sample_id(text)
         for files, column in ((BucketObject.objects, "name"), (LoadAttempt.objects, "file_name")):
-            if files.filter(seqid=sample, **begins(column, text)).exists():
+            if files.filter(seqid=sample, **prefix_lookup(column, text)).exists():
                 ids.add(sample)
     return sorted(ids)
 

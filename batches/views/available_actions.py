@@ -36,7 +36,7 @@ def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLi
     is_checkable = batch.ingest_errs if is_ingested else in_ingest
     was_uploaded = batch.status in UPLOADABLE and (batch.upload_started or batch.uploaded_at)
     possible = (
-        (can_change and is_checkable, ActionLink("Check now", "batches:check", "scan-search", "first")),
+        (can_change and is_checkable, ActionLink("Check now", "batches:check", "scan-search", "primary")),
         (can_change and is_ingested, ActionLink("Undo ingest result", "batches:rollback_ingest", "undo-2")),
         (can_change and is_idle and was_uploaded, ActionLink("Undo upload", "batches:rollback_upload", "undo-2")),
         (

@@ -20,7 +20,7 @@ PERIODS = {
 }
 
 
-def begins(field: str, text: str) -> dict[str, str]:
+def prefix_lookup(field: str, text: str) -> dict[str, str]:
     """Lookups for `filter`: the field begins with the text. The field must sort by bytes (BytewiseCharField)."""
     return {f"{field}__gte": text, f"{field}__lt": text + LAST_CHARACTER}
 
@@ -64,7 +64,7 @@ class PrefixFilter(filters.CharFilter):
 
     def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
         """Filters by range."""
-        return qs.filter(**begins(self.field_name, value)) if value else qs
+        return qs.filter(**prefix_lookup(self.field_name, value)) if value else qs
 
 
 class ExactFilter(filters.CharFilter):
