@@ -1,4 +1,4 @@
-# `make demo` and `make test` install what they need and need no root. `make help` lists the rest.
+# `make demo` and `make test` install what they need, without root. `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
@@ -8,7 +8,7 @@ SOURCES := manage.py gunicorn.conf.py fnloader_site batches loader core objectst
 
 .PHONY: help install demo serve test test-postgres check format bench bench-pages screenshots soak audit clean
 
-help: ## what can be made
+help: ## list the targets
 	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 .venv/installed: requirements.txt requirements-dev.txt
@@ -20,7 +20,7 @@ help: ## what can be made
 
 install: .venv/installed .env ## install into .venv, make .env
 
-.env: | .venv/installed ## a secret key of this installation's own
+.env: | .venv/installed ## a new secret key
 	@umask 077; $(BIN)/python -c 'import secrets; print("SECRET_KEY=" + secrets.token_urlsafe(50))' > $@
 
 demo: install ## both jobs on local stand-ins, then the site until Ctrl-C (ARGS=--exit: no site)
@@ -58,17 +58,17 @@ bench: .venv/installed ## the measurements (minutes)
 	@$(BIN)/python -m bench.batches
 	@$(BIN)/python -m bench.verdicts
 
-bench-pages: .venv/installed ## every page on DATABASE_URL, filled if it is empty (ARGS="--attempts 1000000")
+bench-pages: .venv/installed ## time every page on DATABASE_URL; an empty one is filled first (ARGS="--attempts 1000000")
 	@$(BIN)/python -m bench.webpages $(ARGS)
 
-screenshots: .venv/installed ## docs/screenshots anew, from a week made up (needs Chromium)
+screenshots: .venv/installed ## make docs/screenshots from generated data (needs Chromium)
 	@$(BIN)/python -m bench.screenshots
 
 soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10 DAY=75)
 	@KILLS=$(KILLS) MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/crash/soak.py tests/crash/soak_day.py $(ARGS)
 
-audit: .venv/installed ## known weaknesses of what we depend on (asks a service on the internet)
+audit: .venv/installed ## known vulnerabilities of the dependencies (needs the internet)
 	@$(BIN)/pip-audit -r requirements.txt
 
-clean: ## all that was made, but .env and databases
+clean: ## remove everything generated except .env and databases
 	@rm -rf .venv build demo .mypy_cache .ruff_cache .import_linter_cache

@@ -96,7 +96,7 @@ class Demo:
         self.environment |= oci.environ()
         bad = bad_files(reference())
         title(
-            f"2. {GENOMES} genomes and {len(bad) + 1} bad files, from a stand-in of an OCI bucket into one of findNeighbour4"
+            f"2. {GENOMES} genomes, one of them twice, and {len(bad)} bad files, from OCI into findNeighbour4 (stand-ins)"
         )
         good = {f"sample-{number:03}": mutant(reference(), number) for number in range(GENOMES)}
         oci.put_many(QUEUE, {f"{sample}.fasta": fasta(sample, genome) for sample, genome in good.items()})

@@ -57,78 +57,78 @@ def test_a_thousand_kills(feeding: Feeding) -> None:
 
 
 class Watch:
-    """What `fnstatus` says of the loader, compared with what was done to it."""
+    """Compares what `fnstatus` reports of the loader with what was done to it."""
 
     ALWAYS = frozenset({"wrong_statuses", "files_rejected", "lease_taken_over"})
-    """May be true for a day after each fault."""
+    """May be reported for a day after each fault."""
     UNDER_FAULTS = frozenset({"server_away", "attempts_open"})
-    """May be true for some seconds after a fault of the server."""
+    """May be reported for some seconds after a fault of the server."""
     ALL = ALWAYS | UNDER_FAULTS | {"loader_vanished", "feed_paused", "feed_silent", "clocks_apart", "clock_jumped"}
 
     def __init__(self, feeding: Feeding) -> None:
         self.feeding = feeding
         self.process = feeding.start("--interval", "0.5")
-        self.looks = 0
+        self.status_calls = 0
 
     def kinds(self) -> set[str]:
         """The kinds of its concerns, as a monitor would read them."""
-        told = self.feeding.manage("fnstatus", "--json")
-        assert told.returncode in (0, 10), told.stderr
-        self.looks += 1
-        concerns = json.loads(told.stdout)["concerns"]
-        assert (told.returncode == 10) == bool(concerns)
+        status = self.feeding.manage("fnstatus", "--json")
+        assert status.returncode in (0, 10), status.stderr
+        self.status_calls += 1
+        concerns = json.loads(status.stdout)["concerns"]
+        assert (status.returncode == 10) == bool(concerns)
         return {concern["kind"] for concern in concerns} & self.ALL
 
-    def nothing_untrue(self) -> None:
-        """Random faults pass by themselves: nothing is said that would call a person."""
+    def assert_no_false_alarm(self) -> None:
+        """Random faults pass without help: nothing is reported that needs a person."""
         assert self.process.poll() is None, self.process.communicate()
         assert self.kinds() <= self.ALWAYS | self.UNDER_FAULTS
 
-    def says(self, kind: str) -> None:
-        """It is said, within a minute."""
-        until(lambda: kind in self.kinds(), f"fnstatus says {kind}")
+    def wait_for(self, kind: str) -> None:
+        """It is reported within a minute."""
+        until(lambda: kind in self.kinds(), f"fnstatus reports {kind}")
 
-    def is_silent_of(self, *kinds: str) -> None:
-        """It is said no more, within a minute."""
-        until(lambda: not self.kinds() & set(kinds), f"fnstatus is silent of {kinds}")
+    def wait_until_over(self, *kinds: str) -> None:
+        """It is no longer reported within a minute."""
+        until(lambda: not self.kinds() & set(kinds), f"fnstatus reports {kinds} no longer")
 
-    def server_goes_away(self) -> None:
-        """Its database does; then it comes back."""
+    def server_fails(self) -> None:
+        """Its database goes down and comes back."""
         self.feeding.fn4.database_down()
-        self.says("server_away")
+        self.wait_for("server_away")
         self.feeding.fn4.database_down(down=False)
-        self.is_silent_of("server_away")
+        self.wait_until_over("server_away")
 
     def loader_is_killed(self) -> None:
-        """In the middle of an insert; another one is started."""
+        """In the middle of an insert; then another one starts."""
         self.feeding.fn4.insert_seconds(1.0)
-        self.feeding.put_samples(f"killed-{self.looks}")
+        self.feeding.put_samples(f"killed-{self.status_calls}")
         until(lambda: self.feeding.fn4.stats()["in_flight"], "an insert is in flight", self.process)
         self.process.kill()
         self.process.communicate()
         assert {"loader_vanished", "attempts_open"} <= self.kinds()
         self.process = self.feeding.start("--interval", "0.5")
-        self.is_silent_of("loader_vanished", "attempts_open")
+        self.wait_until_over("loader_vanished", "attempts_open")
         assert "lease_taken_over" in self.kinds()
-        # Before it has begun, a store that fails ends it with 1: whoever started it must see that.
+        # Before it has begun, a failing store ends it with 1, for its caller to see.
         until(lambda: all_are_in(self.feeding), "the new loader has begun", self.process)
         self.feeding.fn4.insert_seconds(0.02)
 
     def proxy_is_wrong(self) -> None:
         """The feed pauses until somebody resumes it."""
         self.feeding.fn4.faults({"kind": "status", "status": 413, "method": "POST"})
-        self.feeding.put_samples(f"refused-{self.looks}")
-        self.says("feed_paused")
+        self.feeding.put_samples(f"refused-{self.status_calls}")
+        self.wait_for("feed_paused")
         self.feeding.fn4.clear_faults()
         ((feed,),) = self.feeding.manage.rows("SELECT name FROM loader_feed")
         assert self.feeding.manage("feed", "resume", feed).returncode == 0
         assert "feed_paused" not in self.kinds()
 
     def files_are_bad(self) -> None:
-        """Somebody takes note of them."""
+        """Until they are dismissed."""
         for name, (content, _) in bad_files(REFERENCE).items():
-            self.feeding.put(f"{self.looks}/{name}", content)
-        self.says("files_rejected")
+            self.feeding.put(f"{self.status_calls}/{name}", content)
+        self.wait_for("files_rejected")
         ((feed,),) = self.feeding.manage.rows("SELECT name FROM loader_feed")
         waiting = "SELECT 1 FROM loader_bucketobject WHERE state IN ('waiting', 'loading')"
         until(lambda: not self.feeding.manage.rows(waiting), "all are judged", self.process)
@@ -139,13 +139,13 @@ class Watch:
 @pytest.mark.timeout(0)
 def test_an_unattended_run_under_faults(feeding: Feeding) -> None:
     """A daemon runs; files come, good and bad; store and server fail all the time. In the end every good sample is in,
-    and at each moment `fnstatus` said what was so: what needs a person, and nothing else."""
+    and `fnstatus` always reported what needs a person, and nothing else."""
     chance = random.Random(os.environ.get("SEED", "1"))
     feeding.fn4.insert_seconds(0.02)
     watch = Watch(feeding)
     feeding.put_samples("first")
     until(feeding.fn4.guids, "it has begun", watch.process)
-    scenes = [watch.files_are_bad, watch.server_goes_away, watch.loader_is_killed, watch.proxy_is_wrong]
+    scenes = [watch.files_are_bad, watch.server_fails, watch.loader_is_killed, watch.proxy_is_wrong]
     end, number = time.monotonic() + MINUTES * 60, 0
     while time.monotonic() < end:
         feeding.put_samples(*[f"u{number}-{one}" for one in range(3)])
@@ -154,26 +154,26 @@ def test_an_unattended_run_under_faults(feeding: Feeding) -> None:
         time.sleep(chance.uniform(0, 1.0))
         number += 1
         if number % 5 == 0:
-            watch.nothing_untrue()
+            watch.assert_no_false_alarm()
         if number % 12 == 0:
             feeding.fn4.clear_faults()
             feeding.oci.clear_faults()
             until(lambda: all_are_in(feeding), "every good sample is in before the next scene", watch.process)
-            watch.is_silent_of("server_away", "attempts_open")
+            watch.wait_until_over("server_away", "attempts_open")
             scenes[number // 12 % len(scenes)]()
     feeding.fn4.clear_faults()
     feeding.oci.clear_faults()
     until(lambda: all_are_in(feeding), "every good sample is in", watch.process)
-    status, said = stop(watch.process)
-    assert (status, "Traceback" in said) == (0, False), said[-3000:]
+    status, output = stop(watch.process)
+    assert (status, "Traceback" in output) == (0, False), output[-3000:]
     feeding.assert_every_sample_is_in_once()
     assert feeding.fn4.stats()["most_in_flight"] == 1
     states = dict(feeding.manage.rows("SELECT state, count(*) FROM loader_bucketobject GROUP BY state"))
-    print(f"{number} rounds, {watch.looks} looks at fnstatus: {states}", flush=True)
+    print(f"{number} rounds, {watch.status_calls} calls of fnstatus: {states}", flush=True)
     assert states["loaded"] == len(feeding.sent)
 
 
 def all_are_in(feeding: Feeding) -> bool:
-    """Every good sample, and nothing is open. What waits for its next try has waited long enough."""
+    """Every good sample, and no attempt is open. What waits for its next try is due now."""
     feeding.manage.rows("UPDATE loader_bucketobject SET not_before = NULL WHERE state = 'waiting' RETURNING 1")
     return set(feeding.fn4.guids()) == set(feeding.sent) and not feeding.attempts("1", "outcome = 'open'")
