@@ -406,7 +406,7 @@ def test_a_stand_in_outlives_the_thread_that_started_it() -> None:
     starter.start()
     starter.join()
     (child,) = children
-    # The kernel tells it at once that its thread is gone; it answers afterwards all the same.
+    # The kernel signals the end of that thread at once; the stand-in must still answer.
     assert urllib3.request("GET", f"{child.endpoint}/api/v2/server_time", retries=False, timeout=5).status == 200
     assert child.running
     child.stop()
