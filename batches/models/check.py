@@ -33,7 +33,7 @@ class IngestCheck(models.Model):
         choices=Verdict,
         null=True,
         blank=True,
-        help_text="What the counts mean; empty: it goes on, or ended without one.",
+        help_text="Verdict; empty: none yet, or ended without one.",
     )
     problem = models.CharField(
         max_length=1000, null=True, blank=True, help_text="Why it ended without a verdict, where that is known."
