@@ -74,7 +74,7 @@ def test_an_operator_searches_a_sample_and_its_server_is_asked_without_holding_u
     visit.log_in("operator")
     visit.page.fill(".search input", "s2")
     visit.page.press(".search input", "Enter")
-    visit.page.wait_for_selector("text=s2 is not in")
+    visit.page.wait_for_selector("text=s2 is not loaded")
     visit.page.wait_for_selector("text=no answer")
     assert visit.console_errors == []
 

@@ -108,7 +108,7 @@ def test_an_operator_pauses_and_resumes_a_feed_and_the_trail_says_who(client: Cl
     trail = LogEntry.objects.order_by("pk").values_list("user__username", "object_repr", "change_message")
     assert list(trail) == [
         ("operator", "tb", "Pause: tb paused: the server moves"),
-        ("operator", "tb", "Resume: tb is resumed."),
+        ("operator", "tb", "Resume: tb resumed."),
     ]
 
 
