@@ -78,6 +78,15 @@ def duration(value: datetime | timedelta | None) -> str:
     return format_age(value)
 
 
+@register.filter
+def ago(when: datetime | None) -> str:
+    """The time since then: `5 minutes ago`, `just now`."""
+    if when is None:
+        return NONE
+    age = format_age(when)
+    return "just now" if age == format_age(timezone.now()) else f"{age} ago"
+
+
 @register.simple_tag(takes_context=True)
 def concern_link(context: Context, concern: Concern) -> str | SafeString:
     """A link to the page of a concern; empty for a user who may not open it."""
