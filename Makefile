@@ -6,7 +6,7 @@ KILLS ?= 1000
 MINUTES ?= 10
 SOURCES := manage.py gunicorn.conf.py fnloader_site batches loader core objectstores sandbox tests bench
 
-.PHONY: help install demo serve test test-postgres check format bench bench-pages screenshots soak audit clean
+.PHONY: help install demo serve test test-postgres properties check format bench bench-pages screenshots soak audit clean
 
 help: ## list the targets
 	@grep -E '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,9 @@ test: .venv/installed ## the tests on SQLite
 
 test-postgres: .venv/installed ## the tests on PostgreSQL and Redis (FNLOADER_TEST_POSTGRES, REDIS_URL)
 	@FNLOADER_TEST_POSTGRES=$${FNLOADER_TEST_POSTGRES:-postgres://postgres@127.0.0.1:5432/postgres} $(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+
+properties: .venv/installed ## the property tests with 10,000 examples each (ARGS=tests/batches)
+	@HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest -q -m hypothesis --timeout 7200 $(ARGS)
 
 check: .venv/installed ## the gate: format, lint, types, templates, imports, migrations
 	@$(BIN)/ruff format --check $(SOURCES)

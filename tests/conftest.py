@@ -7,6 +7,8 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 pytest_plugins = [
     "tests.support.stores",
@@ -26,6 +28,20 @@ pytest_plugins = [
 MARKED_FOLDERS = {"crash", "browser"}
 """Each of their tests is marked with the folder's name: `pytest -m "not crash"`."""
 _skipped: list[str] = []
+
+# Property tests: some examples in the suite, the same ones each time; 10,000 new ones with `make properties`.
+hypothesis_settings.register_profile(
+    "properties",
+    max_examples=10_000,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+hypothesis_settings.register_profile(
+    "suite", hypothesis_settings.get_profile("properties"), max_examples=30, derandomize=True
+)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
