@@ -19,6 +19,19 @@ def environment(**kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001 - 
     return [Error(problem.message, hint=problem.hint, id=problem.id) for problem in settings.SETTINGS_PROBLEMS]
 
 
+@register("alarms")
+def alarm_urls(**kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001 - Django's signature
+    """Reports URLs that apprise does not know; with its own tag, as commands need not import it."""
+    from core.alarms.chats import is_known
+
+    hint = "See the list of services and the form of their URLs at https://appriseit.com, and docs/alarms.md."
+    return [
+        Error(f"Invalid ALARM_URLS: URL {number} is not one that apprise knows", hint=hint, id="fnloader.E_ALARM_URLS")
+        for number, url in enumerate(settings.ALARM_URLS, start=1)
+        if not is_known(url)
+    ]
+
+
 @register("fnloader")
 def jobs(**kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001 - Django's signature
     """Reports settings of django-q2 with which jobs run twice, are killed during an insert, or pile up."""

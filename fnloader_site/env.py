@@ -7,8 +7,11 @@ which `fnloader_site.checks` reports, and continues with a harmless value.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.errors import ObsoleteHeaderDefect
+from email.headerregistry import Address, HeaderRegistry
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -32,6 +35,13 @@ class SettingsProblem:
 DRIVERS = {"mysql": ("MySQLdb", "mysqlclient"), "oracle": ("oracledb", "oracledb")}
 """What a database needs besides requirements.txt, by scheme: a module, and its package."""
 FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
+
+
+_ADDRESS_PART = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^;"])+')
+"""What stands between semicolons, as in Outlook."""
+_NAMED_ADDRESS = re.compile(r"[^<>@\"]*<([^<>]+)>")
+_URL_SEPARATOR = re.compile(r"[,;\s]+(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s]+")
 
 
 class Environment:
@@ -114,6 +124,32 @@ class Environment:
         """A comma-separated list."""
         return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
 
+    def addresses(self, name: str) -> list[str]:
+        """Mail addresses as people write them, without names: separated by commas or semicolons, `Name <address>` too."""
+
+        def parse() -> list[str]:
+            text = self.text(name).replace("\n", ";")
+            return [
+                address for part in _ADDRESS_PART.findall(text) if part.strip() for address in _addresses(part.strip())
+            ]
+
+        expected = (
+            "mail addresses, separated by commas or semicolons; put a name that holds a comma in double quotes, or "
+            "separate by semicolons"
+        )
+        return self._parse(name, parse, [], expected)
+
+    def urls(self, name: str) -> list[str]:
+        """URLs of any scheme, separated by commas or spaces; a comma within a URL stays."""
+
+        def parse() -> list[str]:
+            urls = [url.rstrip(",;") for url in _URL_SEPARATOR.split(self.text(name)) if url.rstrip(",;")]
+            if not all(_URL.fullmatch(url) for url in urls):
+                raise ValueError(name)
+            return urls
+
+        return self._parse(name, parse, [], "URLs such as slack://…, separated by commas or spaces")
+
     def email(self, name: str) -> dict[str, Any]:
         """Django's EMAIL_… settings from a URL; without one, no mail is sent."""
         disabled = {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
@@ -170,3 +206,18 @@ class Environment:
             hint = f"Set {source} in the environment or in .env (docs/settings.md)."
             self.add_problem(f"E_{name}", f"Invalid {source}: expected {expected}", hint)
             return default
+
+
+def _addresses(text: str) -> list[str]:
+    """The addresses of a list that is separated by commas. Raises ValueError."""
+    if named := _NAMED_ADDRESS.fullmatch(text):
+        text = named[1]
+    try:
+        header: Any = HeaderRegistry()("to", text)
+        found: tuple[Address, ...] = header.addresses
+    except IndexError as error:  # the library's, for `a@`
+        raise ValueError(text) from error
+    wrong = [defect for defect in header.defects if not isinstance(defect, ObsoleteHeaderDefect)]
+    if wrong or not found or not all(address.username and address.domain for address in found):
+        raise ValueError(text)
+    return [address.addr_spec for address in found]

@@ -266,13 +266,15 @@ if os.environ.get("OCI_CONFIG_FILE"):
     os.environ["OCI_CONFIG_FILE"] = str(BASE_DIR / Path(os.environ["OCI_CONFIG_FILE"]).expanduser())
 
 # Alarms (docs/alarms.md).
-ALARM_MAIL = env.words("ALARM_MAIL", [])
+ALARM_MAIL = env.addresses("ALARM_MAIL")
 ALARM_WEBHOOK_URL = env.url("ALARM_WEBHOOK_URL", "https://chat.example.org/hooks/fnloader", "http", "https")
+ALARM_URLS = env.urls("ALARM_URLS")
 ALARM_PING_URL = env.url("ALARM_PING_URL", "https://hc-ping.com/…", "http", "https")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 vars().update(env.email("EMAIL_URL"))
 EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("ALARM_FROM", f"fnloader@{_site.hostname or HOST_NAME}")
+env.addresses("ALARM_FROM")
 if ALARM_MAIL and not env.text("EMAIL_URL"):
     env.add_problem(
         "E_EMAIL_URL", "ALARM_MAIL is set without a mail server.", "Set EMAIL_URL, such as smtp://mail.example.org:25."

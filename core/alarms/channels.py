@@ -1,76 +1,24 @@
-"""Channels for alarms: mail, a webhook, and a ping that shows that fnloader itself is alive (docs/alarms.md)."""
+"""Channels for alarms that are a URL of their own: a webhook, and a ping that shows that fnloader itself is alive; and the list
+of all channels (docs/alarms.md)."""
 
 from __future__ import annotations
 
-import smtplib
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage
-from django.utils import timezone
 
-from core.formatting import pluralize
+from core.alarms.base import Channel, DeliveryFailed, answer_text
+from core.alarms.chats import ChatChannel
+from core.alarms.mail import MailChannel
+from core.formatting import printable
 from core.models import Alarm
 
+if TYPE_CHECKING:
+    import requests
+
 HTTP_TIMEOUT = 15.0
-MAX_SUBJECT_LENGTH = 150
-
-
-class DeliveryFailed(Exception):
-    """The receiver did not accept the message. Retry later."""
-
-
-class Channel(Protocol):
-    """One way to send alarms."""
-
-    name: str
-    always: bool
-    """Whether it also sends when nothing has changed."""
-
-    def is_set_up(self) -> bool:
-        """Whether its settings are there."""
-
-    def groups(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
-        """The alarms of each message."""
-
-    def send(self, alarms: list[Alarm]) -> None:
-        """Sends one message. Raises DeliveryFailed."""
-
-
-class MailChannel:
-    """One mail with all changes."""
-
-    name = "mail"
-    always = False
-
-    def is_set_up(self) -> bool:
-        """ALARM_MAIL is set."""
-        return bool(settings.ALARM_MAIL)
-
-    def groups(self, alarms: Sequence[Alarm]) -> Iterator[list[Alarm]]:
-        """One."""
-        yield list(alarms)
-
-    def send(self, alarms: list[Alarm]) -> None:
-        """Sends one mail to all of ALARM_MAIL."""
-        up = [alarm for alarm in alarms if alarm.is_up]
-        summary = "alarm" if up else "resolved"
-        if len(alarms) > 1:
-            summary = f"{pluralize(len(up), 'alarm')}, {len(alarms) - len(up)} resolved"
-        first = " ".join((up or alarms)[0].what.split())
-        ordered = sorted(alarms, key=lambda alarm: (not alarm.is_up, alarm.level != "wrong"))
-        footer = f"-- \nfnloader on {settings.HOST_NAME} {settings.SITE_URL}"
-        message = EmailMessage(
-            f"[fnloader] {summary}: {first}"[:MAX_SUBJECT_LENGTH],
-            "\n\n".join([*map(_paragraph, ordered), footer]),
-            to=settings.ALARM_MAIL,
-        )
-        try:
-            message.send()
-        except (OSError, smtplib.SMTPException) as error:
-            raise DeliveryFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+_MAX_ANSWER_BYTES = 4000
 
 
 class WebhookChannel:
@@ -112,13 +60,20 @@ class PingChannel:
         _request("GET", settings.ALARM_PING_URL, None)
 
 
-CHANNELS: tuple[Channel, ...] = (MailChannel(), WebhookChannel(), PingChannel())
+def all_channels() -> list[Channel]:
+    """All channels that are set up."""
+    channels: list[Channel] = [MailChannel(), WebhookChannel(), *map(ChatChannel, settings.ALARM_URLS), PingChannel()]
+    return [channel for channel in channels if channel.is_set_up()]
 
 
 def webhook_payload(alarm: Alarm) -> dict[str, Any]:
     """The JSON document of a webhook."""
     event = "raised" if alarm.is_up else "recovered"
+    level = alarm.get_level_display().upper() if alarm.is_up else "RESOLVED"
+    parts = (f"{level}: {alarm.what}", *((alarm.why, alarm.way_out) if alarm.is_up else ()))
     return {
+        # Chats such as Slack and Mattermost show this key, and refuse a document without it.
+        "text": "\n".join(printable(part) for part in parts if part),
         "id": f"{alarm.pk}-{alarm.times}-{event}",
         "event": event,
         "site": settings.SITE_URL,
@@ -135,21 +90,9 @@ def webhook_payload(alarm: Alarm) -> dict[str, Any]:
     }
 
 
-def _paragraph(alarm: Alarm) -> str:
-    """An alarm in a mail."""
-
-    def local(when: datetime) -> str:
-        return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}"
-
-    if alarm.recovered_at:
-        return f"RESOLVED: {alarm.what}\n    since {local(alarm.recovered_at)}, raised {local(alarm.raised_at)}"
-    since = f"since {local(alarm.since)}" if alarm.since else ""
-    lines = (f"{alarm.get_level_display().upper()}: {alarm.what}", since, alarm.why, alarm.way_out)
-    return "\n    ".join(line for line in lines if line)
-
-
 def _request(method: str, url: str, body: dict[str, Any] | None) -> None:
     import requests
+    from urllib3.exceptions import HTTPError
 
     try:
         # Redirects are not followed: the response must come from the receiver itself.
@@ -162,9 +105,21 @@ def _request(method: str, url: str, body: dict[str, Any] | None) -> None:
             headers={"User-Agent": "fnloader"},
             stream=True,
         )
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError, ValueError) as error:
         # The text of the error has the URL, which may hold a secret.
         raise DeliveryFailed(f"No response ({type(error).__name__})") from None
     with response:
         if not 200 <= response.status_code < 300:
-            raise DeliveryFailed(f"HTTP {response.status_code}")
+            answer = _beginning(response, url)
+            raise DeliveryFailed(f"HTTP {response.status_code}{answer and ': '}{answer}")
+
+
+def _beginning(response: requests.Response, url: str) -> str:
+    """How the body of an answer begins; empty if it does not arrive."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        # A single read: a receiver that drips would hold up the other channels.
+        return answer_text(response.raw.read1(_MAX_ANSWER_BYTES, decode_content=True), url)
+    except (HTTPError, OSError):
+        return ""

@@ -7,17 +7,21 @@ channel that fails is retried later and later; the others get nothing twice.
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from core.alarms.channels import CHANNELS, Channel, DeliveryFailed
-from core.concerns import Concern
+from core.alarms.base import Channel, DeliveryFailed, PartlyDelivered
+from core.alarms.channels import all_channels
+from core.concerns import Concern, Level
 from core.digests import digest
 from core.models import Alarm, AlarmChannel, AlarmNotice
 
@@ -25,6 +29,7 @@ SEND_TIMEOUT = timedelta(minutes=3)
 FIRST_RETRY_DELAY = 60.0
 MAX_RETRY_DELAY = 3600.0
 MAX_TEXT_LENGTH = 1000
+_WORKING: dict[str, Any] = {"failing_since": None, "error": "", "tries": 0, "next_try_at": None}
 
 log = logging.getLogger("fnloader.alarms")
 
@@ -66,9 +71,44 @@ def record_changes(concerns: Iterable[Concern]) -> AlarmChanges:
     return AlarmChanges(raised, recovered, len(by_key))
 
 
-def deliver(channels: Sequence[Channel] = CHANNELS) -> dict[str, str]:
-    """Sends every channel that is set up what it has not been sent yet; returns the result of each."""
-    return {channel.name: _deliver_to(channel) for channel in channels if channel.is_set_up()}
+def deliver(channels: Sequence[Channel] | None = None) -> dict[str, str]:
+    """Sends every channel what it has not been sent yet; returns the result of each. All are tried, whatever one raises."""
+    return {channel.name: _deliver_to(channel) for channel in (all_channels() if channels is None else channels)}
+
+
+def send_test(channel: Channel) -> str:
+    """Sends a test alarm, and returns an error, or nothing; a channel that accepts it counts as working again."""
+    now = timezone.now()
+    alarm = Alarm(
+        pk=0,
+        kind="test",
+        level=Level.WARNING.code,
+        what="Test of alarms",
+        why="Somebody ran: manage.py alarm test",
+        way_out="Nothing to do.",
+        raised_at=now,
+        times=int(now.timestamp()),
+    )
+    row = AlarmChannel.objects.get_or_create(name=channel.name)[0]
+    error, _ = _attempt(channel, [alarm])
+    if not error:
+        AlarmChannel.objects.filter(pk=row.pk).update(**_WORKING, sent_at=Now())
+    return error
+
+
+def _attempt(channel: Channel, group: list[Alarm]) -> tuple[str, bool]:
+    """Sends one message; returns an error, or nothing, and whether it must be sent again. Never raises."""
+    try:
+        channel.send(group)
+    except PartlyDelivered as error:
+        return str(error), False
+    except DeliveryFailed as error:
+        return str(error), True
+    except Exception as error:  # noqa: BLE001 - a library of one channel must not keep others from being tried
+        # Without its text, which may hold a secret.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}", True
+    return "", False
 
 
 def _deliver_to(channel: Channel) -> str:
@@ -80,26 +120,38 @@ def _deliver_to(channel: Channel) -> str:
     if not row.filter(free, due).update(busy_until=Now() + SEND_TIMEOUT):
         return "skipped"
     pending = _undelivered(channel_row)
-    try:
-        for group in channel.groups(pending) if pending or channel.always else ():
-            channel.send(group)
-            for alarm in group:
-                sent = {"told_at": timezone.now(), "raised" if alarm.is_up else "recovered": alarm.times}
-                AlarmNotice.objects.update_or_create(alarm=alarm, channel=channel_row, defaults=sent)
-    except DeliveryFailed as error:
-        log.warning("delivery of alarms by %s failed: %s", channel.name, error)
-        delay = min(FIRST_RETRY_DELAY * 2 ** min(channel_row.tries, 10), MAX_RETRY_DELAY)
-        row.update(
-            busy_until=None,
-            failing_since=channel_row.failing_since or Now(),
-            error=str(error)[:MAX_TEXT_LENGTH],
-            tries=F("tries") + 1,
-            next_try_at=Now() + timedelta(seconds=delay),
-        )
-        return f"failed: {error}"
-    success = {"failing_since": None, "error": "", "tries": 0, "next_try_at": None}
-    row.update(busy_until=None, **(success | {"sent_at": Now()} if pending or channel.always else {}))
+    refused = ""
+    for group in channel.groups(pending) if pending or channel.always else ():
+        error, again = _attempt(channel, group)
+        if error:
+            log.warning("delivery of alarms by %s failed: %s", channel.name, error)
+        if again:
+            _record_failure(channel_row, error, retry=True)
+            return f"failed: {error}"
+        refused = error or refused
+        for alarm in group:
+            sent = {"told_at": timezone.now(), "raised" if alarm.is_up else "recovered": alarm.times}
+            AlarmNotice.objects.update_or_create(alarm=alarm, channel=channel_row, defaults=sent)
+    if refused:
+        _record_failure(channel_row, refused, retry=False)
+        return f"{len(pending)} sent, but {refused}"
+    row.update(busy_until=None, **(_WORKING | {"sent_at": Now()} if pending or channel.always else {}))
     return f"{len(pending)} sent"
+
+
+def _record_failure(channel: AlarmChannel, error: str, *, retry: bool) -> None:
+    """Shown by `fnstatus` until a message reaches everybody."""
+    delay = timedelta(seconds=min(FIRST_RETRY_DELAY * 2 ** min(channel.tries, 10), MAX_RETRY_DELAY))
+    AlarmChannel.objects.filter(pk=channel.pk).update(
+        busy_until=None,
+        failing_since=channel.failing_since or Now(),
+        error=error[:MAX_TEXT_LENGTH],
+        **(
+            {"tries": F("tries") + 1, "next_try_at": Now() + delay}
+            if retry
+            else {"sent_at": Now(), "tries": 0, "next_try_at": None}
+        ),
+    )
 
 
 def _undelivered(channel: AlarmChannel) -> list[Alarm]:

@@ -9,6 +9,7 @@ from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from batches.concerns import batch_concerns
+from core.alarms.channels import all_channels
 from core.concerns import Concern, Level, PageLink
 from core.models import AlarmChannel, JobRun
 from loader.concerns import loader_concerns
@@ -62,13 +63,15 @@ def job_concerns() -> Iterator[Concern]:
 
 
 def alarm_concerns() -> Iterator[Concern]:
-    """Channels for alarms that fail."""
-    for channel in AlarmChannel.objects.filter(failing_since__isnull=False).order_by("name"):
+    """Channels for alarms that fail, of those that are set up."""
+    names = [channel.name for channel in all_channels()]
+    for channel in AlarmChannel.objects.filter(failing_since__isnull=False, name__in=names).order_by("name"):
         yield Concern(
             Level.ERROR,
             f"Alarms by {channel} fail",
             channel.error,
-            "Unsent alarms are kept and retried. Check the receiver and the settings in docs/alarms.md.",
+            "Unsent alarms are kept and retried. Check the receiver and the settings in docs/alarms.md, then:",
+            command="python manage.py alarm test",
             since=channel.failing_since,
             kind="alarm_undelivered",
             about=channel.name,

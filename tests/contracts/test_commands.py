@@ -17,6 +17,7 @@ OURS = sorted(
     name for name, app in get_commands().items() if apps.is_installed(str(app)) and (ROOT / str(app)).is_dir()
 )
 CALLS = {
+    "alarm": ("test",),
     "ingstat": ("plc",),
     "batch": ("list",),
     "fnload": ("http://127.0.0.1:1", "file:///tmp", "--once"),
@@ -26,7 +27,19 @@ CALLS = {
     "qcluster": (),
     "serve": (),
 }
-SDKS = ("boto3", "botocore", "oci", "requests", "pysam", "rich", "ijson", "sentry_sdk", "whitenoise", "tenacity")
+SDKS = (
+    "boto3",
+    "botocore",
+    "oci",
+    "requests",
+    "pysam",
+    "rich",
+    "ijson",
+    "sentry_sdk",
+    "apprise",
+    "whitenoise",
+    "tenacity",
+)
 
 
 def test_every_command_of_ours_is_tested_here() -> None:

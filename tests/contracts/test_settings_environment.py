@@ -26,6 +26,8 @@ WRONG = {
     "FN4_AUTH_TB": "with-secret",
     "FN4_CA_BUNDLE": "/nowhere/ca.pem",
     "FN4_INSERT_DEADLINE": "0",
+    "ALARM_MAIL": "with-secret",
+    "ALARM_URLS": "with-secret",
     "OCI_AUTH": "with-secret",
     "OCI_ENDPOINT": "with-secret",
     "FN_SENTRY_URL": "https://with-secret",
@@ -90,6 +92,48 @@ def test_a_database_without_its_driver_says_which_package_brings_it(
     env = read(monkeypatch, tmp_path, DATABASE_URL="mysql://u:p@host/name")
     env.database("DATABASE_URL")
     assert "pip install mysqlclient" in env.problems[0].hint
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("a@x.org, b@y.org", ["a@x.org", "b@y.org"]),
+        ("a@x.org;b@y.org;", ["a@x.org", "b@y.org"]),
+        ('"Doe; Jane" <j@x.org>, b@mailhost', ["j@x.org", "b@mailhost"]),
+        ("Doe, Jane <j@x.org>; Müller, Max <m@y.org>", ["j@x.org", "m@y.org"]),
+        ("J. Doe <j@x.org>", ["j@x.org"]),
+        ("a@x.org\nb@y.org\n", ["a@x.org", "b@y.org"]),
+        ("", []),
+    ],
+)
+def test_mail_addresses_are_read_as_people_write_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, addresses: list[str]
+) -> None:
+    env = read(monkeypatch, tmp_path, SOME_MAIL=text)
+    assert (env.addresses("SOME_MAIL"), env.problems) == (addresses, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["jane", "a@", "@x", "a@x b@y", "Doe, Jane <j@x.org>, b@y.org", "a@x.org <", "a@x,jane"]
+)
+def test_mail_addresses_that_can_not_be_read_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    env = read(monkeypatch, tmp_path, SOME_MAIL=text)
+    assert env.addresses("SOME_MAIL") == []
+    assert "put a name that holds a comma in double quotes" in env.problems[0].message
+
+
+def test_urls_are_separated_by_commas_or_spaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    env = read(monkeypatch, tmp_path, SOME_URLS="tgram://a/b, mailtos://u:p@h?to=a,b\nslack://c", OTHER="slack")
+    assert env.urls("SOME_URLS") == ["tgram://a/b", "mailtos://u:p@h?to=a,b", "slack://c"]
+    assert (env.urls("OTHER"), [problem.id for problem in env.problems]) == ([], ["fnloader.E_OTHER"])
+
+
+def test_an_alarm_url_that_apprise_does_not_know_is_a_check(manage: Manage) -> None:
+    result = manage("check", ALARM_URLS="json://h/with-secret nonsense://with-secret")
+    assert (result.returncode, "with-secret" in result.stderr) == (1, False)
+    assert "URL 2 is not one that apprise knows" in result.stderr
 
 
 def test_a_number_must_be_finite_and_above_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import pytest
 
 
 class Receiver(http.server.ThreadingHTTPServer):
-    """Records requests in `got`; responds with `status`."""
+    """Records requests in `got`; responds with `status` and `answer`."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, Any]] = []
         self.status = 204
+        self.answer = b""
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,8 +27,9 @@ class Receiver(http.server.ThreadingHTTPServer):
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 receiver.got.append((self.command, self.path, json.loads(body) if body else None))
                 self.send_response(receiver.status)
-                self.send_header("content-length", "0")
+                self.send_header("content-length", str(len(receiver.answer)))
                 self.end_headers()
+                self.wfile.write(receiver.answer)
 
             do_GET = do_POST = do  # noqa: N815 - http.server's names
 
