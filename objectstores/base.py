@@ -6,7 +6,7 @@ A store lists, reads, writes and deletes objects of one bucket, below one prefix
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -69,10 +69,16 @@ class Store(Protocol):
 
     url: str
     """The canonical URL it was opened with."""
+    sorted_here: bool
+    """Whether a listing had to be sorted here, because the store does not list in byte order."""
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", on_page: Callable[[], None] = ...) -> Iterator[StoredObject]:
         """All objects whose full name starts with the store's own prefix followed by `prefix`, in byte order of their
-        names, a page at a time. Ends only when the listing is complete; raises a StoreError otherwise."""
+        names, a page at a time. Ends only when the listing is complete; raises a StoreError otherwise.
+
+        What a store does not list in byte order is sorted on disk; if that shows only after the first page, what was
+        yielded before is followed by all the rest, each part in order. `on_page` is called meanwhile, a page at a time.
+        """
 
     def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:
         """The names that `list` would yield, all of them, in lists of at most 1000; faster where the store can.

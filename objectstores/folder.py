@@ -8,7 +8,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,11 +36,17 @@ class FolderStore:
     Links out of the folder are ignored, and linked folders are not followed.
     """
 
+    sorted_here = False
+
     def __init__(self, folder: Path) -> None:
         self._root = folder.resolve()
         self.url = self._root.as_uri()
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(
+        self,
+        prefix: str = "",
+        on_page: Callable[[], None] = lambda: None,  # noqa: ARG002 - it lists in byte order
+    ) -> Iterator[StoredObject]:
         """As in `base.Store`. It holds the names of one folder and its parents in memory; files that vanish meanwhile are
         not listed."""
         yield from self._walk("", prefix)

@@ -11,8 +11,12 @@ from objectstores.base import Misconfigured, StoreError
 MAX_NAME_BYTES = 1024
 
 
+class NotInByteOrder(StoreError):
+    """A listing whose names do not ascend in byte order: a store with another order, or a listing that is incomplete."""
+
+
 def check_order(names: Sequence[str], last: str, where: str) -> str:
-    """Returns the last of the names, or `last` if there are none. Raises StoreError unless they ascend strictly from `last`.
+    """Returns the last of the names, or `last` if there are none. Raises NotInByteOrder unless they ascend strictly from `last`.
 
     Python sorts text by code point, which is the order of its bytes in UTF-8.
     """
@@ -20,7 +24,7 @@ def check_order(names: Sequence[str], last: str, where: str) -> str:
         return last
     if names[0] <= last or not all(map(lt, names, islice(names, 1, None))):
         before, after = next(pair for pair in zip([last, *names], names, strict=False) if pair[0] >= pair[1])
-        raise StoreError(f"{where} lists {after!r} after {before!r}: not in byte order, so it may be incomplete")
+        raise NotInByteOrder(f"{where} lists {after!r} after {before!r}: not in byte order, so it may be incomplete")
     return names[-1]
 
 

@@ -10,7 +10,7 @@ import binascii
 import builtins
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,8 @@ Objects = list[StoredObject]
 class OciStore:
     """A `base.Store` on one bucket. `md5` is None for an object uploaded in parts."""
 
+    sorted_here = False
+
     def __init__(self, namespace: str, bucket: str, prefix: str, settings: Mapping[str, str]) -> None:
         self.namespace = namespace
         self.bucket = bucket
@@ -44,7 +46,11 @@ class OciStore:
             self._access.endpoint, ca_bundle=settings.get("REQUESTS_CA_BUNDLE"), read_timeout=read_timeout(settings)
         )
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(
+        self,
+        prefix: str = "",
+        on_page: Callable[[], None] = lambda: None,  # noqa: ARG002 - it lists in byte order
+    ) -> Iterator[StoredObject]:
         """As in `base.Store`."""
         start = last = ""
         while True:

@@ -23,6 +23,7 @@ from objectstores.retrying import with_retries
 from objectstores.s3_errors import error_of
 from objectstores.s3_listing import parse, parse_names
 from objectstores.s3_signing import S3Access
+from objectstores.sorting import ListingSorter
 from objectstores.splitting import NamePage, SplitListing
 
 T = TypeVar("T")
@@ -40,32 +41,51 @@ class S3Store:
         self.bucket = bucket
         self.prefix = prefix
         self.url = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
+        self.sorted_here = False
         self._access = S3Access(bucket, settings)
         self._connections = Connections(
             self._access.root, ca_bundle=self._access.ca_bundle, read_timeout=read_timeout(settings)
         )
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """As in `base.Store`. A listing out of byte order (SeaweedFS, with some `/`) is an error."""
-        token = last = ""
-        while True:
-            page = with_retries(self._page, parse, self.prefix + prefix, token)
-            last = check_order([entry.name for entry in page.objects], last, self.url)
-            yield from page.objects
-            if not page.token:
-                return
-            if page.token == token:
-                raise StoreError(f"{self.url}: the listing loops at {last!r}")
-            token = page.token
+    def list(self, prefix: str = "", on_page: Callable[[], None] = lambda: None) -> Iterator[StoredObject]:
+        """As in `base.Store`; what the store does not list in byte order is sorted here (`objectstores.sorting`)."""
+        whole = self.prefix + prefix
+        sorter = ListingSorter(self.url, lambda: self._pages_to_sort(whole))
+        for page in sorter.objects(self._ordered_pages(whole), on_page):
+            yield from page
 
     def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:
-        """As in `base.Store`; a long listing is split (`objectstores.splitting`)."""
+        """As in `base.Store`; a long listing is split (`objectstores.splitting`), unless it must be sorted here."""
         whole = self.prefix + prefix
 
         def fetch(after: str, token: str) -> NamePage:
             return with_retries(self._page, parse_names, whole, token, after)
 
-        return iter(SplitListing(fetch, whole, cuts, self.url))
+        sorter = ListingSorter(self.url, lambda: self._pages_to_sort(whole))
+        return sorter.names(iter(SplitListing(fetch, whole, cuts, self.url)))
+
+    def _pages(self, prefix: str) -> Iterator[builtins.list[StoredObject]]:
+        """A whole listing, as the store orders it."""
+        token = last = ""
+        while True:
+            page = with_retries(self._page, parse, prefix, token)
+            yield page.objects
+            if not page.token:
+                return
+            last = page.objects[-1].name if page.objects else last
+            if page.token == token:
+                raise StoreError(f"{self.url}: the listing loops at {last!r}")
+            token = page.token
+
+    def _pages_to_sort(self, prefix: str) -> Iterator[builtins.list[StoredObject]]:
+        self.sorted_here = True
+        return self._pages(prefix)
+
+    def _ordered_pages(self, prefix: str) -> Iterator[builtins.list[StoredObject]]:
+        last = ""
+        for page in self._pages(prefix):
+            last = check_order([entry.name for entry in page], last, self.url)
+            yield page
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
         """As in `base.Store`."""

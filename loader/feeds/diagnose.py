@@ -73,7 +73,8 @@ def _store(feed: Feed) -> Iterator[CheckedLink]:
             nonlocal file
             page = list(islice(store.list(), PAGE_SIZE))
             file = next((item for item in page if SUFFIX.search(item.name) and not item.archived), None)
-            return f"first object: {page[0].name}" if page else "empty"
+            order = "; this store does not list in byte order, so names are sorted here" if store.sorted_here else ""
+            return f"first object: {page[0].name}{order}" if page else "empty"
 
         listed = _check("store lists", first_object, to_list, feed)
         yield listed

@@ -49,7 +49,7 @@ def scan(feed: Feed, store: Store, db: str, clock: DatabaseClock, heartbeat: Cal
     """
     result, started, waiting, analyze_at = ScanResult(), clock.now(), array("q"), ANALYZE_AFTER
     _correct_times(feed, started, db)
-    listing = store.list()
+    listing = store.list(on_page=heartbeat)
     while page := list(islice(listing, PAGE_SIZE)):
         heartbeat()
         files = [item for item in page if SUFFIX.search(item.name)]

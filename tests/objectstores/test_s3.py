@@ -160,11 +160,24 @@ def test_a_page_of_something_between_says_nothing_of_the_object(
         proxied.read("one")
 
 
-def test_a_listing_out_of_order_is_refused(s3: S3Sandbox, bucket: str) -> None:
+def test_a_listing_that_is_not_in_byte_order_is_sorted_here(
+    s3: S3Sandbox, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # SeaweedFS sorts folder by folder.
-    s3.put_many(bucket, {"a/b": b"", "a-b": b""})
-    with opened(bucket, s3.environ()) as store, pytest.raises(StoreError, match="'a-b' after 'a/b'"):
-        list(store.list())
+    some = ["a-b/1", "a-b/2", "a/1", "a/2", "b"]
+    s3.put_many(bucket, dict.fromkeys(some, b"content"))
+    with opened(bucket, s3.environ()) as store:
+        listed = list(store.list())
+        assert [one.name for one in listed] == some
+        assert {(one.size, one.archived, one.created is not None) for one in listed} == {(7, False, True)}
+        assert [one.etag for one in listed] == [next(store.list(name)).etag for name in some]
+        assert store.sorted_here
+        assert [name for page in store.names() for name in page] == some
+        assert [name for page in store.names(cuts=["a-b/2", "a/2"]) for name in page] == some
+        monkeypatch.setattr("objectstores.s3.PAGE_SIZE", 1)
+        # Only a later page shows it: complete, and the rest follows in order.
+        assert [one.name for one in store.list()] == ["a/1", "a/2", "a-b/1", "a-b/2", "b"]
+        assert sorted(name for page in store.names() for name in page) == some
 
 
 @pytest.mark.parametrize("wrong", [{"AWS_SECRET_ACCESS_KEY": "wrong"}, {"AWS_ACCESS_KEY_ID": "WRONG"}])

@@ -8,6 +8,7 @@ import pytest
 
 from loader.feeds.diagnose import diagnose
 from loader.models import LoadAttempt
+from sandbox.s3 import S3Sandbox
 from tests.support.feeding import Feeding
 from tests.support.feeds import MakeFeed
 
@@ -46,6 +47,19 @@ def test_credentials_that_are_not_there_are_named_by_their_variable(
     feed.store_url = "oci://queue@lxxxx"
     opens = next(link for link in diagnose(feed, "default") if link.name == "store opens")
     assert (opens.ok, "OCI_CONFIG_FILE" in opens.hint) == (False, True)
+
+
+def test_a_store_that_lists_in_another_order_is_named_and_not_a_failure(
+    make_feed: MakeFeed, s3: S3Sandbox, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environ().items():
+        monkeypatch.setenv(name, value)
+    s3.put_many(bucket, {"a/1.fasta": b">x", "a-b/2.fasta": b">x"})
+    feed = make_feed("tb")
+    feed.store_url = f"s3://{bucket}"
+    lists = next(link for link in diagnose(feed, "default") if link.name == "store lists")
+    assert lists.ok
+    assert "this store does not list in byte order, so names are sorted here" in lists.result
 
 
 @pytest.mark.parametrize("with_file", [True, False])

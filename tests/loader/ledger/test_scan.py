@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +29,7 @@ class Listed:
     def __init__(self, *names: str, etag: str = "e", breaks_off: bool = False) -> None:
         self.names, self.etag, self.breaks_off = names, etag, breaks_off
 
-    def list(self, _prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, _prefix: str = "", on_page: Callable[[], None] = lambda: None) -> Iterator[StoredObject]:
         """As in `base.Store`."""
         for name in self.names:
             yield StoredObject(name, 7, self.etag, "0" * 32, CREATED)
