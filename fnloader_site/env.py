@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from email.errors import ObsoleteHeaderDefect
 from email.headerregistry import Address, HeaderRegistry
 from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import environ
+
+from fnloader_site.dotenv import parse as parse_dotenv
 
 T = TypeVar("T")
 
@@ -55,9 +56,19 @@ class Environment:
         self.problems: list[SettingsProblem] = []
         dotenv = Path(os.environ.get("FNLOADER_ENV_FILE", base / ".env"))
         if dotenv.is_file():
-            self._parse(
-                "ENV_FILE", lambda: environ.Env.read_env(StringIO(dotenv.read_text())), None, f"UTF-8 text in {dotenv}"
+            self._read_dotenv(dotenv)
+
+    def _read_dotenv(self, path: Path) -> None:
+        content = self._parse("ENV_FILE", path.read_bytes, b"", f"a readable file: {path}")
+        dotenv = parse_dotenv(content)
+        for number in dotenv.wrong_lines:
+            self.add_problem(
+                "E_ENV_FILE",
+                f"Invalid line {number} of {path}: expected NAME=value",
+                "Put a value with a quote, or with a space before a #, in straight quotes; begin a comment with #.",
             )
+        for name, value in dotenv.values.items():
+            os.environ.setdefault(name, value)
 
     def names(self, prefix: str) -> list[str]:
         """All variables with this prefix, `NAME_FILE` as NAME."""
@@ -69,7 +80,7 @@ class Environment:
         # django-environ's FileAwareEnv keeps the line end of a file, and starts a relative NAME_FILE at the current folder.
         def parse() -> str:
             file = os.environ.get(f"{name}_FILE")
-            value = (self.base / file).read_text() if file else os.environ.get(name, "")
+            value = (self.base / file).read_text("utf-8-sig") if file else os.environ.get(name, "")
             return value.strip() or default
 
         return self._parse(name, parse, default, "text, or a readable UTF-8 file")

@@ -186,6 +186,56 @@ def test_further_databases_have_aliases_also_from_a_file(manage: Manage, tmp_pat
     assert result.stdout.strip() == "['default', 'unittest_oracle'] p@ss", result.stderr
 
 
+def test_the_env_file_may_come_from_windows_or_a_shell(manage: Manage, tmp_path: Path) -> None:
+    lines = (
+        "# a comment",
+        "export BATCH_STORE_URL=s3://from-the-env-file   # why",
+        "  TIME_ZONE = 'Europe/London' ",
+        'METRICS_TOKEN="a #\\"b\\\\ c"',
+        "INGEST_LOG_GROUP=\u00a0a#b\u00a0",
+        "ALARM_FROM='fn loader <a@example.org>' # sender",
+        "",
+    )
+    content = "\ufeff" + "\r\n".join(lines)
+    code = (
+        "from django.conf import settings as s;"
+        "print(s.BATCH_STORE_URL, s.TIME_ZONE, s.METRICS_TOKEN, s.INGEST_LOG_GROUP, s.DEFAULT_FROM_EMAIL, sep='|')"
+    )
+    expected = 's3://from-the-env-file|Europe/London|a #"b\\ c|a#b|fn loader <a@example.org>'
+    for encoding in ("utf-8", "utf-16-le"):
+        (tmp_path / "env").write_bytes(content.encode(encoding))
+        result = manage("shell", "-v0", "-c", code, FNLOADER_ENV_FILE=str(tmp_path / "env"))
+        assert result.stdout.strip() == expected, result.stderr
+
+
+def test_a_wrong_line_of_the_env_file_is_named_by_its_number(manage: Manage, tmp_path: Path) -> None:
+    wrong = (
+        b"SECRET with-secret",
+        b'TOKEN_ONE="with-secret',
+        b'TOKEN_TWO="with"-secret',
+        b"METRICS TOKEN=with-secret",
+        b"with-secret",
+        "TOKEN_THREE=\u201cwith-secret\u201d".encode(),
+        b"TOKEN_FOUR=with-secret\xff",
+        b"TOKEN_FIVE=with-secret\0",
+    )
+    (tmp_path / "env").write_bytes(b"HOST_NAME=x\n" + b"\n".join(wrong) + b"\nLOG_LEVEL=nonsense\n")
+    result = manage("check", FNLOADER_ENV_FILE=str(tmp_path / "env"))
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False), result.stderr
+    for number in range(2, 2 + len(wrong)):
+        assert f"(fnloader.E_ENV_FILE) Invalid line {number} of " in result.stderr
+    assert "(fnloader.E_LOG_LEVEL)" in result.stderr, "the other lines are read"
+    assert "secret" not in (result.stderr + result.stdout).replace("E_SECRET_KEY", "").replace("SECRET_KEY", "")
+
+
+def test_a_folder_as_env_file_and_a_file_of_a_secret_with_a_byte_order_mark(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbfsecret\r\n")
+    env = read(monkeypatch, tmp_path, SOME_KEY_FILE="key")
+    assert (env.text("SOME_KEY"), env.problems) == ("secret", [])
+
+
 def test_the_env_file_gives_what_the_environment_does_not(manage: Manage, tmp_path: Path) -> None:
     (tmp_path / "env").write_text(
         "BATCH_STORE_URL=s3://from-the-env-file\nHOST_NAME=not-taken\nTIME_ZONE='Europe/London'\n"
