@@ -33,7 +33,6 @@ SITE_URL = env.url("SITE_URL", "https://fnloader.example.org", "http", "https").
 _site = urlsplit(SITE_URL)
 _https = _site.scheme == "https"
 
-# This machine is always allowed, for monitors of /healthz.
 _hosts = [_site.hostname] if _site.hostname else []
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [*_hosts, "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [f"https://{_site.netloc}"] if _https else [])
@@ -54,6 +53,7 @@ INSTALLED_APPS = [
     "axes",
 ]
 MIDDLEWARE = [
+    "fnloader_site.monitoring.views.monitoring_middleware",
     "core.logs.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -210,7 +210,6 @@ SESSION_COOKIE_HTTPONLY = True
 if _https:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
     SECURE_HSTS_SECONDS = 365 * 24 * 3600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -10,6 +11,17 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from fnloader_site.monitoring.health import failing_service
+
+
+def monitoring_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware before all others: these URLs answer whatever `Host` a balancer or Prometheus sends, without a redirect."""
+    views = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        view = views.get(request.path_info)
+        return view(request) if view else get_response(request)
+
+    return middleware
 
 
 @login_not_required
@@ -51,4 +63,4 @@ def _is_local(request: HttpRequest) -> bool:
         "HTTP_VIA",
     }
     address = request.META.get("REMOTE_ADDR") or "127.0.0.1"  # empty: a Unix socket
-    return address in ("127.0.0.1", "::1") and not forwarded & set(request.META)
+    return address in ("127.0.0.1", "::1", "::ffff:127.0.0.1") and not forwarded & set(request.META)

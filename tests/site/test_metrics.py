@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -180,3 +181,23 @@ def test_a_loader_logs_json_where_it_is_wanted(feeding: Feeding) -> None:
     assert {line["feed"] for line in lines} == {feeding.bucket}
     assert any("bad.fasta: rejected" in line["message"] for line in lines)
     assert result.stdout == ""
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "loader-1.internal", "", "a_b", "[fe80::1%eth0]:8000", "x y"])
+def test_monitors_may_ask_for_any_host(client: Client, host: str) -> None:
+    production: dict[str, Any] = {
+        "ALLOWED_HOSTS": ["fnloader.example.org"],
+        "SECURE_SSL_REDIRECT": True,
+        "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
+        "METRICS_TOKEN": "right",
+    }
+    with override_settings(**production):
+        assert client.get("/overview", HTTP_HOST=host).status_code == 400
+        assert client.get("/healthz", HTTP_HOST=host).content == b"ok\n"
+        assert client.get("/readyz", HTTP_HOST=host).content == b"ready\n"
+        assert client.get("/metrics", HTTP_HOST=host, REMOTE_ADDR="10.1.2.3").status_code == 403
+        wrong, right = ({"Authorization": f"Bearer {token}"} for token in ("wrong", "right"))
+        assert client.get("/metrics", HTTP_HOST=host, REMOTE_ADDR="10.1.2.3", headers=wrong).status_code == 403
+        answer = client.get("/metrics", HTTP_HOST=host, REMOTE_ADDR="10.1.2.3", headers=right)
+        assert (answer.status_code, b"fnloader_batches" in answer.content) == (200, True)
