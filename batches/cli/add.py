@@ -32,6 +32,13 @@ def _add_arguments(parser: CommandParser) -> None:
         default="/collectionobjects",
         help="services path of the records of a folder of files (default: /collectionobjects)",
     )
+    parser.add_argument(
+        "--pattern",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="which files of a folder of files are records, whatever their case; may be repeated (default: '*.xml')",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check everything, add nothing")
 
 
@@ -44,6 +51,7 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         action=action,
         path=options["path"],
         who=os_user(),
+        patterns=options["pattern"],
         dry_run=options["dry_run"],
     )
     verb = "would be added" if options["dry_run"] else "added"
@@ -51,6 +59,8 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         f"{batch} {verb}: {pluralize(summary.records, 'record')} to {batch.get_action_display()}, {summary.sendable:,} to send,"
         f" {summary.unuploadable:,} unuploadable, {pluralize(summary.map_errs, 'mapping error')}."
     )
+    for note in summary.notes:
+        command.stdout.write(note)
     if not options["dry_run"]:
         command.stdout.write(f"Next: manage.py batch upload {batch}")
     return 0

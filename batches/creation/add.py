@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from batches.choices import Action, BatchStatus, MapOutcome, UploadOutcome
 from batches.creation import sources
 from batches.creation.csv_reader import RowError
+from batches.creation.plain_folder import DEFAULT_PATTERNS, list_folder
 from batches.creation.sources import KeyTemplate, SourceRow
 from batches.keys import digest, is_batch_id
 from batches.models import Batch, BatchRecord
@@ -36,6 +37,8 @@ class AddSummary:
     map_warns: int = 0
     sendable: int = 0
     unuploadable: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What was left out of a folder of files, a line each."""
 
     def add(self, row: SourceRow) -> None:
         """Counts one more row."""
@@ -48,12 +51,21 @@ class AddSummary:
 
 
 def add_batch(
-    bid: str, folder: Path, *, rectype: str, action: str | None, path: str, who: str, dry_run: bool = False
+    bid: str,
+    folder: Path,
+    *,
+    rectype: str,
+    action: str | None,
+    path: str,
+    who: str,
+    patterns: Sequence[str] = (),
+    dry_run: bool = False,
 ) -> tuple[Batch, AddSummary]:
     """Adds the batch and its records in one transaction; `dry_run` rolls it back.
 
-    A folder with a mapper_report.csv becomes a mapped batch with the keys and actions of the report. Raises OperationRefused
-    with the rows that are wrong; then nothing is written.
+    A folder with a mapper_report.csv becomes a mapped batch with the keys and actions of the report; of any other folder
+    the files that match `patterns` (`*.xml`) become records. Raises OperationRefused with the rows that are wrong; then
+    nothing is written.
     """
     if not is_batch_id(bid):
         raise OperationRefused(f"{bid!r} is not a batch id: use 1 to 6 letters and digits.")
@@ -74,10 +86,20 @@ def add_batch(
         added_by=who,
         host=settings.HOST_NAME,
     )
-    rows = _read_folder(batch, folder, action, path)
+    notes: list[str] = []
+    if sources.has_report(folder):
+        if patterns:
+            raise OperationRefused(f"The {sources.MAPPER_REPORT} of {folder} lists its files. Omit --pattern.")
+        rows = _read_report(batch, folder, action)
+    else:
+        listing = list_folder(folder, patterns or DEFAULT_PATTERNS, sources.STEP_REPORTS)
+        batch.source_columns = json.dumps(sources.file_columns())
+        rows = iter(sources.file_rows(listing.files, KeyTemplate(batch.bid, path, batch.action)))
+        notes = listing.notes()
     with transaction.atomic():
         save_new(batch)
         summary = save_records(batch, rows)
+        summary.notes = notes
         batch.record_count = summary.records
         if batch.status == BatchStatus.MAPPED:
             batch.map_oks, batch.map_errs, batch.map_warns = summary.mapped, summary.map_errs, summary.map_warns
@@ -86,11 +108,8 @@ def add_batch(
     return batch, summary
 
 
-def _read_folder(batch: Batch, folder: Path, action: str | None, path: str) -> Iterator[SourceRow | RowError]:
-    """The rows of the folder; sets the status and the columns of the batch by the kind of folder."""
-    if not sources.has_report(folder):
-        batch.source_columns = json.dumps(sources.file_columns())
-        return iter(sources.file_rows(folder, KeyTemplate(batch.bid, path, batch.action)))
+def _read_report(batch: Batch, folder: Path, action: str | None) -> Iterator[SourceRow | RowError]:
+    """The rows of the mapper report; sets the status and the columns of the batch."""
     batch.status = BatchStatus.MAPPED
     report = folder / sources.MAPPER_REPORT
     batch.mapped_at = datetime.fromtimestamp(report.stat().st_mtime, UTC)

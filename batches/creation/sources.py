@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from batches.choices import MapOutcome, UploadOutcome
 from batches.creation import csv_reader
 from batches.creation.csv_reader import RowError
 from batches.keys import MAX_KEY_LENGTH, InvalidKey, Key, decode, encode
+from batches.models.record import EMPTY_FILE
 
 MAPPER_REPORT = "mapper_report.csv"
 UPLOAD_REPORT = "upload_report.csv"
@@ -60,17 +60,10 @@ def file_columns() -> list[str]:
     return ["identifier", *CMT_COLUMNS]
 
 
-def file_rows(folder: Path, template: KeyTemplate) -> Iterator[SourceRow]:
-    """A row for each file, in byte order of their names, except hidden files, subfolders and step reports."""
-    with os.scandir(folder) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".") and entry.name not in STEP_REPORTS and entry.is_file()
-        ]
-    names.sort(key=os.fsencode)
-    for row, name in enumerate(names, 1):
-        yield _file_row(row, folder, name, template)
+def file_rows(files: Iterable[tuple[str, int]], template: KeyTemplate) -> Iterator[SourceRow]:
+    """A row for each file, given its name and size."""
+    for row, (name, size) in enumerate(files, 1):
+        yield _file_row(row, name, size, template)
 
 
 def report_columns(folder: Path, name: str = MAPPER_REPORT) -> list[str]:
@@ -92,25 +85,24 @@ def report_rows(folder: Path, bid: str, name: str = MAPPER_REPORT) -> Iterator[S
             yield RowError(f"row {row} (line {line}): {error}")
 
 
-def _file_row(row: int, folder: Path, name: str, template: KeyTemplate) -> SourceRow:
+def _file_row(row: int, name: str, size: int, template: KeyTemplate) -> SourceRow:
     identifier = Path(name).stem
     status = "new" if template.action == "CREATE" else "existing"
     key: str | None
     try:
-        key, message = encode(template.bid, template.path, identifier, template.action), None
-        outcome = UploadOutcome.PENDING
+        key, message = encode(template.bid, template.path, identifier, template.action), None if size else EMPTY_FILE
+        outcome = UploadOutcome.PENDING if size else UploadOutcome.UNUPLOADABLE
     except InvalidKey as error:
         key, message, outcome = None, str(error), UploadOutcome.UNUPLOADABLE
     name = name.encode(errors="replace").decode()
     values = [identifier.encode(errors="replace").decode(), status, "success", name, key or "", "", ""]
     parts = Key(template.bid, template.path, identifier, template.action) if key else None
-    size = (folder / name).stat().st_size if key else None
     return SourceRow(
         row=row,
         key=key,
         parts=parts,
         file=name,
-        size=size,
+        size=size if key else None,
         map_outcome=MapOutcome.SUCCESS,
         warned=False,
         upload_outcome=outcome,
@@ -129,7 +121,7 @@ def _report_row(
     found, size = _find_file(folder, file)
     if found and len(found) > MAX_FILE_LENGTH:
         raise RowError(f"cmt_output_file has {len(found)} characters, at most {MAX_FILE_LENGTH} are allowed")
-    upload, message = _initial_outcome(outcome, key, file, exists=size is not None)
+    upload, message = _initial_outcome(outcome, key, file, size)
     return SourceRow(
         row=row,
         key=key if parts else None,
@@ -144,7 +136,7 @@ def _report_row(
     )
 
 
-def _initial_outcome(outcome: str, key: str, file: str, *, exists: bool) -> tuple[UploadOutcome, str | None]:
+def _initial_outcome(outcome: str, key: str, file: str, size: int | None) -> tuple[UploadOutcome, str | None]:
     """Whether a row of the mapper report can be sent, and if not, why."""
     if outcome == MapOutcome.FAILURE:
         return UploadOutcome.SKIP, "mapping failed"
@@ -152,8 +144,10 @@ def _initial_outcome(outcome: str, key: str, file: str, *, exists: bool) -> tupl
         return UploadOutcome.UNUPLOADABLE, "no key in the mapper report"
     if len(key) > MAX_KEY_LENGTH:
         return UploadOutcome.UNUPLOADABLE, f"the key has {len(key)} bytes, at most {MAX_KEY_LENGTH} are allowed"
-    if not exists:
+    if size is None:
         return UploadOutcome.UNUPLOADABLE, f"file {file!r} not found" if file else "no file in the mapper report"
+    if not size:
+        return UploadOutcome.UNUPLOADABLE, EMPTY_FILE
     return UploadOutcome.PENDING, None
 
 

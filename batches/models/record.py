@@ -12,6 +12,8 @@ from core.fields import BytewiseCharField
 MAX_IDENTIFIER_LENGTH = MAX_KEY_LENGTH * 3 // 4
 """Bytes that the decoded parts of a key can have at most, and so characters of an identifier."""
 MAX_MESSAGE_LENGTH = 1000
+EMPTY_FILE = "the file is empty"
+"""Upload message of a record that is unuploadable for this reason: an empty file can't be ingested."""
 
 
 class BatchRecord(models.Model):

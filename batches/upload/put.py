@@ -9,6 +9,7 @@ from ssl import SSLCertVerificationError
 from typing import NamedTuple
 
 from batches.choices import UploadOutcome
+from batches.models.record import EMPTY_FILE
 from batches.store import key_base
 from batches.upload.media_pause import MediaThrottle
 from objectstores.base import Misconfigured, NotFound, Store, StoreError, Unavailable
@@ -70,6 +71,8 @@ class ObjectPutter:
                 content = file.read()
         except OSError as error:
             return PutResult(item, UploadOutcome.UNUPLOADABLE, f"{item.file}: {error.strerror}")
+        if not content:
+            return PutResult(item, UploadOutcome.UNUPLOADABLE, EMPTY_FILE)
         if not self.may_send():
             return not_sent(item)
         name = key_base(self.store.url) + item.key

@@ -30,8 +30,16 @@ HEADER = [
 ]
 
 
-def added(bid: str, folder: Path, action: str | None = None) -> tuple[Batch, AddSummary]:
-    return add_batch(bid, folder, rectype="collectionobject", action=action, path="/collectionobjects", who="me")
+def added(bid: str, folder: Path, action: str | None = None, *patterns: str) -> tuple[Batch, AddSummary]:
+    return add_batch(
+        bid,
+        folder,
+        rectype="collectionobject",
+        action=action,
+        path="/collectionobjects",
+        who="me",
+        patterns=patterns,
+    )
 
 
 def key(identifier: str, action: str = "CREATE", bid: str = "plc") -> str:
@@ -80,7 +88,7 @@ def test_two_files_with_one_identifier_are_named_and_refused(tmp_path: Path) -> 
     for name in ("a.xml", "a.json", "b.xml"):
         (tmp_path / name).write_text("<r/>")
     with pytest.raises(OperationRefused, match="row 2: the identifier 'a' is also in row 1"):
-        added("plc", tmp_path)
+        added("plc", tmp_path, None, "*.xml", "*.json")
     assert not Batch.objects.exists()
 
 
