@@ -38,6 +38,12 @@ def in_utc() -> Iterator[None]:
     django_q_scheduler.localtime = before
 
 
+@pytest.fixture(autouse=True)
+def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler would close the connection in whose transaction the test runs."""
+    monkeypatch.setattr(django_q_scheduler, "close_old_django_connections", lambda: None)
+
+
 @pytest.mark.django_db
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(("zone", "change"), NIGHTS)
