@@ -110,6 +110,7 @@ def test_a_listing_holds_names_and_nothing_else_in_memory(tmp_path: Path) -> Non
         (tmp_path / f"{number}.fasta").touch()
     # In a process of its own: threads of other tests allocate, too.
     code = f"""
+import tracemalloc
 from objectstores import open_store
 
 store = open_store({tmp_path.as_uri()!r})
