@@ -87,15 +87,17 @@ def _check_failing() -> Iterator[Concern]:
 
 def _no_progress() -> Iterator[Concern]:
     """Batches without a result whose last counts, over a long time, found the same number of objects."""
-    counts = IngestCount.objects.filter(check_run__batch=OuterRef("pk"), counted_at__gte=OuterRef("upload_finished"))
+    # An imported batch may have been uploaded at an unknown time.
+    since = Coalesce(OuterRef("upload_finished"), OuterRef("added_at"))
+    counts = IngestCount.objects.filter(check_run__batch=OuterRef("pk"), counted_at__gte=since)
     last = counts.order_by("-counted_at", "-pk")
     other = counts.exclude(remaining=OuterRef("remaining")).order_by("-counted_at", "-pk")
-    batches = Batch.objects.filter(status=BatchStatus.UPLOADED, archived_at=None, upload_finished__isnull=False)
+    batches = Batch.objects.filter(status=BatchStatus.UPLOADED, archived_at=None).exclude(UPLOAD_IS_OPEN)
     batches = batches.annotate(
         remaining=Subquery(last.values("remaining")[:1]), last_counted_at=Subquery(last.values("counted_at")[:1])
     )
     batches = batches.annotate(changed=Subquery(other.values("counted_at")[:1]))
-    same = counts.filter(counted_at__gt=Coalesce(OuterRef("changed"), OuterRef("upload_started")))
+    same = counts.filter(counted_at__gt=Coalesce(OuterRef("changed"), OuterRef("upload_started"), OuterRef("added_at")))
     batches = batches.annotate(same_since=Subquery(same.order_by("counted_at").values("counted_at")[:1]))
     for batch in batches.filter(remaining__gt=0).order_by("upload_finished")[:MAX_CONCERNS]:
         if not batch.same_since or batch.last_counted_at - batch.same_since <= STUCK_AFTER:

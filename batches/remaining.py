@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from django.utils import timezone
 from batches.keys import KeyMatcher, decode, prefix
 from batches.models import Batch
 from batches.store import key_base, store_url
-from core.files import Writable
+from core.files import CsvWriter, Writable
 from objectstores import Store, open_store
 
 MAX_EXAMPLES = 20
@@ -93,7 +92,7 @@ def summarize_remaining(batch: Batch, limit: int | None = None) -> RemainingSumm
 
 def write_csv(file: Writable, objects: Iterable[RemainingObject]) -> int:
     """Writes a header and a line for each object; returns how many."""
-    writer, now, number = csv.writer(file, lineterminator="\n"), timezone.now(), 0
+    writer, now, number = CsvWriter(file), timezone.now(), 0
     writer.writerow(COLUMNS)
     for item in objects:
         writer.writerow(item.cells(now))

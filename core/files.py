@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,26 @@ class Writable(Protocol):
 
     def write(self, text: str, /) -> object:
         """Writes it."""
+
+
+class CsvWriter:
+    """Writes rows of a CSV with "\\n" as the line end. csv.writer does not quote a lone "\\r" if that is its line end."""
+
+    def __init__(self, file: Writable, delimiter: str = ",") -> None:
+        self._file = file
+        self._writer = csv.writer(self, delimiter=delimiter)
+
+    def write(self, line: str, /) -> object:
+        """One row with its line end, from csv.writer."""
+        return self._file.write(line[:-2] + "\n")
+
+    def writerow(self, row: Iterable[object]) -> None:
+        """Writes one row."""
+        self._writer.writerow(row)
+
+    def writerows(self, rows: Iterable[Iterable[object]]) -> None:
+        """Writes several rows."""
+        self._writer.writerows(rows)
 
 
 @contextmanager

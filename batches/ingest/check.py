@@ -94,8 +94,13 @@ def check(
 
 
 def stored_result(batch: Batch) -> CheckResult:
-    """The result of a batch that is ingested."""
-    remaining = batch.ingest_errs or 0
+    """The result of a batch that is ingested. Raises OperationRefused if it was imported without its numbers."""
+    if batch.ingest_errs is None:
+        raise OperationRefused(
+            f"The result of {batch} was imported without the number of its remaining objects (ingest_errs). To count them:"
+            f" manage.py batch rollback {batch} ingest, then manage.py ingstat {batch}"
+        )
+    remaining = batch.ingest_errs
     verdict = Verdict.COMPLETE_WITH_ERRORS if remaining else Verdict.COMPLETE
     return CheckResult(batch, verdict, remaining, stored=True)
 
@@ -114,7 +119,9 @@ def ensure_checkable(batch: Batch) -> None:
         raise OperationRefused(
             f"{batch} was never uploaded (status: {batch.status}): run `manage.py batch upload {batch}` first."
         )
-    may_have_arrived = BatchRecord.objects.filter(batch=batch, upload_outcome__in=UNCLEAR)
+    # Of an imported batch, the number may be unknown.
+    uploaded = UNCLEAR if batch.upload_oks is not None else (UploadOutcome.SUCCESS, *UNCLEAR)
+    may_have_arrived = BatchRecord.objects.filter(batch=batch, upload_outcome__in=uploaded)
     if batch.status != BatchStatus.UPLOADED or not (batch.upload_oks or may_have_arrived.exists()):
         raise OperationRefused(
             f"Nothing of {batch} was uploaded, so there is no ingest to check. `manage.py batch show {batch}` lists the reasons;"

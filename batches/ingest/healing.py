@@ -95,7 +95,7 @@ def _ensure_healable(batch: Batch) -> None:
         raise OperationRefused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
     if batch.archived_at:
         raise OperationRefused(f"{batch} is archived, so it is no longer checked for healing.")
-    if not _results(batch).exists():
+    if batch.ingest_done_at is None or not _results(batch).exists():
         raise OperationRefused(
             f"The result of {batch} was imported, not counted here, so its remaining objects are not known. To count them:"
             f" manage.py batch rollback {batch} ingest, then manage.py ingstat {batch}"

@@ -20,6 +20,7 @@ from batches.ingest.finalize import FinalizeResult, finalize
 from batches.ingest.rule import SCHEDULED, CheckOptions
 from batches.models import Batch, IngestCheck
 from batches.models.record import MAX_MESSAGE_LENGTH
+from batches.querysets import UPLOAD_IS_OPEN
 from batches.store import store_url
 from core.exceptions import OperationRefused
 from core.logs import log_context
@@ -84,7 +85,7 @@ def check_or_heal(
 def to_check() -> QuerySet[Batch]:
     """Uploaded batches whose next count is due; the one that was counted longest ago first."""
     uploaded = Batch.objects.filter(status=BatchStatus.UPLOADED, archived_at=None, upload_owner=None)
-    return _due(uploaded.filter(upload_finished__isnull=False), SCHEDULED.sleep)
+    return _due(uploaded.exclude(UPLOAD_IS_OPEN), SCHEDULED.sleep)
 
 
 def to_heal() -> QuerySet[Batch]:

@@ -108,7 +108,7 @@ def _ensure_upload_can_be_undone(batch: Batch) -> None:
         raise OperationRefused(
             f"{batch} is being uploaded by process {batch.upload_pid} on {batch.upload_host}. Stop it first (Ctrl-C)."
         )
-    if batch.upload_started is None and batch.uploaded_at is None:
+    if not batch.was_uploaded:
         raise OperationRefused(f"{batch} has no upload to undo (status: {batch.status}).")
     if number := summarize_remaining(batch).number:
         raise OperationRefused(

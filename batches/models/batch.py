@@ -6,6 +6,7 @@ is a conditional UPDATE: the number of changed rows says who won.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 from django.db import models
@@ -172,6 +173,12 @@ class Batch(models.Model):
         """Whether its upload runs or was cut off."""
         return self.upload_started is not None and self.upload_finished is None
 
+    @property
+    def was_uploaded(self) -> bool:
+        """Whether an upload was started, at whatever time; an imported one may be unknown."""
+        uploaded = self.status in (BatchStatus.UPLOADED, BatchStatus.INGESTED)
+        return uploaded or self.upload_started is not None or self.uploaded_at is not None
+
     def lock_upload(self, token: str, *, host: str, pid: int, process: str, dead: str | None = None) -> bool:
         """Makes `token` the only upload of this batch; False if there is another one. Writes the lock and `upload_started`.
 
@@ -268,6 +275,7 @@ class Batch(models.Model):
         return self._change(
             Q(status=BatchStatus.INGESTED, archived_at=None),
             status=BatchStatus.UPLOADED,
+            cells=self._cells_without(_INGEST_CELLS),
             # Its next check may start at once.
             counted_at=None,
             **_NO_RESULT,
@@ -278,9 +286,10 @@ class Batch(models.Model):
         # A check that is running must not end with what it saw: it compares the number of runs.
         return self._change(
             Q(status__in=UPLOADABLE, archived_at=None, upload_owner=self.upload_owner, upload_runs=self.upload_runs)
-            & ~Q(upload_started=None, uploaded_at=None),
+            & ~Q(upload_started=None, uploaded_at=None, status__in=[BatchStatus.ADDED, BatchStatus.MAPPED]),
             **_UNLOCKED,
             status=BatchStatus.MAPPED if self.mapped_at else BatchStatus.ADDED,
+            cells=self._cells_without(_UPLOAD_CELLS | _INGEST_CELLS),
             upload_runs=F("upload_runs") + 1,
             upload_started=None,
             upload_finished=None,
@@ -343,6 +352,11 @@ class Batch(models.Model):
         free = Q(counted_at=None) | Q(counted_at__lt=Now() - timedelta(seconds=spacing)) if spacing else Q()
         return self._change(free, counted_at=Now())
 
+    def _cells_without(self, names: frozenset[str]) -> str | None:
+        """Its imported cells, except those of a step that is undone."""
+        kept = {name: texts for name, texts in json.loads(self.cells or "{}").items() if name not in names}
+        return json.dumps(kept, ensure_ascii=False) if kept else None
+
     def _duration_until(self, end: datetime) -> timedelta | None:
         return end - self.ingest_start_time if self.ingest_start_time else None
 
@@ -353,6 +367,8 @@ class Batch(models.Model):
         return bool(changed)
 
 
+_UPLOAD_CELLS = frozenset({"uploaded?", "upload_errs", "upload_oks", "ingest_start_time"})
+_INGEST_CELLS = frozenset({"ingest_done?", "ingest_complete_time", "ingest_duration", "ingest_errs", "ingest_oks"})
 _UNLOCKED = {
     "upload_owner": None,
     "upload_host": None,

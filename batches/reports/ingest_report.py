@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +12,7 @@ from django.conf import settings
 
 from batches.choices import IngestOutcome
 from batches.models import Batch, BatchRecord
-from core.files import write_atomically
+from core.files import CsvWriter, write_atomically
 
 OUTCOME_COLUMNS = ("cmt_upload_status", "cmt_upload_message", "CMT_ingest_status", "CMT_ingest_message")
 REPORT_NAME = "ingest_report.csv"
@@ -47,7 +46,7 @@ def write(batch: Batch) -> Path:
     path = report_path(batch)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path, modified=_result_time(batch)) as file:
-        csv.writer(file, lineterminator="\n").writerows(report_rows(batch))
+        CsvWriter(file).writerows(report_rows(batch))
     return path
 
 

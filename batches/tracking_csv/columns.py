@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import CharField, Field
@@ -18,6 +19,7 @@ from batches.tracking_csv.cell_formats import (
     InvalidCell,
     format_number,
     format_time,
+    is_same_time,
     parse_duration,
     parse_number,
     parse_time,
@@ -114,26 +116,39 @@ def cells(batch: Batch) -> dict[str, str]:
     return formatted | {name: text for name, (text, ours) in imported.items() if formatted.get(name) == ours}
 
 
-def apply_row(batch: Batch, row: Mapping[str, str]) -> list[str]:
-    """Sets the fields of the batch from the cells of a row, except `id`; returns notes on cells that its columns can't hold.
+def differences(batch: Batch, row: Mapping[str, str]) -> list[str]:
+    """The names of the columns in which the row differs from an export of the batch, in their order."""
+    exported = cells(batch)
+    times = {column.name: getattr(batch, column.field) for column in COLUMNS if column.parse is parse_time}
+    return [
+        name
+        for name in NAMES
+        if name in row
+        and row[name] != exported[name]
+        # A spreadsheet cut the time down: no difference.
+        and not ((known := times.get(name)) and is_same_time(row[name].strip(), known))
+    ]
 
-    An empty status is derived from the times. Call `save_cells` once the batch is complete.
+
+def apply_row(batch: Batch, row: Mapping[str, str]) -> list[str]:
+    """Sets the fields of the batch from the cells of a row, except `id` and `batch_status` (see `progress`); returns notes on
+    cells that its columns can't hold. Call `save_cells` once the batch is complete.
     """
     notes = []
     for column in COLUMNS[1:]:
-        if column.name not in row or not column.field:
+        if column.name not in row or column.field in ("", "status"):
             continue
         text, empty = row[column.name].strip(), "" if column.field == "rectype" else None
         try:
             value = column.parse(text) if text else empty
         except InvalidCell as error:
-            notes.append(f"{column.name}: {text[:100]!r} is {error}; it is kept as text")
+            known = getattr(batch, column.field)
+            if isinstance(known, datetime) and is_same_time(text, known):
+                continue
+            unknown = "; the step has happened, its time is unknown" if column.parse is parse_time else ""
+            notes.append(f"{column.name}: {text[:100]!r} is {error}{unknown}; it is kept as text")
             value = empty
         setattr(batch, column.field, value)
-    if not batch.status or not row.get("batch_status", "").strip():
-        batch.status = BatchStatus.MAPPED if batch.mapped_at else BatchStatus.ADDED
-        if batch.ingest_done_at or batch.uploaded_at:
-            batch.status = BatchStatus.INGESTED if batch.ingest_done_at else BatchStatus.UPLOADED
     prefix = row.get("batch_prefix", "").strip()
     if prefix not in ("", batch.key_prefix):
         notes.append(f"batch_prefix: {prefix!r} is not the prefix of {batch}, {batch.key_prefix!r}; it is kept as text")

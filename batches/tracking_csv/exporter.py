@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
 from batches.models import Batch
 from batches.tracking_csv.columns import NAMES, cells
-from core.files import Writable, write_atomically
+from core.files import CsvWriter, Writable, write_atomically
 
 
 def export(file: Writable, batches: Iterable[Batch], delimiter: str = ",") -> int:
     """Writes a header and a row for each batch; returns how many. Cells are not made safe for spreadsheets, so that an import
     gets them unchanged."""
-    writer, number = csv.writer(file, delimiter=delimiter, lineterminator="\n"), 0
+    writer, number = CsvWriter(file, delimiter), 0
     writer.writerow(NAMES)
     for batch in batches:
         row = cells(batch)

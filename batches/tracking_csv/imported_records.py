@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batches.choices import BatchStatus, UploadOutcome
+from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, BatchStatus, IngestOutcome, UploadOutcome
 from batches.creation import sources
 from batches.creation.add import save_records
 from batches.ingest.check import write_outcomes
@@ -15,6 +15,8 @@ from batches.models.record import MAX_MESSAGE_LENGTH
 from batches.tracking_csv.step_reports import MAX_EXAMPLES, ReportSummary, apply_ingest, apply_upload, reports_uploads
 
 NOT_REPORTED_MESSAGE = "no upload_report.csv reports its upload: it may have been ingested"
+CONTRADICTED_MESSAGE = "the tracking CSV counts more uploads than the report: it may have been ingested"
+_UNREPORTED = (UploadOutcome.PENDING, UploadOutcome.UNUPLOADABLE)
 
 
 @dataclass
@@ -34,7 +36,8 @@ def import_records(batch: Batch, folder: Path | None) -> ImportedRecords:
     """
     imported = ImportedRecords()
     if folder is None:
-        imported.notes.append(f"folder {batch.folder!r} not found: no records imported (use --batch-dir)")
+        where = f"folder {batch.folder!r} not found" if batch.folder else "its row names no folder (dir)"
+        imported.notes.append(f"{where}: no records imported (use --batch-dir)")
         return imported
     reports = (sources.MAPPER_REPORT, sources.UPLOAD_REPORT, sources.INGEST_REPORT)
     names = [name for name in reports if (folder / name).is_file()]
@@ -52,6 +55,7 @@ def import_records(batch: Batch, folder: Path | None) -> ImportedRecords:
         report = folder / sources.INGEST_REPORT
         if report.is_file():
             _add_notes(apply_ingest(batch, report), report, imported)
+            _count_ingest(batch)
         elif batch.ingest_errs == 0:
             write_outcomes(batch, None)
         else:
@@ -63,9 +67,33 @@ def import_records(batch: Batch, folder: Path | None) -> ImportedRecords:
     return imported
 
 
+def may_have_arrived(batch: Batch) -> bool:
+    """Whether an object of its records is, was, or may have been in the bucket."""
+    arrived = (UploadOutcome.SUCCESS, UploadOutcome.CLEARED, *UNCLEAR)
+    return batch.records.filter(upload_outcome__in=arrived).exists()
+
+
+def keep_from_sending(batch: Batch, imported: ImportedRecords) -> None:
+    """Records of a batch that is uploaded by now, and whose upload no report knows: an upload must not send them."""
+    if batch.status not in (BatchStatus.UPLOADED, BatchStatus.INGESTED):
+        return
+    waiting = batch.records.filter(upload_outcome__in=_UNREPORTED, key__isnull=False)
+    if number := waiting.update(upload_outcome=UploadOutcome.UNCERTAIN, upload_message=NOT_REPORTED_MESSAGE):
+        imported.notes.append(f"the upload of {number} records is uncertain: no report is there to say")
+
+
+def _count_ingest(batch: Batch) -> None:
+    """The numbers of the result, from its report, where the row does not say them."""
+    uploaded = batch.records.filter(upload_outcome=UploadOutcome.SUCCESS)
+    if batch.ingest_errs is None:
+        batch.ingest_errs = uploaded.filter(ingest_outcome=IngestOutcome.FAILURE).count()
+    if batch.ingest_oks is None:
+        batch.ingest_oks = uploaded.filter(ingest_outcome=IngestOutcome.SUCCESS).count()
+
+
 def _import_upload_outcomes(batch: Batch, folder: Path, imported: ImportedRecords) -> None:
     records = BatchRecord.objects.filter(batch=batch)
-    sent = records.filter(upload_outcome__in=[UploadOutcome.PENDING, UploadOutcome.UNUPLOADABLE], key__isnull=False)
+    sent = records.filter(upload_outcome__in=_UNREPORTED, key__isnull=False)
     reports = (folder / sources.UPLOAD_REPORT, folder / sources.INGEST_REPORT)
     report = next((path for path in reports if reports_uploads(path)), None)
     number = sent.count()
@@ -76,14 +104,22 @@ def _import_upload_outcomes(batch: Batch, folder: Path, imported: ImportedRecord
     # Unless a report says otherwise: sending it again could create it twice (promise 9).
     sent.update(upload_outcome=UploadOutcome.UNCERTAIN, upload_message=NOT_REPORTED_MESSAGE)
     if report is None:
-        imported.notes.append(
-            f"no upload_report.csv, and upload_oks is {batch.upload_oks} of {number}: their upload is uncertain"
-        )
+        oks = "unknown" if batch.upload_oks is None else batch.upload_oks
+        imported.notes.append(f"no upload_report.csv, and upload_oks is {oks} of {number}: their upload is uncertain")
         return
     _add_notes(apply_upload(batch, report), report, imported)
-    oks = records.filter(upload_outcome=UploadOutcome.SUCCESS).count()
-    if batch.upload_oks not in (None, oks):
-        imported.notes.append(f"upload_oks is {batch.upload_oks}, but {report.name} has {oks}")
+    reported = records.filter(upload_outcome=UploadOutcome.SUCCESS).count()
+    if batch.upload_oks not in (None, reported):
+        imported.notes.append(f"upload_oks is {batch.upload_oks}, but {report.name} has {reported}")
+    if max(batch.upload_oks or 0, (batch.ingest_oks or 0) + (batch.ingest_errs or 0)) > reported:
+        # More were sent than the report knows: any of those that it says were not.
+        missing = records.filter(upload_outcome__in=TO_SEND, key__isnull=False)
+        if number := missing.update(upload_outcome=UploadOutcome.UNCERTAIN, upload_message=CONTRADICTED_MESSAGE):
+            imported.notes.append(f"so the upload of {number} records that {report.name} does not have is uncertain")
+    if batch.upload_oks is None:
+        batch.upload_oks = reported
+    if batch.upload_errs is None:
+        batch.upload_errs = records.filter(upload_outcome__in=NOT_UPLOADED).count()
 
 
 def _add_notes(summary: ReportSummary, report: Path, imported: ImportedRecords) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from batches.choices import StepKind
+from batches.choices import BatchStatus, StepKind
 from batches.creation import csv_reader, sources
 from batches.creation.add import save_new
 from batches.creation.csv_reader import RowError
@@ -19,10 +19,12 @@ from batches.keys import is_batch_id
 from batches.models import Batch, BatchStep, IngestCheck
 from batches.step_log import record_step
 from batches.tracking_csv import columns
-from batches.tracking_csv.imported_records import ImportedRecords, import_records
+from batches.tracking_csv.imported_records import ImportedRecords, import_records, keep_from_sending, may_have_arrived
+from batches.tracking_csv.progress import progress
 from core.exceptions import OperationRefused
 
 MAX_DIFFERENCES = 5
+_RULES_VERSION = b"2"
 
 
 class RowOutcome(Enum):
@@ -95,8 +97,9 @@ class _Row:
         return any((self.folder / name).is_file() for name in sources.STEP_REPORTS) if self.folder else False
 
     def digest(self) -> str:
-        """Digest of the step reports in the folder."""
-        digest = hashlib.blake2b(str(self.folder or "").encode(errors="replace"), digest_size=16)
+        """Digest of the step reports in the folder. A batch that was imported by an earlier version of the rules has another."""
+        folder = str(self.folder or "").encode(errors="replace")
+        digest = hashlib.blake2b(folder, digest_size=16, person=_RULES_VERSION)
         for name in sorted(sources.STEP_REPORTS) if self.folder else ():
             report = (self.folder or Path()) / name
             if report.is_file():
@@ -135,8 +138,7 @@ def _import_row(row: _Row, who: str, *, dry_run: bool) -> ImportSummary:
         exported = columns.cells(batch)
         differences = [
             f"{name}: {row.cells[name][:60]!r} in the file, {exported[name][:60]!r} here"
-            for name in columns.NAMES
-            if name in row.cells and row.cells[name] != exported[name]
+            for name in columns.differences(batch, row.cells)
         ]
         if differences and _was_modified_here(batch):
             more = f"; and {len(differences) - MAX_DIFFERENCES} more" if len(differences) > MAX_DIFFERENCES else ""
@@ -165,6 +167,13 @@ def _was_modified_here(batch: Batch) -> bool:
     return steps.exists() or IngestCheck.objects.filter(batch=batch).exists()
 
 
+def _reported_uploads(batch: Batch, folder: Path | None, *, has_records: bool) -> list[str]:
+    """What knows of an upload of the batch, besides its row: reports in its folder, or records that were imported before."""
+    reports = [folder / name for name in (sources.UPLOAD_REPORT, sources.INGEST_REPORT)] if folder else []
+    names = [report.name for report in reports if report.is_file()]
+    return [*names, *(["its records here"] if has_records and may_have_arrived(batch) else [])]
+
+
 def _write(row: _Row, existing: Batch | None, digest: str, who: str) -> ImportSummary:
     batch = existing or Batch(bid=row.bid, added_by=who, host=settings.HOST_NAME)
     # If the folder no longer exists, the records that were imported from it stay.
@@ -173,11 +182,9 @@ def _write(row: _Row, existing: Batch | None, digest: str, who: str) -> ImportSu
     notes = columns.apply_row(batch, row.cells)
     if not batch.action:
         raise RowError(f"the action is {row.cells['action']!r}, expected create, update or delete")
-    uploaded = batch.status in ("uploaded", "ingested")
-    batch.upload_started = (batch.ingest_start_time or batch.uploaded_at) if uploaded else None
-    batch.upload_finished = (batch.uploaded_at or batch.ingest_start_time) if uploaded else None
+    known = progress(row.cells, _reported_uploads(batch, row.folder, has_records=keep_records))
+    batch.status = known.status
     batch.folder, batch.import_digest = folder or batch.folder, import_digest
-    columns.save_cells(batch, row.cells)
     if existing:
         if not keep_records:
             batch.records.all().delete()
@@ -192,9 +199,19 @@ def _write(row: _Row, existing: Batch | None, digest: str, who: str) -> ImportSu
     if keep_records:
         note = f"no reports in its folder ({row.cells.get('dir', '')!r}): its records are not changed"
         imported = ImportedRecords(notes=[note])
+        keep_from_sending(batch, imported)
     else:
         imported = import_records(batch, row.folder)
-        batch.save(update_fields=["source_columns"])
+    if known.note and batch.status == known.status:
+        notes.append(known.note)
+    if known.status != known.stated and not may_have_arrived(batch):
+        # Reports that say nothing but failures: it is still to be uploaded.
+        batch.status = known.stated
+    uploaded = batch.status in (BatchStatus.UPLOADED, BatchStatus.INGESTED)
+    batch.upload_started = (batch.ingest_start_time or batch.uploaded_at) if uploaded else None
+    batch.upload_finished = (batch.uploaded_at or batch.ingest_start_time) if uploaded else None
+    columns.save_cells(batch, row.cells)
+    batch.save()
     record_step(batch, StepKind.IMPORT, who, touched=imported.records, note=", ".join(imported.reports))
     outcome = RowOutcome.UPDATED if existing else RowOutcome.CREATED
     return ImportSummary(row.line, row.bid, outcome, imported, notes + imported.notes)

@@ -34,13 +34,13 @@ def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLi
     is_ingested, is_idle = batch.status == BatchStatus.INGESTED, not batch.upload_owner
     in_ingest = batch.status == BatchStatus.UPLOADED and not batch.upload_is_open
     is_checkable = batch.ingest_errs if is_ingested else in_ingest
-    was_uploaded = batch.status in UPLOADABLE and (batch.upload_started or batch.uploaded_at)
+    was_uploaded = batch.status in UPLOADABLE and batch.was_uploaded
     possible = (
         (can_change and is_checkable, ActionLink("Check now", "batches:check", "scan-search", "primary")),
         (can_change and is_ingested, ActionLink("Undo ingest result", "batches:rollback_ingest", "undo-2")),
         (can_change and is_idle and was_uploaded, ActionLink("Undo upload", "batches:rollback_upload", "undo-2")),
         (
-            can_change and (is_ingested or (is_idle and not batch.upload_started)),
+            can_change and (is_ingested or (is_idle and not batch.was_uploaded)),
             ActionLink("Archive", "batches:archive", "archive"),
         ),
         (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Generator, Iterable, Sequence
 from io import StringIO
 from itertools import islice
@@ -18,6 +17,7 @@ from django.views.generic import View
 from batches.models import Batch
 from batches.reports import ingest_report
 from batches.tracking_csv.columns import NAMES, cells
+from core.files import CsvWriter
 from core.lists.csv_export import file_response
 from core.permissions import PermissionView
 
@@ -69,5 +69,5 @@ def _csv_pages(*parts: Iterable[Sequence[str]]) -> Generator[bytes]:
         rows = iter(part)
         while page := list(islice(rows, PAGE_SIZE)):
             text = StringIO()
-            csv.writer(text, lineterminator="\n").writerows(page)
+            CsvWriter(text).writerows(page)
             yield text.getvalue().encode()

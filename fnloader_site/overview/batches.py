@@ -15,7 +15,7 @@ from batches.choices import STATE_COLOURS, BatchStatus, UploadOutcome
 from batches.concerns import batch_concerns, unfinished_uploads
 from batches.ingest.forecast import current_forecast
 from batches.models import Batch, BatchRecord
-from batches.querysets import batches_with_state
+from batches.querysets import UPLOAD_IS_OPEN, batches_with_state
 from core.charts import Chart
 from core.concerns import Concern
 from fnloader_site.overview.entries import LIST_LENGTH, RunningTask
@@ -70,9 +70,7 @@ def _running_uploads() -> Iterator[RunningTask]:
 
 
 def _running_ingests() -> Iterator[RunningTask]:
-    waiting: Any = batches_with_state().filter(
-        status=BatchStatus.UPLOADED, archived_at=None, upload_finished__isnull=False
-    )
+    waiting: Any = batches_with_state().filter(status=BatchStatus.UPLOADED, archived_at=None).exclude(UPLOAD_IS_OPEN)
     for batch in waiting.exclude(remaining=None)[:MAX_RUNNING_INGESTS]:
         forecast = current_forecast(batch)
         if forecast is None:
