@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from batches.choices import Action
+from batches.cli.arguments import add_encoding_argument
 from batches.creation.add import add_batch
 from core.commands import CommandParser, FnloaderCommand
 from core.formatting import pluralize
@@ -39,6 +40,7 @@ def _add_arguments(parser: CommandParser) -> None:
         metavar="PATTERN",
         help="which files of a folder of files are records, whatever their case; may be repeated (default: '*.xml')",
     )
+    add_encoding_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="check everything, add nothing")
 
 
@@ -50,6 +52,7 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         rectype=options["rectype"],
         action=action,
         path=options["path"],
+        encoding=options["encoding"],
         who=os_user(),
         patterns=options["pattern"],
         dry_run=options["dry_run"],

@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from batches.cli.arguments import add_encoding_argument
 from batches.querysets import select_batches
 from batches.tracking_csv.exporter import export, export_to_file
-from batches.tracking_csv.importer import RowOutcome, import_batches, unknown_columns
+from batches.tracking_csv.importer import RowOutcome, ignored_parts, import_batches
 from core.commands import FAILED, CommandError, CommandParser, FnloaderCommand
 from core.formatting import pluralize, printable
 from core.processes import os_user
@@ -25,26 +26,28 @@ def _delimiter(text: str) -> str:
 
 
 def _import_arguments(parser: CommandParser) -> None:
-    parser.add_argument("file", type=Path, metavar="BATCHES_CSV", help="the tracking CSV, in UTF-8")
+    parser.add_argument("file", type=Path, metavar="BATCHES_CSV", help="the tracking CSV")
     parser.add_argument(
         "--batch-dir",
         type=Path,
         metavar="DIR",
         help="folder of the batch folders (default: as in column dir, relative to the file)",
     )
-    parser.add_argument("--delimiter", type=_delimiter, default=",", help="column separator (default: a comma)")
+    parser.add_argument("--delimiter", type=_delimiter, help="column separator (default: as in its first line)")
+    add_encoding_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="check and print everything, import nothing")
 
 
 def _import(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    path, folders, delimiter = options["file"], options["batch_dir"], options["delimiter"]
+    path, folders = options["file"], options["batch_dir"]
+    form = {"delimiter": options["delimiter"], "encoding": options["encoding"]}
     if folders and not folders.is_dir():
         command.usage(f"There is no folder {folders}.")
-    if unknown := unknown_columns(path, delimiter):
-        command.stdout.write(f"Unknown columns are ignored: {', '.join(map(printable, unknown))}")
+    for line in ignored_parts(path, **form):
+        command.stdout.write(line)
     outcomes: Counter[RowOutcome] = Counter()
     records = 0
-    rows = import_batches(path, who=os_user(), folders=folders, delimiter=delimiter, dry_run=options["dry_run"])
+    rows = import_batches(path, who=os_user(), folders=folders, **form, dry_run=options["dry_run"])
     for row in rows:
         outcomes[row.outcome] += 1
         records += row.imported.records

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from batches.choices import Action, BatchStatus, MapOutcome, UploadOutcome
 from batches.creation import sources
-from batches.creation.csv_reader import RowError
+from batches.creation.csv_reader import CsvFormat, RowError
 from batches.creation.plain_folder import DEFAULT_PATTERNS, list_folder
 from batches.creation.sources import KeyTemplate, SourceRow
 from batches.keys import digest, is_batch_id
@@ -59,6 +59,7 @@ def add_batch(
     path: str,
     who: str,
     patterns: Sequence[str] = (),
+    encoding: str | None = None,
     dry_run: bool = False,
 ) -> tuple[Batch, AddSummary]:
     """Adds the batch and its records in one transaction; `dry_run` rolls it back.
@@ -90,7 +91,7 @@ def add_batch(
     if sources.has_report(folder):
         if patterns:
             raise OperationRefused(f"The {sources.MAPPER_REPORT} of {folder} lists its files. Omit --pattern.")
-        rows = _read_report(batch, folder, action)
+        rows = _read_report(batch, folder, action, CsvFormat(encoding=encoding))
     else:
         listing = list_folder(folder, patterns or DEFAULT_PATTERNS, sources.STEP_REPORTS)
         batch.source_columns = json.dumps(sources.file_columns())
@@ -108,13 +109,13 @@ def add_batch(
     return batch, summary
 
 
-def _read_report(batch: Batch, folder: Path, action: str | None) -> Iterator[SourceRow | RowError]:
+def _read_report(batch: Batch, folder: Path, action: str | None, form: CsvFormat) -> Iterator[SourceRow | RowError]:
     """The rows of the mapper report; sets the status and the columns of the batch."""
     batch.status = BatchStatus.MAPPED
     report = folder / sources.MAPPER_REPORT
     batch.mapped_at = datetime.fromtimestamp(report.stat().st_mtime, UTC)
-    batch.source_columns = json.dumps(sources.report_columns(folder), ensure_ascii=False)
-    return _set_action(batch, action, sources.report_rows(folder, batch.bid))
+    batch.source_columns = json.dumps(sources.report_columns(folder, form=form), ensure_ascii=False)
+    return _set_action(batch, action, sources.report_rows(folder, batch.bid, form=form))
 
 
 def _set_action(

@@ -1,55 +1,115 @@
-"""Reads CSV files, also with a byte order mark, CRLF and empty lines. Errors name the line."""
+"""Reads CSV files in every shape that spreadsheets give them; errors name the line, and say what to do.
+
+A byte order mark decides the encoding; a line `sep=;`, or the header, decides the delimiter. Empty rows and columns
+without a name at the end are passed over, missing cells at the end of a row are empty, any line ends will do, and a cell may have
+any length.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
-from collections.abc import Iterator, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple, TextIO
 
 from core.exceptions import OperationRefused
 
-_OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+DELIMITERS = (",", ";", "\t", "|")
+ENCODINGS = ("cp1252", "mac_roman", "latin-1", "cp437")
+"""What a file that is not UTF-8 most often is, in this order."""
+_MAX_CELL_LENGTH = 2**31 - 1
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# A spreadsheet that saves such a file again may pad this line with its delimiter.
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
+_USUAL = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒŠŽ‘’“”–—…•€£°«»§©®½¼±×·\xa0")  # noqa: RUF001
+_EXCERPT_LENGTH = 15
 
 
 class RowError(OperationRefused):
     """A row can't be read."""
 
 
-def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Line number and values of each row that is not empty. Raises OperationRefused if it is not a CSV file in UTF-8."""
+class CsvFormat(NamedTuple):
+    """How a file is to be read, where it does not say so itself."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    """Of a file without a byte order mark; one that holds valid UTF-8 is read as that, because no other text looks like it."""
+
+
+AS_FOUND = CsvFormat()
+"""The file says it all."""
+
+
+@dataclass
+class Table:
+    """A CSV file: its columns, and its rows, to be read once."""
+
+    path: Path
+    columns: list[str]
+    """Without empty ones at the end; known names in our spelling."""
+    empty_columns: int = 0
+    """How many columns without a name are at the end."""
+    empty_rows: int = 0
+    """How many rows without a value were read so far."""
+    short_rows: list[int] = field(default_factory=list)
+    """The lines of the rows so far whose last cells are missing."""
+    _rows: Iterator[tuple[int, list[str]]] = field(default_factory=lambda: iter(()))
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Line and values of each row that is not empty; a value for each column, or more: see `validate_row`."""
+        width = len(self.columns)
+        for line, values in self._rows:
+            if not any(map(str.strip, values)):
+                self.empty_rows += 1
+                continue
+            if len(values) < width:
+                self.short_rows.append(line)
+            extra = values[width:]
+            yield line, values if any(map(str.strip, extra)) else [*values[:width], *[""] * (width - len(values))]
+
+
+def open_table(
+    path: Path, required: Sequence[str], kind: str, *, known: Iterable[str] = (), form: CsvFormat = AS_FOUND
+) -> Table:
+    """Opens the file and reads its header. `known`: names that are found in any case and spacing, too, as `required` are.
+
+    Raises OperationRefused if it can't be read, a required column is missing, or a column occurs twice.
+    """
     try:
-        with path.open("rb") as raw:
-            start = raw.read(2)
+        encoding = _encoding(path, form)
+        delimiter, skipped = _separator_line(path, encoding)
+        delimiter = form.delimiter or delimiter or _guess_delimiter(path, encoding, skipped, required)
     except OSError as error:
         raise OperationRefused(f"Could not read {path}: {error.strerror}.") from error
-    if encoding := _OTHER_ENCODINGS.get(start):
-        raise OperationRefused(f"{path} is encoded in {encoding}. Save it as UTF-8.")
-    # Bytes that are not UTF-8 become surrogates, so that the error can name their row.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            yield from ((reader.line_num, values) for values in reader if values)
-        except csv.Error as error:
-            separator = {",": "commas", "\t": "tabs"}.get(delimiter, repr(delimiter))
-            raise OperationRefused(
-                f"{path}, line {reader.line_num}: {error}. Expected a CSV with {separator} and closed quotes."
-            ) from error
-
-
-def read_header(path: Path, rows: Iterator[tuple[int, list[str]]], required: Sequence[str], kind: str) -> list[str]:
-    """The first row. Raises OperationRefused if a required column is missing, or a column occurs twice."""
-    _, header = next(rows, (0, []))
+    rows = _parse(path, encoding, delimiter, skipped)
+    _, header = next(rows, (0, list[str]()))
+    if "\0" in "".join(header):
+        raise OperationRefused(f"{path} is not text in UTF-8. If it is UTF-16: use --encoding utf-16-le or utf-16-be.")
     try:
         validate_text(header)
     except RowError as error:
         raise OperationRefused(f"{path}, header: {error}") from error
-    missing = [name for name in required if name not in header]
-    if missing:
-        raise OperationRefused(f"{path} is not a {kind}: column {', '.join(missing)} is missing.")
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
+    names = _named(header, [*required, *known])
+    columns = names[: max((number for number, name in enumerate(names, 1) if name), default=0)]
+    if missing := [name for name in required if name not in columns]:
+        hint = f" Its header has no {delimiter!r}: use --delimiter." if len(header) == 1 else ""
+        raise OperationRefused(f"{path} is not a {kind}: column {', '.join(missing)} is missing.{hint}")
+    if repeated := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise OperationRefused(f"{path} has more than one column {', '.join(repeated)}.")
-    return header
+    return Table(path, columns, len(names) - len(columns), _rows=rows)
 
 
 def validate_row(values: Sequence[str], columns: Sequence[str]) -> None:
@@ -61,10 +121,142 @@ def validate_row(values: Sequence[str], columns: Sequence[str]) -> None:
 
 def validate_text(values: Sequence[str]) -> None:
     """Raises RowError for text that a database can't store."""
-    text = "".join(values)
-    if "\0" in text:
-        raise RowError("contains a NUL character")
+    for text in values:
+        if "\0" in text:
+            raise RowError("contains a NUL character")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            excerpt = text[max(0, error.start - _EXCERPT_LENGTH) : error.start + _EXCERPT_LENGTH]
+            raw = excerpt.encode(errors="surrogateescape")
+            byte = ord(text[error.start]) - 0xDC00
+            raise RowError(
+                f"byte 0x{byte:02x} is not UTF-8: {_encoding_hint(raw)}, or save the file as UTF-8"
+            ) from error
+
+
+def _encoding(path: Path, form: CsvFormat) -> str:
+    with path.open("rb") as raw:
+        start = raw.read(4)
+        for mark, encoding in _BYTE_ORDER_MARKS:
+            if start.startswith(mark):
+                return encoding
+        if form.encoding is None or _is_utf8(chain([start], iter(lambda: raw.read(1 << 16), b""))):
+            return "utf-8"
+    return form.encoding
+
+
+def _is_utf8(chunks: Iterable[bytes]) -> bool:
+    """Whether it is UTF-8, and holds more than ASCII."""
+    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise RowError(f"byte 0x{ord(text[error.start]) - 0xDC00:02x} is not UTF-8: save the file as UTF-8") from error
+        for chunk in chunks:
+            is_ascii = is_ascii and chunk.isascii()
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return not is_ascii
+
+
+@contextmanager
+def _open_text(path: Path, encoding: str) -> Iterator[TextIO]:
+    # Bytes that are not UTF-8 become surrogates, so that the error can name their row.
+    errors = "surrogateescape" if encoding in ("utf-8", "utf-8-sig") else "strict"
+    try:
+        with path.open(encoding=encoding, errors=errors, newline="") as file:
+            yield file
+    except UnicodeError as error:
+        raw = path.read_bytes()[:1_000_000] if encoding not in ("utf-16", "utf-32") else b""
+        hint = f": {_encoding_hint(raw, encoding)}" if raw else "; it may be cut off"
+        raise OperationRefused(f"{path} is not valid {encoding}{hint}.") from error
+
+
+def _separator_line(path: Path, encoding: str) -> tuple[str | None, int]:
+    """The delimiter of a line such as `sep=;` before the header, and the number of lines before the header."""
+    with _open_text(path, encoding) as file:
+        match = _SEPARATOR_LINE.fullmatch(file.readline(100).rstrip("\r\n"))
+    return (match[1], 1) if match else (None, 0)
+
+
+def _guess_delimiter(path: Path, encoding: str, skipped: int, required: Sequence[str]) -> str:
+    """The only one with which the header has the required columns; a comma if there is none."""
+    fitting = []
+    for delimiter in DELIMITERS:
+        try:
+            _, header = next(_parse(path, encoding, delimiter, skipped), (0, list[str]()))
+        except OperationRefused:
+            continue
+        if set(required) <= set(_named(header, required)):
+            fitting.append(delimiter)
+    return fitting[0] if len(fitting) == 1 else ","
+
+
+def _parse(path: Path, encoding: str, delimiter: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """Line number and values of each row, empty lines aside; the first row is one with a value."""
+    is_first = True
+    with _open_text(path, encoding) as file:
+        for _ in range(skipped):
+            file.readline()
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        while True:
+            start = reader.line_num + skipped + 1
+            # The limit belongs to the whole process.
+            limit = csv.field_size_limit(_MAX_CELL_LENGTH)
+            try:
+                values = next(reader, None)
+            except csv.Error as error:
+                raise OperationRefused(_explain(path, start, reader.line_num + skipped, str(error))) from error
+            finally:
+                csv.field_size_limit(limit)
+            if values is None:
+                return
+            if values and not (is_first and not any(map(str.strip, values))):
+                is_first = False
+                yield reader.line_num + skipped, values
+
+
+def _explain(path: Path, start: int, line: int, error: str) -> str:
+    if "unexpected end of data" in error:
+        return f"{path}, line {start}: a quote is opened in this row and never closed."
+    if "expected after" in error:
+        return f"{path}, line {line}: there is text behind a closing quote. Quotes inside a cell are doubled."
+    return f"{path}, line {line}: {error}."
+
+
+def _named(header: Sequence[str], known: Iterable[str]) -> list[str]:
+    """The names of the header: known ones in our spelling, others without spaces at their ends."""
+    spellings = {_plain(name): name for name in known}
+    return [spellings.get(_plain(name), name.strip()) for name in header]
+
+
+def _plain(name: str) -> str:
+    """A name without case, spaces, underscores and invisible characters."""
+    letters = (letter for letter in name.casefold() if letter != "_" and not letter.isspace())
+    return "".join(letter for letter in letters if unicodedata.category(letter) != "Cf")
+
+
+def _encoding_hint(raw: bytes, wrong: str = "") -> str:
+    """The encodings that fit, the likeliest first, with what a part of the text is in each."""
+    at = next((index for index, byte in enumerate(raw) if byte > 127), 0)
+    part = raw[max(0, at - _EXCERPT_LENGTH) : at + _EXCERPT_LENGTH]
+    scores, readings = dict[str, int](), dict[str, str]()
+    for encoding in ENCODINGS:
+        with suppress(UnicodeDecodeError):
+            score, reading = _plausibility(raw.decode(encoding)), part.decode(encoding)
+            if encoding != wrong and reading not in readings.values():
+                scores[encoding], readings[encoding] = score, reading
+    likely = sorted(scores, key=lambda encoding: -scores[encoding])
+    fitting = [encoding for encoding in likely if scores[encoding] > 0 or encoding == likely[0]]
+    return "use --encoding " + " or ".join(f"{encoding} ({readings[encoding]!r})" for encoding in fitting)
+
+
+def _plausibility(text: str) -> int:
+    """How much it looks like a text in a language of Western Europe."""
+    score = 0
+    for before, letter, after in zip(f" {text}", text, f"{text[1:]} ", strict=False):
+        if not letter.isascii():
+            # Capitals stand at the beginning of words, or among others.
+            odd_capital = letter.isupper() and before.isalpha() and (before.islower() or after.islower())
+            score += 1 if letter in _USUAL and not odd_capital else -2
+    return score

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from batches.choices import MapOutcome, UploadOutcome
 from batches.creation import csv_reader
-from batches.creation.csv_reader import RowError
+from batches.creation.csv_reader import AS_FOUND, CsvFormat, RowError, Table
 from batches.keys import MAX_KEY_LENGTH, InvalidKey, Key, decode, encode
 from batches.models.record import EMPTY_FILE
 
@@ -20,6 +20,15 @@ INGEST_REPORT = "ingest_report.csv"
 STEP_REPORTS = frozenset({MAPPER_REPORT, UPLOAD_REPORT, INGEST_REPORT})
 CMT_COLUMNS = ("cmt_rec_status", "cmt_outcome", "cmt_output_file", "cmt_s3_key", "cmt_warnings", "cmt_errors")
 REQUIRED_COLUMNS = ("cmt_outcome", "cmt_output_file", "cmt_s3_key")
+REPORT_COLUMNS = (
+    *CMT_COLUMNS,
+    "cmt_upload_status",
+    "cmt_upload_message",
+    "CMT_ingest_status",
+    "CMT_ingest_message",
+    "mediafileuri",
+)
+"""Columns of the step reports that mean something here."""
 MAX_FILE_LENGTH = 1024
 MAX_MESSAGE_LENGTH = 1000
 
@@ -66,23 +75,29 @@ def file_rows(files: Iterable[tuple[str, int]], template: KeyTemplate) -> Iterat
         yield _file_row(row, name, size, template)
 
 
-def report_columns(folder: Path, name: str = MAPPER_REPORT) -> list[str]:
+def report_columns(folder: Path, name: str = MAPPER_REPORT, form: CsvFormat = AS_FOUND) -> list[str]:
     """The header of the mapper report, or of another report with all its columns. Raises OperationRefused."""
-    return csv_reader.read_header(folder / name, csv_reader.read_rows(folder / name), REQUIRED_COLUMNS, "mapper report")
+    return _open_report(folder / name, form).columns
 
 
-def report_rows(folder: Path, bid: str, name: str = MAPPER_REPORT) -> Iterator[SourceRow | RowError]:
+def report_rows(
+    folder: Path, bid: str, name: str = MAPPER_REPORT, form: CsvFormat = AS_FOUND
+) -> Iterator[SourceRow | RowError]:
     """A row for each row of the mapper report, in its order, or an error if it can't be read."""
-    rows = csv_reader.read_rows(folder / name)
-    header = csv_reader.read_header(folder / name, rows, REQUIRED_COLUMNS, "mapper report")
+    table = _open_report(folder / name, form)
+    header = table.columns
     columns = tuple(header.index(name) for name in REQUIRED_COLUMNS)
     warnings = header.index("cmt_warnings") if "cmt_warnings" in header else None
-    for row, (line, values) in enumerate(rows, 1):
+    for row, (line, values) in enumerate(table.rows(), 1):
         try:
             csv_reader.validate_row(values, header)
             yield _report_row(row, folder, bid, values, columns, warned=warnings is not None and bool(values[warnings]))
         except RowError as error:
             yield RowError(f"row {row} (line {line}): {error}")
+
+
+def _open_report(path: Path, form: CsvFormat) -> Table:
+    return csv_reader.open_table(path, REQUIRED_COLUMNS, "mapper report", known=REPORT_COLUMNS, form=form)
 
 
 def _file_row(row: int, name: str, size: int, template: KeyTemplate) -> SourceRow:

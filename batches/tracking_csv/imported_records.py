@@ -9,6 +9,7 @@ from pathlib import Path
 from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, BatchStatus, IngestOutcome, UploadOutcome
 from batches.creation import sources
 from batches.creation.add import save_records
+from batches.creation.csv_reader import AS_FOUND, CsvFormat
 from batches.ingest.check import write_outcomes
 from batches.models import Batch, BatchRecord
 from batches.models.record import MAX_MESSAGE_LENGTH
@@ -28,7 +29,7 @@ class ImportedRecords:
     notes: list[str] = field(default_factory=list)
 
 
-def import_records(batch: Batch, folder: Path | None) -> ImportedRecords:
+def import_records(batch: Batch, folder: Path | None, form: CsvFormat = AS_FOUND) -> ImportedRecords:
     """Writes the batch's records and their outcomes; call it inside the transaction that writes the batch.
 
     Rows come from mapper_report.csv (or one of the later reports, if it has all its columns), outcomes from the others, up to
@@ -44,17 +45,17 @@ def import_records(batch: Batch, folder: Path | None) -> ImportedRecords:
     if not names:
         imported.notes.append(f"{folder} has no mapper_report.csv: no records imported")
         return imported
-    batch.source_columns = json.dumps(sources.report_columns(folder, names[0]), ensure_ascii=False)
-    imported.records = save_records(batch, sources.report_rows(folder, batch.bid, names[0])).records
+    batch.source_columns = json.dumps(sources.report_columns(folder, names[0], form), ensure_ascii=False)
+    imported.records = save_records(batch, sources.report_rows(folder, batch.bid, names[0], form)).records
     imported.reports.append(names[0])
     if batch.record_count not in (None, imported.records):
         imported.notes.append(f"rec_ct is {batch.record_count}, but {names[0]} has {imported.records} rows")
     if batch.status in (BatchStatus.UPLOADED, BatchStatus.INGESTED):
-        _import_upload_outcomes(batch, folder, imported)
+        _import_upload_outcomes(batch, folder, imported, form)
     if batch.status == BatchStatus.INGESTED:
         report = folder / sources.INGEST_REPORT
         if report.is_file():
-            _add_notes(apply_ingest(batch, report), report, imported)
+            _add_notes(apply_ingest(batch, report, form), report, imported)
             _count_ingest(batch)
         elif batch.ingest_errs == 0:
             write_outcomes(batch, None)
@@ -91,11 +92,11 @@ def _count_ingest(batch: Batch) -> None:
         batch.ingest_oks = uploaded.filter(ingest_outcome=IngestOutcome.SUCCESS).count()
 
 
-def _import_upload_outcomes(batch: Batch, folder: Path, imported: ImportedRecords) -> None:
+def _import_upload_outcomes(batch: Batch, folder: Path, imported: ImportedRecords, form: CsvFormat) -> None:
     records = BatchRecord.objects.filter(batch=batch)
     sent = records.filter(upload_outcome__in=_UNREPORTED, key__isnull=False)
     reports = (folder / sources.UPLOAD_REPORT, folder / sources.INGEST_REPORT)
-    report = next((path for path in reports if reports_uploads(path)), None)
+    report = next((path for path in reports if reports_uploads(path, form)), None)
     number = sent.count()
     if report is None and number == batch.upload_oks:
         # All that could be sent were uploaded.
@@ -107,7 +108,7 @@ def _import_upload_outcomes(batch: Batch, folder: Path, imported: ImportedRecord
         oks = "unknown" if batch.upload_oks is None else batch.upload_oks
         imported.notes.append(f"no upload_report.csv, and upload_oks is {oks} of {number}: their upload is uncertain")
         return
-    _add_notes(apply_upload(batch, report), report, imported)
+    _add_notes(apply_upload(batch, report, form), report, imported)
     reported = records.filter(upload_outcome=UploadOutcome.SUCCESS).count()
     if batch.upload_oks not in (None, reported):
         imported.notes.append(f"upload_oks is {batch.upload_oks}, but {report.name} has {reported}")

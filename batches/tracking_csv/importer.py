@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -14,7 +16,7 @@ from django.db import transaction
 from batches.choices import BatchStatus, StepKind
 from batches.creation import csv_reader, sources
 from batches.creation.add import save_new
-from batches.creation.csv_reader import RowError
+from batches.creation.csv_reader import CsvFormat, RowError, Table
 from batches.keys import is_batch_id
 from batches.models import Batch, BatchStep, IngestCheck
 from batches.step_log import record_step
@@ -22,6 +24,7 @@ from batches.tracking_csv import columns
 from batches.tracking_csv.imported_records import ImportedRecords, import_records, keep_from_sending, may_have_arrived
 from batches.tracking_csv.progress import progress
 from core.exceptions import OperationRefused
+from core.formatting import pluralize, printable
 
 MAX_DIFFERENCES = 5
 _RULES_VERSION = b"2"
@@ -49,17 +52,25 @@ class ImportSummary:
 
 
 def import_batches(
-    path: Path, *, who: str, folders: Path | None = None, delimiter: str = ",", dry_run: bool = False
+    path: Path,
+    *,
+    who: str,
+    folders: Path | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    dry_run: bool = False,
 ) -> Iterator[ImportSummary]:
     """Imports each row of the file in a transaction of its own, in their order; a batch that is unchanged is not touched.
 
     `folders`: where the batch folders are, if not where `dir` says; otherwise relative ones start at the folder of the file.
+    `delimiter` and `encoding` are found out if they are not given; a report that is not UTF-8 is read in this encoding, too.
     Raises OperationRefused if the file as a whole can't be read.
     """
-    rows = csv_reader.read_rows(path, delimiter)
-    header = _read_header(path, rows, delimiter)
+    table = _open(path, CsvFormat(delimiter, encoding))
+    header = table.columns
+    reports = CsvFormat(encoding=encoding)
     lines: dict[str, int] = {}
-    for line, values in rows:
+    for line, values in table.rows():
         bid = values[header.index("id")].strip() if len(values) == len(header) else ""
         try:
             csv_reader.validate_row(values, header)
@@ -69,7 +80,7 @@ def import_batches(
                 raise RowError(f"the id is also in line {lines[bid]}")
             cells = dict(zip(header, values, strict=True))
             row = _Row(line, bid, cells, _find_folder(cells, bid, folders, path.parent))
-            yield _import_row(row, who, dry_run=dry_run)
+            yield _import_row(row, who, reports, dry_run=dry_run)
         except OperationRefused as error:
             yield ImportSummary(line, bid or "?", RowOutcome.REJECTED, notes=[str(error)])
         except OSError as error:
@@ -77,10 +88,21 @@ def import_batches(
             yield ImportSummary(line, bid, RowOutcome.REJECTED, notes=[note])
 
 
-def unknown_columns(path: Path, delimiter: str = ",") -> list[str]:
-    """Columns of the file that are not in a batches CSV, and are ignored. Raises OperationRefused."""
-    header = _read_header(path, csv_reader.read_rows(path, delimiter), delimiter)
-    return [name for name in header if name not in columns.NAMES]
+def ignored_parts(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Iterator[str]:
+    """A line for each kind of what an import of the file passes over. Raises OperationRefused."""
+    table = _open(path, CsvFormat(delimiter, encoding))
+    if unknown := [name or "one without a name" for name in table.columns if name not in columns.NAMES]:
+        yield f"Unknown columns are ignored: {', '.join(map(printable, unknown))}"
+    # What is wrong with a row is reported when it is imported.
+    with suppress(OperationRefused):
+        deque(table.rows(), maxlen=0)
+    if table.empty_columns:
+        yield f"{pluralize(table.empty_columns, 'empty column')} at the end ignored."
+    if table.empty_rows:
+        yield f"{pluralize(table.empty_rows, 'empty row')} ignored."
+    if lines := table.short_rows:
+        listed = ", ".join(map(str, lines[:MAX_DIFFERENCES])) + (", …" if len(lines) > MAX_DIFFERENCES else "")
+        yield f"{pluralize(len(lines), 'row')} shorter than the header: the missing cells are empty (line {listed})."
 
 
 @dataclass
@@ -110,15 +132,8 @@ class _Row:
         return digest.hexdigest()
 
 
-def _read_header(path: Path, rows: Iterator[tuple[int, list[str]]], delimiter: str) -> list[str]:
-    _, first = next(rows, (0, list[str]()))
-    stripped = iter([(1, [name.strip() for name in first])])
-    try:
-        return csv_reader.read_header(path, stripped, ("id", "action"), "batches CSV")
-    except OperationRefused as error:
-        raise OperationRefused(
-            f"{error} Columns are separated by {delimiter!r}; to change that, use --delimiter."
-        ) from error
+def _open(path: Path, form: CsvFormat) -> Table:
+    return csv_reader.open_table(path, ("id", "action"), "batches CSV", known=columns.NAMES, form=form)
 
 
 def _find_folder(cells: dict[str, str], bid: str, folders: Path | None, csv_folder: Path) -> Path | None:
@@ -131,7 +146,7 @@ def _find_folder(cells: dict[str, str], bid: str, folders: Path | None, csv_fold
         return None
 
 
-def _import_row(row: _Row, who: str, *, dry_run: bool) -> ImportSummary:
+def _import_row(row: _Row, who: str, reports: CsvFormat, *, dry_run: bool) -> ImportSummary:
     batch = Batch.objects.filter(bid=row.bid).first()
     digest = row.digest()
     if batch:
@@ -154,7 +169,7 @@ def _import_row(row: _Row, who: str, *, dry_run: bool) -> ImportSummary:
             batch = Batch.objects.select_for_update().get(pk=batch.pk)
             if _was_modified_here(batch):
                 raise OperationRefused(f"{batch} was modified while its row was being read: it is not changed")
-        summary = _write(row, batch, digest, who)
+        summary = _write(row, batch, digest, who, reports)
         transaction.set_rollback(dry_run)
     return summary
 
@@ -174,7 +189,7 @@ def _reported_uploads(batch: Batch, folder: Path | None, *, has_records: bool) -
     return [*names, *(["its records here"] if has_records and may_have_arrived(batch) else [])]
 
 
-def _write(row: _Row, existing: Batch | None, digest: str, who: str) -> ImportSummary:
+def _write(row: _Row, existing: Batch | None, digest: str, who: str, reports: CsvFormat) -> ImportSummary:
     batch = existing or Batch(bid=row.bid, added_by=who, host=settings.HOST_NAME)
     # If the folder no longer exists, the records that were imported from it stay.
     keep_records = existing is not None and not row.has_reports and existing.records.exists()
@@ -201,7 +216,7 @@ def _write(row: _Row, existing: Batch | None, digest: str, who: str) -> ImportSu
         imported = ImportedRecords(notes=[note])
         keep_from_sending(batch, imported)
     else:
-        imported = import_records(batch, row.folder)
+        imported = import_records(batch, row.folder, reports)
     if known.note and batch.status == known.status:
         notes.append(known.note)
     if known.status != known.stated and not may_have_arrived(batch):

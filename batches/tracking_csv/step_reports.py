@@ -16,7 +16,8 @@ from django.db.models import QuerySet
 
 from batches.choices import IngestOutcome, UploadOutcome
 from batches.creation import csv_reader
-from batches.creation.csv_reader import RowError
+from batches.creation.csv_reader import AS_FOUND, CsvFormat, RowError, Table
+from batches.creation.sources import REPORT_COLUMNS
 from batches.keys import digest
 from batches.models import Batch, BatchRecord
 from batches.models.record import MAX_MESSAGE_LENGTH
@@ -57,25 +58,30 @@ class ReportSummary(NamedTuple):
     """Messages that were longer than their column."""
 
 
-def apply_upload(batch: Batch, report: Path) -> ReportSummary:
+def apply_upload(batch: Batch, report: Path, form: CsvFormat = AS_FOUND) -> ReportSummary:
     """Puts the outcome of the upload on the records. Raises OperationRefused for a report that can't be read."""
     outcomes = [outcome.value for outcome in UPLOAD_OUTCOMES]
-    return _apply(batch, report, (UPLOAD_STATUS, UPLOAD_MESSAGE), outcomes, ("upload_outcome", "upload_message"))
+    columns = (UPLOAD_STATUS, UPLOAD_MESSAGE)
+    return _apply(batch, _open(report, form), columns, outcomes, ("upload_outcome", "upload_message"))
 
 
-def apply_ingest(batch: Batch, report: Path) -> ReportSummary:
+def apply_ingest(batch: Batch, report: Path, form: CsvFormat = AS_FOUND) -> ReportSummary:
     """Puts the outcome of the ingest on the records. Raises OperationRefused for a report that can't be read."""
     columns = (INGEST_STATUS, INGEST_MESSAGE)
-    return _apply(batch, report, columns, IngestOutcome.values, ("ingest_outcome", "ingest_message"))
+    return _apply(batch, _open(report, form), columns, IngestOutcome.values, ("ingest_outcome", "ingest_message"))
 
 
-def reports_uploads(report: Path) -> bool:
+def reports_uploads(report: Path, form: CsvFormat = AS_FOUND) -> bool:
     """Whether the report has outcomes of the upload."""
-    return report.is_file() and UPLOAD_STATUS in next(csv_reader.read_rows(report), (0, []))[1]
+    return report.is_file() and UPLOAD_STATUS in _open(report, form).columns
+
+
+def _open(report: Path, form: CsvFormat) -> Table:
+    return csv_reader.open_table(report, [KEY_COLUMN], "step report", known=REPORT_COLUMNS, form=form)
 
 
 def _apply(
-    batch: Batch, report: Path, columns: tuple[str, str], outcomes: list[str], fields: tuple[str, str]
+    batch: Batch, report: Table, columns: tuple[str, str], outcomes: list[str], fields: tuple[str, str]
 ) -> ReportSummary:
     unmatched, truncated = list[int](), 0
     column_count = len(json.loads(batch.source_columns))
@@ -87,22 +93,24 @@ def _apply(
     return ReportSummary(unmatched, truncated)
 
 
-def _read_rows(report: Path, columns: tuple[str, str], outcomes: list[str]) -> Iterator[ReportRow]:
-    rows = csv_reader.read_rows(report)
-    header = csv_reader.read_header(report, rows, (KEY_COLUMN, columns[0]), f"report with {columns[0]}")
+def _read_rows(table: Table, columns: tuple[str, str], outcomes: list[str]) -> Iterator[ReportRow]:
+    report, header = table.path, table.columns
+    if columns[0] not in header:
+        raise OperationRefused(f"{report} is not a report with {columns[0]}: that column is missing.")
     key, status = header.index(KEY_COLUMN), header.index(columns[0])
     message = header.index(columns[1]) if columns[1] in header else None
-    for row, (line, values) in enumerate(rows, 1):
+    for row, (line, values) in enumerate(table.rows(), 1):
         try:
             csv_reader.validate_row(values, header)
         except RowError as error:
             raise OperationRefused(f"{report}, row {row} (line {line}): {error}") from error
-        if values[status] not in outcomes:
+        outcome = values[status].strip().lower()
+        if outcome not in outcomes:
             expected = f"expected one of {', '.join(outcomes)}"
             raise OperationRefused(f"{report}, row {row} (line {line}): {columns[0]} is {values[status]!r}, {expected}")
         text = values[message] if message is not None else ""
         short = text[:MAX_MESSAGE_LENGTH]
-        yield ReportRow(row, values, values[key].strip(), values[status], short or None, truncated=short != text)
+        yield ReportRow(row, values, values[key].strip(), outcome, short or None, truncated=short != text)
 
 
 def _write(

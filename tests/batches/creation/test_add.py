@@ -141,7 +141,8 @@ def test_a_folder_that_was_moved_after_mapping_is_found_again(tmp_path: Path) ->
         ([row("A"), row("A")], "row 2: the identifier 'A' is also in row 1"),
         ([["A", "new", "success", "A.xml", "YTF8____", "", ""]], "row 1 (line 2): cmt_s3_key 'YTF8____'"),
         ([["A", "new", "done", "A.xml", key("A"), "", ""]], "row 1 (line 2): cmt_outcome is 'done'"),
-        ([row("A"), ["x\ny", "z"]], "row 2 (line 4): 2 values, but 7 columns in the header"),
+        ([row("A"), ["x\ny", "z"]], "row 2 (line 4): cmt_outcome is ''"),
+        ([row("A"), [*row("B"), "", "z"]], "row 2 (line 3): 9 values, but 7 columns in the header"),
     ],
 )
 @pytest.mark.django_db
@@ -157,14 +158,17 @@ def test_a_row_that_is_wrong_is_named_and_nothing_is_added(tmp_path: Path, rows:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a,b\n1,2\n".encode("utf-16"), "is encoded in UTF-16. Save it as UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "column cmt_outcome, cmt_output_file, cmt_s3_key is missing"),
         (
             b"cmt_outcome,cmt_output_file,cmt_s3_key\nsuccess,a.xml,\nsuccess,caf\xe9.xml,\n",
             "row 2 (line 3): byte 0xe9",
         ),
         (b"title,cmt_outcome\nx,success\n", "column cmt_output_file, cmt_s3_key is missing"),
         (b"cmt_outcome,cmt_output_file,cmt_s3_key,a,a\n", "more than one column a"),
-        (b'cmt_outcome,cmt_output_file,cmt_s3_key\nsuccess,"a.xml,\n', "unexpected end of data"),
+        (
+            b'cmt_outcome,cmt_output_file,cmt_s3_key\nsuccess,"a.xml,\n',
+            "line 2: a quote is opened in this row and never closed",
+        ),
         (b"cmt_outcome,cmt_output_file,cmt_s3_key\nsuccess,\0,\n", "NUL"),
         (b"", "cmt_s3_key is missing"),
         (b"cmt_outcome,cmt_output_file,cmt_s3_key\r\n", "contains no records"),

@@ -151,7 +151,7 @@ def test_each_batch_is_taken_whole_or_not_at_all_and_each_refusal_has_its_reason
     rows = [WILD | {"id": bid, "dir": bid, "batch_prefix": ""} for bid in ("a", "b", "c", "a", "no id")]
     path = tracking(tmp_path / "batches.csv", *rows, WILD | {"id": "d", "action": "merge"})
     with path.open("a") as file:
-        file.write("e,too,few\n")
+        file.write("e,far,too,many" + "x," * 30 + "\n")
     status, said = run("batch", "import", str(path))
     assert status == 1
     assert sorted(Batch.objects.values_list("bid", flat=True)) == ["a", "c"]
@@ -161,7 +161,7 @@ def test_each_batch_is_taken_whole_or_not_at_all_and_each_refusal_has_its_reason
     assert "the id is also in line 2" in said
     assert "'no id' is not a batch id" in said
     assert "the action is 'merge', expected create, update or delete" in said
-    assert "3 values, but 25 columns in the header" in said
+    assert "34 values, but 25 columns in the header" in said
     assert said.endswith("2 created, 5 rejected; 8 records imported.\n")
 
 
@@ -236,8 +236,12 @@ def test_an_ingest_without_errors_needs_no_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"id;action\nplc;create\n", "Columns are separated by ','; to change that, use --delimiter"),
-        ("id,action\n".encode("utf-16"), "is encoded in UTF-16. Save it as UTF-8"),
+        (b"id:action\nplc:create\n", "Its header has no ',': use --delimiter"),
+        ("id,action\n".encode("utf-16")[:-1], "is not valid utf-16; it may be cut off"),
+        ("id,action\n".encode("utf-16-le"), "If it is UTF-16: use --encoding utf-16-le or utf-16-be"),
+        (b"id,action,caf\xe9\n", "header: byte 0xe9 is not UTF-8: use --encoding cp1252 ('caf\u00e9')"),
+        (b"id,Action,ACTION \n", "more than one column action"),
+        (b'id,action\nplc,"create\n', "line 2: a quote is opened in this row and never closed"),
         (b"", "column id, action is missing"),
         (b"id,action,id\n", "more than one column id"),
     ],

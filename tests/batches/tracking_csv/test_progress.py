@@ -64,13 +64,14 @@ EVIDENCE = [
 ]
 
 
-@pytest.mark.parametrize("names", [NAMES, OLD_NAMES], ids=["with batch_status", "without"])
-@pytest.mark.parametrize("cells", EVIDENCE, ids=str)
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [(cells, names) for cells in EVIDENCE for names in (NAMES, OLD_NAMES) if set(cells) & set(names)],
+    ids=str,
+)
 def test_whatever_speaks_of_an_upload_keeps_the_records_from_being_sent(
     tmp_path: Path, bucket: Path, run: Run, cells: dict[str, str], names: list[str]
 ) -> None:
-    if not any(cells[name] for name in cells if name in names):
-        pytest.skip("the column is missing")
     batch_folder(tmp_path)
     status, said = run("batch", "import", str(tracking(tmp_path / "batches.csv", NEW | cells, names=names)))
     assert status == 0, said
