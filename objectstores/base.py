@@ -14,6 +14,9 @@ from typing import NamedTuple, Protocol
 class StoreError(Exception):
     """An operation failed. The text names the store and the object, and never contains a secret."""
 
+    refused: frozenset[str] = frozenset()
+    """Of a `delete`: the names that the store did not delete, if it says so; all others of the request are deleted."""
+
 
 class NotFound(StoreError):
     """There is no such object, or no such bucket."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import builtins
 import hashlib
+import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -32,6 +33,7 @@ PAGE_SIZE = 1000
 """Names requested at a time; a server may return fewer."""
 _SAFE = "-_.~"
 _ERROR = re.compile(r"<Error>.*?</Error>", re.DOTALL)
+_REFUSED_KEY = re.compile(r"<Error>(?:(?!</Error>).)*?<Key>([^<]*)</Key>", re.DOTALL)
 
 
 class S3Store:
@@ -97,7 +99,8 @@ class S3Store:
 
     def write(self, name: str, content: bytes, *, only_if_absent: bool = False) -> str:
         """As in `base.Store`; a single attempt."""
-        headers = {"if-none-match": "*"} if only_if_absent else {}
+        # A bucket with Object Lock takes nothing without it, and every server supports it; newer checksums only some.
+        headers = {"content-md5": _md5(content)} | ({"if-none-match": "*"} if only_if_absent else {})
         answer = self._send("PUT", name, headers=headers, body=content)
         return answer.headers.get("etag", "").strip('"')
 
@@ -134,13 +137,16 @@ class S3Store:
     def _delete(self, names: Sequence[str]) -> None:
         objects = "".join(f"<Object><Key>{escape(name)}</Key></Object>" for name in names)
         body = f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}<Quiet>true</Quiet></Delete>'.encode()
-        # All servers support this header, but only some the newer checksums.
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        headers = {"content-md5": digest, "content-type": "application/xml"}
+        headers = {"content-md5": _md5(body), "content-type": "application/xml"}
         answer = self._send("POST", None, query="delete=", headers=headers, body=body)
-        if error := _ERROR.search(answer.body.decode(errors="replace")):
+        text = answer.body.decode(errors="replace")
+        if error := _ERROR.search(text):
             # Errors of single deletions have codes, but no status.
-            raise error_of(Answer(403, answer.headers, error[0].encode()), f"{self.url}, deleting {len(names)} objects")
+            refused = frozenset(html.unescape(name) for name in _REFUSED_KEY.findall(text))
+            where = f"{self.url}, deleting {len(refused) or len(names)} objects"
+            raised = error_of(Answer(403, answer.headers, error[0].encode()), where)
+            raised.refused = refused
+            raise raised
 
     def _send(
         self,
@@ -163,3 +169,7 @@ class S3Store:
         if answer.status >= 300:
             raise error_of(answer, where)
         return answer
+
+
+def _md5(content: bytes) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

@@ -6,7 +6,7 @@ import html
 import re
 
 from objectstores.answers import Answer
-from objectstores.base import Archived, Changed, Denied, Misconfigured, StoreError, Unavailable
+from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, StoreError, Unavailable
 from objectstores.http import error_for_status, proxy_error
 
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
@@ -19,6 +19,9 @@ _ERRORS_BY_CODE: dict[str, type[StoreError]] = {
     "InvalidToken": Denied,
     "InvalidAccessKeyId": Denied,
     "SignatureDoesNotMatch": Denied,
+    # With status 400 of some servers.
+    "AccessDenied": Denied,
+    "NoSuchBucket": NotFound,
     "RequestTimeTooSkewed": Misconfigured,
     "AuthorizationHeaderMalformed": Misconfigured,
     "IllegalLocationConstraintException": Misconfigured,
@@ -36,6 +39,13 @@ _HINTS = {
     Archived: "; it is archived: restore it first",
     Changed: "; the object exists already, or has changed",
 }
+_HINTS_BY_CODE = {
+    "RequestTimeTooSkewed": "; correct this machine's clock",
+    "InvalidAccessKeyId": "; check AWS_ACCESS_KEY_ID, or the profile in AWS_PROFILE",
+    "SignatureDoesNotMatch": "; check AWS_SECRET_ACCESS_KEY, or the profile in AWS_PROFILE",
+    "ExpiredToken": "; renew AWS_SESSION_TOKEN, or log in again with the profile in AWS_PROFILE",
+    "InvalidToken": "; check AWS_SESSION_TOKEN, or the profile in AWS_PROFILE",
+}
 
 
 def error_of(answer: Answer, where: str) -> StoreError:
@@ -45,10 +55,8 @@ def error_of(answer: Answer, where: str) -> StoreError:
     if not code:
         return proxy_error(answer, where)
     kind = _ERRORS_BY_CODE.get(code) or error_for_status(answer.status)
-    hint = _HINTS.get(kind, "")
-    if code == "RequestTimeTooSkewed":
-        hint = "; correct this machine's clock"
-    elif kind is Misconfigured:
+    hint = _HINTS_BY_CODE.get(code) or _HINTS.get(kind, "")
+    if not hint and kind is Misconfigured:
         region = answer.headers.get("x-amz-bucket-region") or _first(_REGION, text)
         hint = f"; set AWS_REGION to the bucket's region{', ' + region if region else ''}, and check the endpoint"
     return kind(f"{where}: {answer.status} {code}: {_first(_MESSAGE, text)}{hint}")

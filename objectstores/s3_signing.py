@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from time import gmtime, strftime
 from typing import Protocol
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import boto3
-import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, MetadataRetrievalError
-from botocore.exceptions import ConnectionError as NoConnectionError
 
-from objectstores.base import Misconfigured, Unavailable
+from objectstores.aws_session import SET_CREDENTIALS, aws_session, translated_errors
+from objectstores.base import Misconfigured
 
-_HINT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?/?$")
 
 
@@ -42,12 +37,11 @@ class S3Access:
 
     def __init__(self, bucket: str, settings: Mapping[str, str]) -> None:
         with translated_errors(f"s3://{bucket}"):
-            botocore_session = botocore.session.get_session()
-            session = _session(botocore_session, settings)
+            session = aws_session(settings)
             self._credentials = session.get_credentials()
             if self._credentials is None:
-                raise Misconfigured(f"s3://{bucket}: no AWS credentials found; {_HINT}")
-            ca_bundle = botocore_session.get_config_variable("ca_bundle")
+                raise Misconfigured(f"no AWS credentials found; {SET_CREDENTIALS}")
+            ca_bundle = session._session.get_config_variable("ca_bundle")  # noqa: SLF001 - boto3 has no way to it
             self.ca_bundle: str | None = ca_bundle or settings.get("REQUESTS_CA_BUNDLE")
             url = _presigned_url(bucket, session, settings)
         self.root = f"{url.scheme}://{url.netloc}"
@@ -87,32 +81,6 @@ class S3Access:
             f"SignedHeaders={';'.join(names)}, Signature={signature}"
         )
         return signed
-
-
-@contextmanager
-def translated_errors(where: str) -> Iterator[None]:
-    """Turns errors of botocore, while it looks for credentials and settings, into a StoreError that begins with `where`."""
-    try:
-        yield
-    except (NoConnectionError, HTTPClientError, MetadataRetrievalError) as error:
-        raise Unavailable(f"{where}: source of the AWS credentials unavailable: {error}") from error
-    except (BotoCoreError, ClientError, ValueError) as error:
-        raise Misconfigured(f"{where}: {error}; {_HINT}") from error
-
-
-def _session(core: botocore.session.Session, settings: Mapping[str, str]) -> boto3.session.Session:
-    region = settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
-    if settings is os.environ:
-        return boto3.session.Session(botocore_session=core, region_name=region)
-    if settings.get("AWS_ACCESS_KEY_ID"):
-        return boto3.session.Session(
-            botocore_session=core,
-            region_name=region,
-            aws_access_key_id=settings["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=settings.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=settings.get("AWS_SESSION_TOKEN"),
-        )
-    return boto3.session.Session(botocore_session=core, region_name=region, profile_name=settings.get("AWS_PROFILE"))
 
 
 def _presigned_url(bucket: str, session: boto3.session.Session, settings: Mapping[str, str]) -> SplitResult:

@@ -63,7 +63,9 @@ def _store(feed: Feed) -> Iterator[CheckedLink]:
     try:
         store = open_store(feed.store_url)
     except StoreError as error:
-        yield CheckedLink("store opens", ok=False, result=str(error), hint=_variables(feed))
+        yield CheckedLink(
+            "store opens", ok=False, result=str(error), hint="" if _names_a_setting(error) else _variables(feed)
+        )
         return
     try:
         yield CheckedLink("store opens", ok=True, result=store.describe())
@@ -103,11 +105,17 @@ def _check(name: str, test: Callable[[], str], permission: str, feed: Feed) -> C
         return CheckedLink(name, ok=True, result=test())
     except (Denied, NotFound) as error:
         # Without permission a bucket is reported as missing, by OCI always.
-        return CheckedLink(name, ok=False, result=str(error), hint=f"Missing permission, or wrong name: {permission}.")
+        hint = "" if _names_a_setting(error) else f"Missing permission, or wrong name: {permission}."
+        return CheckedLink(name, ok=False, result=str(error), hint=hint)
     except Misconfigured as error:
-        return CheckedLink(name, ok=False, result=str(error), hint=_variables(feed))
+        return CheckedLink(name, ok=False, result=str(error), hint="" if _names_a_setting(error) else _variables(feed))
     except StoreError as error:
         return CheckedLink(name, ok=False, result=str(error), hint="Retry; check firewall and proxy.")
+
+
+def _names_a_setting(error: StoreError) -> bool:
+    """Whether the error says what to set: a second hint would only mislead."""
+    return "AWS_" in str(error)
 
 
 def _variables(feed: Feed) -> str:
