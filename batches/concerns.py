@@ -136,7 +136,7 @@ def _log_unread() -> Iterator[Concern]:
     for batch in batches_with_unread_log().order_by("ingest_done_at")[:MAX_CONCERNS]:
         yield Concern(
             Level.WARNING,
-            f"Failures of batch {batch} have no messages: the ingest log could not be read",
+            f"Failures of batch {batch} have no messages: the ingest log {batch.log_outcome}",
             batch.messages_problem or "",
             "The result is not affected. To read the log again:",
             f"python manage.py ingstat {batch} --messages",

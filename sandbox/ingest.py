@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from objectstores import Store, StoredObject, StoreError, open_store
-from sandbox.lambdalog import LambdaLog
+from sandbox.lambdalog import SPELLINGS, TRACES, LambdaLog
 from sandbox.process import Child, Stop, announce, start
 
 POLL_SECONDS = 0.2
@@ -44,7 +44,8 @@ class Ingest:
 
     `rate`: objects a second. `fail_every`: every N-th object fails. `fail_identifiers`: a file of identifiers,
     one a line, whose records fail. `prefix`: only keys that begin so. `log`: see `ingested`. `log_group`: of CloudWatch
-    Logs (`environ` says where), to which it writes what the Lambda does.
+    Logs (`environ` says where), to which it writes what the Lambda does, in a `log_spelling` and with a `log_trace` of
+    `sandbox.lambdalog`.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Ingest:
         prefix: str = "",
         log: Path | None = None,
         log_group: str = "",
+        log_spelling: str = "text",
+        log_trace: str = "none",
     ) -> None:
         self.environ = environ
         self.arguments = ["ingest", "--bucket", bucket, "--rate", str(rate), "--fail-every", str(fail_every)]
@@ -65,6 +68,7 @@ class Ingest:
         self.arguments += ["--fail-identifiers", str(fail_identifiers)] if fail_identifiers else []
         self.arguments += ["--log", str(log)] if log else []
         self.arguments += ["--log-group", log_group] if log_group else []
+        self.arguments += ["--log-spelling", log_spelling, "--log-trace", log_trace]
         self.child: Child | None = None
 
     def __enter__(self) -> Self:
@@ -106,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--log-group", default="", help="log group of CloudWatch Logs (AWS_ENDPOINT_URL_LOGS) to write to"
     )
+    parser.add_argument("--log-spelling", choices=SPELLINGS, default="text", help="of the lines in that log")
+    parser.add_argument("--log-trace", choices=TRACES, default="none", help="how that log has tracebacks")
     parser.add_argument("--follow-stdin", action="store_true", help="end when stdin ends, that is with the parent")
     return parser
 
@@ -134,7 +140,9 @@ def _identifier(key: str) -> str:
 
 def _run(store: Store, options: argparse.Namespace, fails: Callable[[StoredObject], bool], stop: Stop) -> None:
     failed: set[tuple[str, str]] = set()
-    lambda_log = LambdaLog(options.log_group) if options.log_group else None
+    lambda_log = None
+    if options.log_group:
+        lambda_log = LambdaLog(options.log_group, options.log_spelling, options.log_trace)
     with _IngestedFile(options.log) as log:
         for some in _groups_at_rate(_new_objects(store, options.prefix, failed, stop), options.rate, stop):
             broken = [one for one in some if fails(one)]

@@ -20,9 +20,10 @@ from sandbox.service import Service, add_arguments, run
 REGION = "us-east-1"
 LARGEST_PAGE = 10_000
 PAGE_BYTES = 1024 * 1024
+TOKENS = ("none", "same", "round", "endless")
 _TARGET = "Logs_20140328."
 _SIGNED = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/[^/]+/logs/aws4_request, ?SignedHeaders=\S+, ?Signature=\w+"
+    r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([^/]+)/logs/aws4_request, ?SignedHeaders=\S+, ?Signature=\w+"
 )
 _JSON = "application/x-amz-json-1.1"
 
@@ -69,7 +70,12 @@ class LogsApiError(Exception):
 
 
 class Logs(Service):
-    """The API over log groups in memory. With `empty_every` N every N-th page is empty and has a token, as real ones may."""
+    """The API over log groups in memory.
+
+    Settings of its pages: with `empty_every` N every N-th one is empty and has a token, as real ones may; `largest_page`, in
+    events; with `mixed` 1 pages come in no order of time. And `tokens`, of the last page: "none", "same" (the one that was
+    sent), "round" (that of the first page) or "endless" (a new one, and empty pages for ever).
+    """
 
     name = "logs"
 
@@ -78,6 +84,8 @@ class Logs(Service):
         self.groups = {name: LogGroup() for name in groups}
         self.empty_every = 0
         self.largest_page = LARGEST_PAGE
+        self.mixed = 0
+        self.tokens = "none"
         self._numbers = itertools.count()
         self._pages = itertools.count(1)
         self._requests = itertools.count(1)
@@ -90,10 +98,10 @@ class Logs(Service):
         }
 
     def set(self, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
-        """`empty_every` (0: never) and `largest_page`, in events."""
-        if name not in {"empty_every", "largest_page"}:
+        """A setting of its pages."""
+        if name not in {"empty_every", "largest_page", "mixed", "tokens"} or (name == "tokens" and value not in TOKENS):
             super().set(name, value)
-        setattr(self, name, int(value))
+        setattr(self, name, value if name == "tokens" else int(value))
 
     def name_of(self, request: RawRequest) -> str:
         """The call."""
@@ -110,8 +118,13 @@ class Logs(Service):
             return self.error(400, "InvalidParameterException", f"{type(error).__name__}: {error}")
 
     def _operation(self, request: RawRequest) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-        if not _SIGNED.match(request.headers.get("authorization", "")):
+        signed = _SIGNED.match(request.headers.get("authorization", ""))
+        if not signed:
             raise LogsApiError("MissingAuthenticationTokenException", "Missing Authentication Token")
+        if signed[1] != REGION:
+            raise LogsApiError(
+                "InvalidSignatureException", f"Credential should be scoped to a valid region, not {signed[1]!r}."
+            )
         call = self._calls.get(request.name)
         if call is None or request.method != "POST":
             raise LogsApiError("UnknownOperationException", f"{request.name} is not supported")
@@ -170,12 +183,31 @@ class Logs(Service):
         limit = int(data.get("limit", LARGEST_PAGE))
         if not 1 <= limit <= LARGEST_PAGE:
             raise LogsApiError("InvalidParameterException", f"limit must be between 1 and {LARGEST_PAGE}")
+        if self.mixed:
+            return self._mixed_page(group, data, min(limit, self.largest_page))
         after = _read_token(data["nextToken"]) if "nextToken" in data else (data.get("startTime", 0), -1)
         if self.empty_every and next(self._pages) % self.empty_every == 0:
             return {"events": [], "searchedLogStreams": [], "nextToken": _token(after)}
         found, more = self._page(group, data, after, min(limit, self.largest_page))
         answer = {"events": [_event_data(event) for event in found], "searchedLogStreams": []}
-        return answer | ({"nextToken": _token((found[-1].timestamp, found[-1].number))} if more else {})
+        if more:
+            return answer | {"nextToken": _token((found[-1].timestamp, found[-1].number))}
+        first = {"nextToken": _token((data.get("startTime", 0), -1), at=0)}
+        last: dict[str, dict[str, Any]] = {
+            "same": {"nextToken": data["nextToken"]} if "nextToken" in data else first,
+            "round": first,
+            "endless": {"nextToken": _token((found[-1].timestamp, found[-1].number) if found else after)},
+        }
+        return answer | last.get(self.tokens, {})
+
+    def _mixed_page(self, group: LogGroup, data: Mapping[str, Any], limit: int) -> dict[str, Any]:
+        """Pages of all events, every other one first, and then the others."""
+        everything, _ = self._page(group, data, (data.get("startTime", 0), -1), 1 << 62)
+        pages = [everything[at : at + limit] for at in range(0, len(everything), limit)] or [[]]
+        pages = pages[1::2] + pages[::2]
+        number = int(data.get("nextToken", 0))
+        more = {"nextToken": str(number + 1)} if number + 1 < len(pages) else {}
+        return {"events": [_event_data(event) for event in pages[number]], "searchedLogStreams": [], **more}
 
     def _page(
         self, group: LogGroup, data: Mapping[str, Any], after: tuple[int, int], limit: int
@@ -193,7 +225,7 @@ class Logs(Service):
             if (wanted and event.stream not in wanted) or not event.stream.startswith(prefix):
                 continue
             size += len(event.message) + 200
-            if len(found) >= limit or (found and size > PAGE_BYTES):
+            if len(found) >= limit or (found and size > PAGE_BYTES and not self.mixed):
                 return found, True
             found.append(event)
         return found, False
@@ -209,9 +241,10 @@ def _event_data(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def _token(after: tuple[int, int]) -> str:
+def _token(after: tuple[int, int], at: int | None = None) -> str:
     # A page that is empty must not end a client: the same token twice would.
-    return base64.urlsafe_b64encode(json.dumps([*after, time.monotonic_ns()]).encode()).decode()
+    made = time.monotonic_ns() if at is None else at
+    return base64.urlsafe_b64encode(json.dumps([*after, made]).encode()).decode()
 
 
 def _read_token(token: str) -> tuple[int, int]:

@@ -109,6 +109,7 @@ def _record_facts(batch: Batch, **conditions: str) -> Iterator[dict[str, Any]]:
         "sent_at",
         "upload_message",
         "ingest_message",
+        "ingest_detail",
         "ingest_candidate",
         "tries",
     )

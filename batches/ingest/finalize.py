@@ -26,6 +26,8 @@ class FinalizeResult:
     """What the log contained, if it was read now."""
     log_problem: str = ""
     """Why the log could not be read; the result is not affected."""
+    log_note: str = ""
+    """Why failures have no message although the log was read."""
     report_problem: str = ""
     """Why the report could not be written; the result is not affected."""
 
@@ -48,6 +50,7 @@ def finalize(
     if settings.INGEST_LOG_GROUP and not too_long and (read_again or batch.messages_read_at is None):
         try:
             result.log_summary = read_messages(batch, max_seconds=max_seconds, on_page=on_page)
+            result.log_note = result.log_summary.problem
         except LogReadError as error:
             result.log_problem = (
                 f"The result of {batch} is stored, but the ingest log could not be read: {error}."
@@ -70,5 +73,7 @@ def finalize_lines(result: FinalizeResult) -> Iterator[str]:
     if summary := result.log_summary:
         candidates = f", {summary.candidates} with a possible one" if summary.candidates else ""
         yield f"  From the ingest log: {pluralize(summary.matched, 'failed record')} with a message{candidates}."
+    if result.log_note:
+        yield f"  {result.log_note}."
     if result.report:
         yield f"  Report: {result.report}"

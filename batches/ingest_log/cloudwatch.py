@@ -1,4 +1,4 @@
-"""Reads the ingest log page by page from CloudWatch Logs (boto3 finds endpoint, region and credentials itself)."""
+"""Reads the ingest log page by page from CloudWatch Logs (boto3 finds endpoint and credentials itself)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import math
 import os
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from batches.ingest_log.events import EventStore, LogEvent
 from core.processes import monotonic
+from objectstores.aws_session import aws_region, aws_session, translated_errors
+from objectstores.base import StoreError
 
 CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 20, 3
 """For each call; AWS allows five per second and throttles more: boto3 waits and tries again."""
+MAX_IDLE_SECONDS = 600
+"""Pages without a new event end the reading after this time: AWS may scan a large log for a while, but not for ever."""
 MAX_ERROR_LENGTH = 500
 TOO_LONG = "is longer than a background job may read"
 """In the problem of a batch whose log only a command reads: each job would start at the beginning, and get no further."""
@@ -25,33 +30,57 @@ class LogReadError(Exception):
     """The log could not be read to its end; the text says why in one line."""
 
 
-class LogEvent(NamedTuple):
-    """One event of the log."""
+def read_events(
+    events: EventStore, group: str, start: datetime, end: datetime, max_seconds: float | None = None
+) -> Iterator[None]:
+    """Puts all events from start to end, both included, into `events`; yields after each page.
 
-    stream: str
-    timestamp: int
-    """Milliseconds since the epoch."""
-    message: str
-
-
-def log_pages(group: str, start: datetime, end: datetime, max_seconds: float | None = None) -> Iterator[list[LogEvent]]:
-    """All events from start to end, both included, in the order of the log; a page may be empty.
-
-    Raises LogReadError, also after a page if more than `max_seconds` have passed.
+    Raises LogReadError, also after a page if more than `max_seconds` have passed, and if the service comes to no end.
     """
+    deadline = math.inf if max_seconds is None else monotonic() + max_seconds
+    progress = monotonic()
+    for page in _pages(group, start, end):
+        if events.add(page):
+            progress = monotonic()
+        yield
+        if monotonic() > deadline:
+            raise LogReadError(f"log group {group} {TOO_LONG} ({max_seconds:g} s)")
+        if monotonic() - progress > MAX_IDLE_SECONDS:
+            raise LogReadError(
+                f"log group {group}: CloudWatch Logs returned no new event for {MAX_IDLE_SECONDS:g} s, and no end"
+            )
+
+
+def _pages(group: str, start: datetime, end: datetime) -> Iterator[list[LogEvent]]:
+    """The pages as the service returns them: some may be empty, out of order, or come twice."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    deadline = math.inf if max_seconds is None else monotonic() + max_seconds
+    start_ms, end_ms = (round(time.timestamp() * 1000) for time in (start, end))
+    arguments: dict[str, Any] = {"logGroupName": group, "startTime": start_ms, "endTime": end_ms}
+    seen: set[int] = set()
     try:
-        paginator = _client().get_paginator("filter_log_events")
-        start_ms, end_ms = (round(time.timestamp() * 1000) for time in (start, end))
-        for page in paginator.paginate(logGroupName=group, startTime=start_ms, endTime=end_ms):
+        with translated_errors(f"log group {group}"):
+            client = _client()
+        while True:
+            page = client.filter_log_events(**arguments)
+            token = page.get("nextToken")
             # A KeyError means that this is not an answer of CloudWatch Logs, but the page of a proxy, for example.
-            yield [LogEvent(event["logStreamName"], event["timestamp"], event["message"]) for event in page["events"]]
-            if monotonic() > deadline:
-                raise LogReadError(f"log group {group} {TOO_LONG} ({max_seconds:g} s)")
+            found = page.get("events", []) if token else page["events"]
+            yield [
+                LogEvent(event["logStreamName"], event["timestamp"], event["message"], event.get("eventId"))
+                for event in found
+            ]
+            # The same token again is the end (GetLogEvents documents that).
+            if not token or token == arguments.get("nextToken"):
+                return
+            if hash(token) in seen:
+                raise LogReadError(f"log group {group}: CloudWatch Logs returns the same pages again and again")
+            seen.add(hash(token))
+            arguments["nextToken"] = token
     except KeyError as error:
         raise LogReadError(f"log group {group}: not an answer of CloudWatch Logs (no {error})") from error
+    except StoreError as error:
+        raise LogReadError(str(error)) from error
     except (ClientError, BotoCoreError, ValueError) as error:
         text = " ".join(str(error).split())[:MAX_ERROR_LENGTH]
         code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
@@ -60,11 +89,11 @@ def log_pages(group: str, start: datetime, end: datetime, max_seconds: float | N
 
 
 def _client() -> Any:  # noqa: ANN401 - boto3 makes its clients' classes while it runs
-    import boto3
     from botocore.config import Config
 
-    return boto3.session.Session().client(
+    return aws_session(os.environ).client(
         "logs",
+        region_name=aws_region(os.environ),
         # boto3's own name for it is AWS_ENDPOINT_URL_CLOUDWATCH_LOGS; without either the region decides.
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL_LOGS") or None,
         config=Config(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
@@ -14,14 +15,19 @@ from django.utils import timezone
 from batches.choices import BatchStatus, IngestOutcome, UploadOutcome
 from batches.ingest_log import cloudwatch
 from batches.ingest_log.cloudwatch import LogReadError
+from batches.ingest_log.events import EventStore
 from batches.ingest_log.lambda_log import LambdaLogParser
 from batches.ingest_log.tries import ObjectTries, TryStore
 from batches.keys import KeyMatcher
 from batches.models import Batch, BatchRecord, IngestCheck
+from batches.models.batch import LOG_WAS_READ
 from batches.models.record import MAX_MESSAGE_LENGTH
 from core.exceptions import OperationRefused
+from core.formatting import pluralize
 
 GROUP_SIZE = 500
+EVENTS_AT_A_TIME = 10_000
+_FAILED = {"ingest_outcome": IngestOutcome.FAILURE, "upload_outcome": UploadOutcome.SUCCESS}
 MARGIN_BEFORE = timedelta(minutes=1)
 """The clocks of AWS and of the uploading host may differ by this much."""
 MARGIN_AFTER = timedelta(minutes=10)
@@ -40,6 +46,32 @@ class LogSummary:
     """Failed records with a message that may be theirs."""
     unmatched: int = 0
     """Exceptions of an unknown record, of this batch or another one."""
+    missing: int = 0
+    """Failed records without any message, from this reading or an earlier one."""
+    events: int = 0
+    """Events that were read."""
+    not_understood: int = 0
+    """Events in a spelling that is not known."""
+    example: str = ""
+    """One of them."""
+
+    @property
+    def problem(self) -> str:
+        """Why failures have no message although the log was read to its end; empty: nothing to say."""
+        records = pluralize(self.missing, "failed record has", "failed records have")
+        if not self.missing or (self.named and not self.not_understood):
+            return ""
+        if not self.events:
+            return f"{LOG_WAS_READ} {records} no message: it has no events of the time of the batch"
+        unknown = ""
+        if self.not_understood:
+            unknown = (
+                f"{self.not_understood:,} of {pluralize(self.events, 'event')} not understood, such as {self.example!r}"
+            )
+        if self.named:
+            return f"{LOG_WAS_READ} {records} no message: {unknown}"
+        seen = unknown or f"{pluralize(self.events, 'event')} read"
+        return f"{LOG_WAS_READ} {records} no message: {seen}; none names an object of the batch"
 
 
 def read_messages(
@@ -57,17 +89,20 @@ def read_messages(
     done = batch.ingest_done_at or timezone.now()
     start = (batch.ingest_start_time or batch.uploaded_at or done) - MARGIN_BEFORE
     last_check = IngestCheck.objects.filter(batch=batch).aggregate(last=Max("finished_at"))["last"] or done
-    with TryStore() as tries:
+    end = max(last_check, done) + MARGIN_AFTER
+    with EventStore() as events, TryStore() as tries:
         try:
-            end = max(last_check, done) + MARGIN_AFTER
-            for page in cloudwatch.log_pages(settings.INGEST_LOG_GROUP, start, end, max_seconds):
-                for event in page:
-                    parser.feed(*event)
-                tries.add(parser.pop_finished())
+            for _ in cloudwatch.read_events(events, settings.INGEST_LOG_GROUP, start, end, max_seconds):
                 on_page()
         except LogReadError as error:
             Batch.objects.filter(pk=batch.pk).update(messages_problem=str(error)[:MAX_MESSAGE_LENGTH])
             raise
+        in_order = events.in_order()
+        while some := list(islice(in_order, EVENTS_AT_A_TIME)):
+            for event in some:
+                parser.feed(event.stream, event.timestamp, event.message)
+            tries.add(parser.pop_finished())
+            on_page()
         parser.end()
         tries.add(parser.pop_finished())
         return _write(batch, parser, tries)
@@ -84,7 +119,12 @@ def ensure_readable(batch: Batch) -> None:
 
 
 def _write(batch: Batch, parser: LambdaLogParser, tries: TryStore) -> LogSummary:
-    summary = LogSummary(unmatched=parser.unmatched)
+    summary = LogSummary(
+        unmatched=parser.unmatched,
+        events=parser.events,
+        not_understood=parser.not_understood,
+        example=parser.example,
+    )
     complete = datetime.fromtimestamp(parser.last_named / 1000, UTC) if parser.last_named is not None else None
     if complete and batch.ingest_start_time:
         complete = max(complete, batch.ingest_start_time)
@@ -104,22 +144,24 @@ def _write(batch: Batch, parser: LambdaLogParser, tries: TryStore) -> LogSummary
                 # A log forgets its oldest events, so the number never decreases.
                 records.filter(Q(tries=None) | Q(tries__lt=number)).update(tries=number)
             _write_messages(batch, [item for item in group if item.message or item.candidate], summary)
+        failed = BatchRecord.objects.filter(batch=batch, **_FAILED)
+        summary.missing = failed.filter(ingest_message=None, ingest_candidate=None).count()
+        if summary.problem:
+            Batch.objects.filter(pk=batch.pk).update(messages_problem=summary.problem[:MAX_MESSAGE_LENGTH])
     return summary
 
 
 def _write_messages(batch: Batch, group: list[ObjectTries], summary: LogSummary) -> None:
     tries = {item.digest: item for item in group}
     failed = list(
-        BatchRecord.objects.filter(
-            batch=batch,
-            key_digest__in=tries,
-            ingest_outcome=IngestOutcome.FAILURE,
-            upload_outcome=UploadOutcome.SUCCESS,
-        ).only("key_digest", "ingest_message", "ingest_candidate")
+        BatchRecord.objects.filter(batch=batch, key_digest__in=tries, **_FAILED).only(
+            "key_digest", "ingest_message", "ingest_detail", "ingest_candidate"
+        )
     )
     for record in failed:
         item = tries[record.key_digest]
-        record.ingest_message, record.ingest_candidate = item.message, item.candidate
+        record.ingest_message, record.ingest_detail, record.ingest_candidate = item.message, item.detail, item.candidate
         summary.matched += item.message is not None
         summary.candidates += item.message is None
-    BatchRecord.objects.bulk_update(failed, ["ingest_message", "ingest_candidate"], batch_size=GROUP_SIZE)
+    columns = ["ingest_message", "ingest_detail", "ingest_candidate"]
+    BatchRecord.objects.bulk_update(failed, columns, batch_size=GROUP_SIZE)

@@ -41,7 +41,12 @@ def rollback_ingest(batch: Batch, *, who: str) -> int:
         if not batch.rollback_ingest():
             raise _no_result(batch)
         changed = _records_with_ingest_outcome(batch).update(
-            ingest_outcome=None, ingest_message=None, ingest_candidate=None, tries=None, healed_at=None
+            ingest_outcome=None,
+            ingest_message=None,
+            ingest_detail=None,
+            ingest_candidate=None,
+            tries=None,
+            healed_at=None,
         )
         if cleared:
             sent = BatchRecord.objects.filter(batch=batch, upload_outcome=UploadOutcome.SUCCESS)

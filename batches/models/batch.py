@@ -21,6 +21,8 @@ from core.fields import BytewiseCharField
 
 UPLOAD_LOCK_SECONDS = 60
 """An upload on another host without a heartbeat for this long, by the database's clock, is considered dead."""
+LOG_WAS_READ = "The ingest log was read, but"
+"""Begins the problem of a batch whose log was read to its end and left failures without a message."""
 
 
 class Batch(models.Model):
@@ -240,6 +242,13 @@ class Batch(models.Model):
             ingest_duration=self._duration_until(complete),
             result_changed_at=done,
         )
+
+    @property
+    def log_outcome(self) -> str:
+        """How the last reading of the ingest log ended, if there is a `messages_problem`; otherwise empty."""
+        if not self.messages_problem:
+            return ""
+        return "was not understood" if self.messages_problem.startswith(LOG_WAS_READ) else "could not be read"
 
     def lock_result(self) -> bool:
         """Locks the result until the transaction ends; False if there is another result now, or none."""

@@ -70,6 +70,9 @@ class BatchRecord(models.Model):
     ingest_message = models.CharField(
         max_length=MAX_MESSAGE_LENGTH, null=True, blank=True, help_text="Message of the ingest (CMT_ingest_message)."
     )
+    ingest_detail = models.TextField(
+        null=True, blank=True, help_text="Trace of the exception behind the message of the ingest, from the log."
+    )
     ingest_candidate = models.CharField(
         max_length=MAX_MESSAGE_LENGTH,
         null=True,

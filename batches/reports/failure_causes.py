@@ -58,7 +58,10 @@ def failure_causes(batch: Batch) -> list[FailureCause]:
     """
     counts: dict[tuple[str, str, str, bool], _CauseCount] = {}
     for step, outcome, message, candidate, number, row in _groups(batch):
-        key = (step, outcome, message_pattern(message), candidate)
+        unknown = (
+            f"unknown: the ingest log {batch.log_outcome}" if step == "ingest" and batch.log_outcome else NO_MESSAGE
+        )
+        key = (step, outcome, message_pattern(message) if message else unknown, candidate)
         if key not in counts and len(counts) >= MAX_CAUSES:
             key = (step, outcome, OTHER_MESSAGES, candidate)
         counts.setdefault(key, _CauseCount()).add(number, row, message)

@@ -116,3 +116,51 @@ def test_it_starts_alone_from_the_command_line() -> None:
         process.terminate()
         process.communicate()
     assert process.returncode == 0
+
+
+def test_pages_can_be_mixed_and_tokens_can_come_again_or_never_end(
+    client: Any,  # noqa: ANN401 - boto3
+    logs: LogsSandbox,
+    log_group: str,
+) -> None:
+    logs.put(log_group, [("s", n, f"m{n}") for n in range(30)])
+    logs.set(largest_page=10, mixed=1)
+    assert [one["timestamp"] for one in events(client, log_group)] == [*range(10, 20), *range(10), *range(20, 30)]
+    logs.set(mixed=0, tokens="same")
+    pages, token = [], ""
+    for _ in range(4):
+        page = client.filter_log_events(logGroupName=log_group, **({"nextToken": token} if token else {}))
+        pages.append((len(page["events"]), page["nextToken"] == token))
+        token = page["nextToken"]
+    assert pages == [(10, False), (10, False), (10, True), (10, True)]
+    logs.set(tokens="round")
+    first = client.filter_log_events(logGroupName=log_group, nextToken=token)["nextToken"]
+    again = client.filter_log_events(logGroupName=log_group, nextToken=first)
+    assert [one["timestamp"] for one in again["events"]] == [*range(10)]
+    logs.set(tokens="endless")
+    page = client.filter_log_events(logGroupName=log_group, startTime=1000)
+    for _ in range(3):
+        seen = page["nextToken"]
+        page = client.filter_log_events(logGroupName=log_group, nextToken=seen, startTime=1000)
+        assert (page["events"], page["nextToken"] == seen) == ([], False)
+
+
+def test_a_signature_for_another_region_is_refused(logs: LogsSandbox, log_group: str) -> None:
+    elsewhere = boto3.client("logs", endpoint_url=logs.endpoint, region_name="eu-west-1")
+    with pytest.raises(ClientError) as error:
+        events(elsewhere, log_group)
+    assert code(error) == "InvalidSignatureException"
+
+
+def test_the_ingest_writes_its_log_in_other_spellings(
+    client: Any,  # noqa: ANN401 - boto3
+    s3: S3Sandbox,
+    bucket: str,
+    logs: LogsSandbox,
+    log_group: str,
+) -> None:
+    fill(s3, bucket, 2)
+    environment = s3.environ() | logs.environ()
+    with Ingest(environment, bucket, fail_every=1, log_group=log_group, log_spelling="json", log_trace="one event"):
+        wait_until(lambda: sum("stackTrace" in one["message"] for one in events(client, log_group)) == 2)
+    assert all(json.loads(one["message"]) for one in events(client, log_group))

@@ -147,7 +147,7 @@ def logs(logs_process: LogsSandbox, log_group: str, settings: Settings, monkeypa
     """CloudWatch Logs without faults; this process reads `log_group` there."""
     logs_process.clear_faults()
     logs_process.clear_log()
-    logs_process.set(empty_every=0, largest_page=10_000)
+    logs_process.set(empty_every=0, largest_page=10_000, mixed=0, tokens="none")
     settings.INGEST_LOG_GROUP = log_group
     environment = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", **logs_process.environ()}
     for name, value in environment.items():

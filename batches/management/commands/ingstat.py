@@ -159,7 +159,8 @@ class Command(FnloaderCommand):
             self.stderr.write(problem)
         self._print_lines(finalize_lines(finalized))
         document = result_json(result) | ({"report": str(finalized.report)} if finalized.report else {})
-        document |= {"messages_problem": finalized.log_problem} if finalized.log_problem else {}
+        problem = finalized.log_problem or finalized.log_note
+        document |= {"messages_problem": problem} if problem else {}
         if error := finalized.report_problem or (finalized.log_problem if read_again else ""):
             document |= {"error": error, "exit_status": FAILED}
         return document

@@ -116,7 +116,20 @@ def test_requests_that_are_forgotten_get_no_message_that_is_not_theirs() -> None
 
 
 def test_lines_of_any_other_kind_are_passed_over() -> None:
-    odd = ["", "\t", "\t\t\t", "START RequestId: x", "[ERROR]", "[INFO]\tx", "Object key: " + A, "[ERROR]\ta\tb\t"]
+    odd = [
+        "",
+        "\t",
+        "\t\t\t",
+        "START RequestId: x",
+        "[ERROR]",
+        "[INFO]\tx",
+        "[ERROR]\ta\tb\t",
+        "{",
+        "[1]",
+        '{"a": 1}',
+        "null",
+    ]
     reader, found = read([("s1", text) for text in odd])
     assert found == {}
     assert reader.last_named is None
+    assert (reader.events, reader.not_understood, reader.example) == (11, 5, "START RequestId: x")

@@ -9,15 +9,18 @@ import pytest
 from django.utils import timezone
 
 from batches.choices import BatchStatus, IngestOutcome
-from batches.ingest.finalize import finalize
+from batches.concerns import batch_concerns
+from batches.ingest.finalize import finalize, finalize_lines
 from batches.ingest.rule import CheckOptions
 from batches.ingest.scheduled import check_or_heal, count_once
+from batches.ingest_log import cloudwatch
 from batches.ingest_log.cloudwatch import LogReadError
 from batches.ingest_log.messages import read_messages
 from batches.keys import encode
-from batches.models import BatchRecord, IngestCheck
+from batches.models import Batch, BatchRecord, IngestCheck
+from batches.reports.failure_causes import failure_causes
 from core.exceptions import OperationRefused
-from sandbox.lambdalog import line, lines_of
+from sandbox.lambdalog import line, lines_of, spell_exception
 from tests.support.failing_database import each_failing_write
 from tests.support.lambda_logs import build
 
@@ -254,3 +257,137 @@ def test_a_result_that_is_taken_back_meanwhile_gets_no_messages(
     assert made.record("a").ingest_message is None
     assert IngestCheck.objects.count() == 1
     assert made.record("a").ingest_outcome == IngestOutcome.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("spelling", "trace"), [("json", "one event"), ("powertools", "one event"), ("prefixed", "several events")]
+)
+def test_other_spellings_of_the_log_give_messages_and_keep_the_trace(
+    folder_batch: Seed, logs: LogsSandbox, log_group: str, spelling: str, trace: str
+) -> None:
+    made = ended(folder_batch("plc", ["a", "b"]), "b")
+    at = millis(timezone.now() - timedelta(seconds=60))
+    lines = [*lines_of(made.key("a"), at, REQUEST, spelling), *lines_of(made.key("b"), at, REQUEST, spelling)]
+    lines += spell_exception(spelling, at, REQUEST, "HTTPError: 409 Client Error", trace)
+    logs.put(log_group, [("s1", at, one) for one in lines])
+    found = read_messages(made.fresh())
+    assert (found.matched, found.missing, found.not_understood, found.problem) == (1, 0, 0, "")
+    record = made.record("b")
+    assert record.ingest_message == "HTTPError: 409 Client Error"
+    assert record.ingest_detail
+    assert 'File "/var/task/ingest.py", line 7' in record.ingest_detail
+    assert made.fresh().messages_problem is None
+
+
+def test_a_log_that_is_not_understood_is_told_as_such_everywhere(
+    folder_batch: Seed, logs: LogsSandbox, log_group: str
+) -> None:
+    made = ended(folder_batch("plc", ["a", "b"]), "a", "b")
+    at = millis(timezone.now() - timedelta(seconds=60))
+    logs.put(log_group, [("s1", at, f"<14>1 \x1b[31m{n} {made.key('a')}") for n in range(1500)])
+    done = finalize(made.fresh())
+    told = (
+        "The ingest log was read, but 2 failed records have no message: 1,500 of 1,500 events not understood, such as"
+        f" '<14>1  [31m0 {made.key('a')}'; none names an object of the batch"
+    )
+    assert (done.log_problem, done.log_note) == ("", told)
+    assert f"  {told}." in list(finalize_lines(done))
+    assert made.fresh().messages_problem == told
+    assert made.fresh().messages_read_at
+    (concern,) = [one for one in batch_concerns() if one.kind == "log_unread"]
+    assert concern.what == "Failures of batch plc have no messages: the ingest log was not understood"
+    assert concern.why == told
+    assert [one.message for one in failure_causes(made.fresh())] == ["unknown: the ingest log was not understood"]
+    logs.put(log_group, said(made, ("a", "Exception: 409"), ("b", "Exception: 409")))
+    read_messages(made.fresh())
+    assert made.fresh().messages_problem is None
+    assert not [one for one in batch_concerns() if one.kind == "log_unread"]
+
+
+def test_lines_of_no_known_spelling_are_no_problem_while_every_failure_has_its_message(
+    folder_batch: Seed, logs: LogsSandbox, log_group: str
+) -> None:
+    made = ended(folder_batch("plc", ["a", "b"]), "b")
+    logs.put(log_group, [*said(made, ("a", ""), ("b", "Exception: 409")), ("s1", millis(timezone.now()), "odd")])
+    found = read_messages(made.fresh())
+    assert (found.not_understood, found.problem) == (1, "")
+    logs.call("POST", "groups", group=log_group)
+    made = ended(folder_batch("mat", ["c", "d"]), "d")
+    logs.put(log_group, [*said(made, ("c", ""), ("d", "")), ("s1", millis(timezone.now()), "odd")])
+    assert read_messages(made.fresh()).problem == (
+        "The ingest log was read, but 1 failed record has no message: 1 of 7 events not understood, such as 'odd'"
+    )
+
+
+def test_a_log_without_events_of_the_batch_is_told(folder_batch: Seed, logs: LogsSandbox, log_group: str) -> None:
+    made = ended(folder_batch("plc", ["a"]), "a")
+    assert read_messages(made.fresh()).problem == (
+        "The ingest log was read, but 1 failed record has no message: it has no events of the time of the batch"
+    )
+    logs.put(log_group, [("s1", millis(timezone.now()), line("INFO", 0, REQUEST, "Object key: other"))])
+    assert read_messages(made.fresh()).problem == (
+        "The ingest log was read, but 1 failed record has no message: 1 event read; none names an object of the batch"
+    )
+
+
+@pytest.mark.parametrize(
+    "pages", [{"tokens": "same"}, {"mixed": 1}, {"empty_every": 2}, {"mixed": 1, "tokens": "same"}]
+)
+def test_a_service_whose_pages_are_odd_is_read_all_the_same(
+    folder_batch: Seed, logs: LogsSandbox, log_group: str, pages: dict[str, object]
+) -> None:
+    names = [f"n{number:03}" for number in range(60)]
+    made = ended(folder_batch("plc", names), *names)
+    start = made.batch.ingest_start_time
+    assert start
+    log = build([made.key(one) for one in names], {made.key(one) for one in names}, start=millis(start), streams=3)
+    logs.put(log_group, log.events)
+    logs.set(largest_page=7, **pages)
+    Batch.objects.update(ingest_done_at=start + timedelta(minutes=10))
+    assert read_messages(made.fresh()).matched == 60
+    records = BatchRecord.objects.values_list("key", "ingest_message", "tries")
+    assert {key: (message, tries) for key, message, tries in records} == {
+        key: (log.messages[key], log.tries[key]) for key in log.messages
+    }
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"), [("round", "the same pages again and again"), ("endless", "no new event for 0 s, and no end")]
+)
+def test_a_service_that_comes_to_no_end_is_told_in_time(
+    folder_batch: Seed,
+    logs: LogsSandbox,
+    log_group: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tokens: str,
+    told: str,
+) -> None:
+    made = ended(folder_batch("plc", ["a"]), "a")
+    logs.put(log_group, said(made, ("a", "Exception: 409")))
+    logs.set(tokens=tokens, largest_page=2)
+    monkeypatch.setattr(cloudwatch, "MAX_IDLE_SECONDS", 0 if tokens == "endless" else 600)
+    with pytest.raises(LogReadError, match=told):
+        read_messages(made.fresh())
+    assert told in (made.fresh().messages_problem or "")
+    assert made.record("a").ingest_message is None, "no message from a part of the log"
+
+
+def test_aws_region_holds_for_the_log_and_credentials_that_fail_are_one_line(
+    folder_batch: Seed, logs: LogsSandbox, log_group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ended(folder_batch("plc", ["a"]), "a")
+    logs.put(log_group, said(made, ("a", "Exception: 409")))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    read_messages(made.fresh())
+    assert made.record("a").ingest_message == "409"
+    monkeypatch.delenv("AWS_REGION")
+    with pytest.raises(LogReadError, match="scoped to a valid region"):
+        read_messages(made.fresh())
+    monkeypatch.setenv("AWS_REGION", logs.environ()["AWS_REGION"])
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(
+        LogReadError, match=r"log group \S+: The config profile \(nobody\) could not be found; check AWS_"
+    ):
+        read_messages(made.fresh())
