@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.views.generic import View
 
 from batches.models import BatchRecord
-from core.lists.filters import prefix_lookup
+from core.lists.filters import LocalTimeField, prefix_lookup
 from core.permissions import PermissionView
 from loader import sample_lookup
 from loader.feeds.manage import client_for
@@ -33,16 +33,8 @@ class ContainsForm(forms.Form):
 
     q = forms.CharField(label="Contains", min_length=3, max_length=MAX_QUERY_LENGTH)
     feed = forms.ModelChoiceField(Feed.objects.order_by("name"), label="In feed")
-    since = forms.DateTimeField(
-        label="Written from",
-        widget=forms.DateTimeInput({"type": "datetime-local"}),
-        initial=lambda: _local_minute(-timedelta(days=7)),
-    )
-    until = forms.DateTimeField(
-        label="Until",
-        widget=forms.DateTimeInput({"type": "datetime-local"}),
-        initial=lambda: _local_minute(timedelta(minutes=1)),
-    )
+    since = LocalTimeField(label="Written from", initial=lambda: _local_minute(-timedelta(days=7)))
+    until = LocalTimeField(label="Until", initial=lambda: _local_minute(timedelta(minutes=1)))
 
     def clean(self) -> dict[str, Any]:
         """Limits the time range."""

@@ -42,6 +42,7 @@ function replace(html) {
   const template = document.createElement("template");
   // Rendered and escaped by our own page.
   template.innerHTML = html;
+  showLocalTimes(template.content);
   const [old, fresh] = [partsByName(live), partsByName(template.content)];
   if (!fresh.size) throw new Error("unexpected response");
   const visible = [...old.values()].find((part) => part.getBoundingClientRect().bottom > 80);

@@ -9,6 +9,7 @@ for (const place of document.querySelectorAll("[data-ask]")) {
       // Rendered and escaped by our own page; a template runs no scripts.
       const template = document.createElement("template");
       template.innerHTML = html;
+      showLocalTimes(template.content);
       place.replaceChildren(template.content);
     })
     .catch((error) => { place.textContent = `Check failed (${error.message}).`; });

@@ -1,23 +1,35 @@
-// Times in the viewer's zone. This stores the zone in a cookie for the server, and rewrites the times of the first page.
-// Without script times stay in the server's zone, which the page names.
+// Times in the viewer's zone. A cookie tells the server the zone. What it rendered in another zone (the first page, or a zone
+// that it does not know) is rewritten here. Without script times stay in the server's zone, which the page names.
 "use strict";
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-const known = document.cookie.split("; ").find((cookie) => cookie.startsWith("zone="));
+const isLocal = !zone || document.documentElement.dataset.zone === zone;
 
-if (zone && (!known || decodeURIComponent(known.slice(5)) !== zone)) {
-  const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `zone=${encodeURIComponent(zone)}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+function showLocalTimes(root) {
+  if (isLocal) return;
   const two = (number) => String(number).padStart(2, "0");
-  for (const element of document.querySelectorAll("time[datetime]")) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime);
     const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
     const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
     const form = element.dataset.form || "full";
     element.textContent = { full: `${day} ${clock}:${two(at.getSeconds())}`, day, clock, minute: `${day} ${clock}` }[form];
   }
-  for (const element of document.querySelectorAll("[data-zone]")) element.textContent = zone;
+  for (const element of root.querySelectorAll("[data-zone-name]")) {
+    element.textContent = element.dataset.zoneName.replace("ZONE", zone);
+  }
 }
+
+const zoneCookie = () => document.cookie.split("; ").find((cookie) => cookie.startsWith("zone="))?.slice(5);
+const encodedZone = encodeURIComponent(zone || "");
+if (zone && zoneCookie() !== encodedZone) {
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `zone=${encodedZone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+  // Fields and charts hold times that only the server can write. Not if the browser keeps no cookies: this would never end.
+  const fixed = document.querySelector("input[type=datetime-local], figure svg");
+  if (!isLocal && fixed && zoneCookie() === encodedZone) location.reload();
+}
+showLocalTimes(document);
 
 // A menu closes with Escape, and on a click elsewhere.
 const menus = document.querySelectorAll("details.menu");

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any
 
 import django_filters as filters
@@ -50,6 +50,15 @@ class BaseFilterSet(filters.FilterSet):
         return any(field.value() or field.errors for field in self.more_fields)
 
     @property
+    def problems(self) -> list[str]:
+        """What is wrong with the filters, by label."""
+        errors = self.form.errors if self.is_bound else {}
+        return [
+            f"{self.form.fields[name].label if name in self.form.fields else 'Filters'}: {' '.join(map(str, messages))}"
+            for name, messages in errors.items()
+        ]
+
+    @property
     def active(self) -> list[tuple[str, str, str]]:
         """The filters in use: parameter, label and displayed value."""
         return [
@@ -71,18 +80,51 @@ class ExactFilter(filters.CharFilter):
     """Rows whose field equals the text."""
 
 
+class LocalTimeField(forms.DateTimeField):
+    """A time in the viewer's zone, or with an offset. What can't be read gets a message that says why."""
+
+    widget = forms.DateTimeInput({"type": "datetime-local"})
+    default_error_messages = {"invalid": "Not a valid time; use 2026-01-31 18:25."}
+
+    def to_python(self, value: Any) -> datetime | None:  # noqa: ANN401 - Django's
+        """Django's, with our messages."""
+        try:
+            when = super().to_python(value)
+        except forms.ValidationError as error:
+            if error.code != "ambiguous_timezone":
+                raise
+            raise forms.ValidationError(_clock_change_text(error.params["datetime"]), code=error.code) from error
+        # The first and last years are beyond what Python knows, in another zone.
+        if when and not MINYEAR < when.year < MAXYEAR:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return when
+
+
+def _clock_change_text(when: datetime) -> str:
+    zone = timezone.get_current_timezone()
+    # A time that never is becomes another one on the way through UTC.
+    exists = when.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) == when
+    what = "occurs twice" if exists else "does not exist"
+    name = timezone.get_current_timezone_name()
+    return f"{when:%Y-%m-%d %H:%M} {what} in {name}, as clocks change; use a time before or after."
+
+
 class AfterFilter(filters.DateTimeFilter):
     """Rows from a time on."""
 
+    field_class = LocalTimeField
+
     def __init__(self, field_name: str, label: str = "From") -> None:
-        super().__init__(field_name, "gte", label=label, widget=forms.DateTimeInput({"type": "datetime-local"}))
+        super().__init__(field_name, "gte", label=label)
 
 
 class BeforeFilter(filters.DateTimeFilter):
     """Rows before a time."""
 
+    field_class = LocalTimeField
+
     def __init__(self, field_name: str, label: str = "Until") -> None:
-        super().__init__(field_name, "lt", label=label, widget=forms.DateTimeInput({"type": "datetime-local"}))
+        super().__init__(field_name, "lt", label=label)
 
 
 class RecentFilter(filters.ChoiceFilter):

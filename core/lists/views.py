@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.text import slugify
 from django_filters.views import FilterView
 
+from core.formatting import printable
 from core.lists.csv_export import csv_response
 from core.lists.filters import BaseFilterSet
 from core.lists.paginator import BoundedPaginator
@@ -34,10 +35,13 @@ class FilteredListView(PermissionView, FilterView):
     template_name = "list.html"
 
     def get(self, request: HttpRequest, **_path: Any) -> HttpResponse | StreamingHttpResponse:  # noqa: ANN401
-        """The page, or with `?export=csv` the rows of all pages as a file."""
+        """The page, or with `?export=csv` the rows of all pages as a file; never a page instead of a file."""
         self.filterset = self.get_filterset(self.filterset_class)
         valid = not self.filterset.is_bound or self.filterset.is_valid()
-        if request.GET.get("export") == "csv" and valid:
+        if "export" in request.GET and not valid:
+            text = "\n".join(["Not exported: invalid filter.", *map(printable, self.filterset.problems), ""])
+            return HttpResponse(text, status=400, content_type="text/plain; charset=utf-8")
+        if request.GET.get("export") == "csv":
             # All rows and columns of the table, in its order, including columns that are not shown.
             table = self.table(self.filterset.qs)
             exported = [column for column in table.columns.all() if getattr(column.column, "exported", False)]

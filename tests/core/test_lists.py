@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from django.contrib.auth.models import User
@@ -137,7 +140,7 @@ def test_attempts_are_filtered(boss: Client, rows: Feed, query: str, expected: s
     [
         ("q=s", "1 to 5 of 5"),
         ("q=s1", "1 to 1 of 1"),
-        ("q=s&feed=1000", "No matches"),
+        ("q=s&feed=1000", "Invalid filter"),
         ("q=s&outcome=inserted", "1 to 3 of 3"),
         ("q=in/s", "No matches"),
         ("wrong=1", "1 to 3 of 3"),
@@ -257,6 +260,55 @@ def test_times_are_shown_and_read_in_the_zone_of_the_browser(boss: Client, rows:
     assert "s1 " not in text
     boss.cookies["zone"] = "../../etc/passwd"
     assert "2026-01-31 18:28:03" in words(boss, "/attempts/")
+
+
+@pytest.mark.parametrize("name", ["Asia/Calcutta", "US/Eastern", "Asia/Saigon", "America/Buenos_Aires", "Europe/Kyiv"])
+def test_zones_that_browsers_call_by_old_names_are_known(boss: Client, rows: Feed, name: str) -> None:
+    boss.cookies["zone"] = name.replace("/", "%2F")
+    html = boss.get("/attempts/").content.decode()
+    assert f'data-zone="{name}"' in html
+    if name == "Asia/Calcutta":
+        assert "2026-01-31 23:55:03" in html
+
+
+def test_zones_do_not_depend_on_the_machine() -> None:
+    code = "from zoneinfo import ZoneInfo; print(ZoneInfo('Asia/Calcutta'), ZoneInfo('US/Eastern'))"
+    environment = {"PYTHONTZPATH": "", "PATH": "/usr/bin:/bin"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["Asia/Calcutta", "US/Eastern"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("since=2026-10-25T02:30", "2026-10-25 02:30 occurs twice in Europe/Berlin, as clocks change; use a time"),
+        ("until=2026-10-25T02:30", "2026-10-25 02:30 occurs twice in Europe/Berlin, as clocks change; use a time"),
+        ("since=2026-03-29T02:30", "2026-03-29 02:30 does not exist in Europe/Berlin, as clocks change; use a time"),
+        ("since=yesterday", "Not a valid time; use 2026-01-31 18:25."),
+        ("since=0001-01-01T00:00", "Not a valid time; use 2026-01-31 18:25."),
+        ("until=9999-12-31T23:59", "Not a valid time; use 2026-01-31 18:25."),
+    ],
+)
+@pytest.mark.parametrize("url", ["/attempts/", "/batches/", "/loads/"])
+def test_a_filter_that_is_wrong_is_one_message_and_no_export(
+    boss: Client, rows: Feed, url: str, query: str, message: str
+) -> None:
+    boss.cookies["zone"] = "Europe%2FBerlin"
+    page = boss.get(f"{url}?{query}")
+    text = unescape(page.content.decode())
+    assert (page.status_code, text.count(message)) == (200, 1)
+    assert "Invalid filter" in text
+    assert "python manage.py" not in text.partition("<main")[2], "nothing of what to do with an empty list"
+    for export in ("csv", "batches"):
+        refused = boss.get(f"{url}?{query}&export={export}")
+        assert (refused.status_code, refused["Content-Type"]) == (400, "text/plain; charset=utf-8")
+        assert refused.content.decode().startswith("Not exported: invalid filter.\n")
+        assert message in refused.content.decode()
+
+
+def test_a_time_with_an_offset_is_never_in_doubt(boss: Client, rows: Feed) -> None:
+    boss.cookies["zone"] = "Europe%2FBerlin"
+    assert len(exported(boss, "/attempts/?export=csv&since=2026-10-25T02:30%2B02:00")) == 2
 
 
 def test_light_and_dark_are_chosen_kept_and_forgotten(boss: Client) -> None:

@@ -94,7 +94,8 @@ def test_with_debug_off_the_site_serves_its_own_files_and_pages(site: Site) -> N
     status, _, login = site.get("/")
     assert (status, "csrfmiddlewaretoken" in login) == (200, True)
     assert site.get("/nowhere")[0] == 404
-    status, _, text = site.get("/healthz", Host="evil.example")
+    assert site.get("/healthz", Host="10.1.2.3:8000") == (200, "text/plain", "ok\n"), "for a load balancer"
+    status, _, text = site.get("/login/", Host="evil.example")
     assert (status, "ALLOWED_HOSTS" in text, "Traceback" in text) == (400, True, False)
 
 
