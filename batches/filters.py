@@ -11,7 +11,7 @@ from batches.choices import Action, BatchStatus, IngestOutcome, UploadOutcome
 from batches.keys import InvalidKey, decode, digest
 from batches.models import Batch
 from batches.querysets import NEXT_STEP
-from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, prefix_lookup
+from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, SearchFilter, prefix_lookup
 
 NEXT_STEPS = [("upload", "upload"), ("ingstat", "check"), ("none", "none: ingested")]
 ARCHIVED_FILTERS = {"only": Q(archived_at__isnull=False), "too": Q()}
@@ -20,7 +20,7 @@ ARCHIVED_FILTERS = {"only": Q(archived_at__isnull=False), "too": Q()}
 class BatchFilterSet(BaseFilterSet):
     """Filters of all batches; archived ones are hidden by default."""
 
-    q = filters.CharFilter(label="Id or record type", method="search")
+    q = SearchFilter(label="Id or record type", method="search")
     step = filters.ChoiceFilter(label="Next step", choices=NEXT_STEPS, empty_label="any", method="filter_next_step")
     errors = filters.ChoiceFilter(
         label="Errors", choices=[("1", "some records failed")], empty_label="any", method="filter_errors"
@@ -70,7 +70,7 @@ class BatchFilterSet(BaseFilterSet):
 class RecordFilterSet(BaseFilterSet):
     """Records of one batch: each filter uses an index that begins with the batch."""
 
-    q = filters.CharFilter(label="Identifier or key", method="search")
+    q = SearchFilter(label="Identifier or key", method="search")
     ingest = filters.ChoiceFilter(
         "ingest_outcome", label="Ingest", choices=IngestOutcome.choices, empty_label="any", null_label="no result yet"
     )

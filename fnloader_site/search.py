@@ -14,7 +14,8 @@ from django.utils.http import urlencode
 from django.views.generic import View
 
 from batches.models import BatchRecord
-from core.lists.filters import LocalTimeField, prefix_lookup
+from core.lists.filters import LocalTimeField, PastedTextField, prefix_lookup
+from core.pasted import search_terms, spellings
 from core.permissions import PermissionView
 from loader import sample_lookup
 from loader.feeds.manage import client_for
@@ -23,6 +24,7 @@ from loader.models import Feed
 
 MAX_HITS = 50
 MAX_QUERY_LENGTH = 300
+MAX_PASTED_LENGTH = 5000
 MAX_DAYS = 31
 FILES_PERMISSION, RECORDS_PERMISSION = "loader.view_bucketobject", "batches.view_batchrecord"
 SERVER_TIMEOUT = 4.0
@@ -31,7 +33,7 @@ SERVER_TIMEOUT = 4.0
 class ContainsForm(forms.Form):
     """A search inside names, within a feed and a time range, since no index serves it. Defaults to the last week."""
 
-    q = forms.CharField(label="Contains", min_length=3, max_length=MAX_QUERY_LENGTH)
+    q = PastedTextField(label="Contains", min_length=3, max_length=MAX_QUERY_LENGTH)
     feed = forms.ModelChoiceField(Feed.objects.order_by("name"), label="In feed")
     since = LocalTimeField(label="Written from", initial=lambda: _local_minute(-timedelta(days=7)))
     until = LocalTimeField(label="Until", initial=lambda: _local_minute(timedelta(minutes=1)))
@@ -57,19 +59,26 @@ class SearchView(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Reads ranges of indexes, each with a limit."""
-        query, user = _parameter(request, "q"), request.user
+        terms, user = search_terms(request.GET.get("q", "")[:MAX_PASTED_LENGTH]), request.user
+        query = terms[0][:MAX_QUERY_LENGTH] if terms else ""
         form = ContainsForm(request.GET if "feed" in request.GET else None, initial={"q": query})
         ids: list[str] = []
         records: list[BatchRecord] = []
-        if user.has_perm(FILES_PERMISSION):
-            if form.is_valid():
-                data = form.cleaned_data
-                ids = sample_lookup.ids_containing(data["q"], data["feed"], data["since"], data["until"], MAX_HITS)
-            elif query and not form.is_bound:
-                ids = sample_lookup.ids_with_prefix(query, MAX_HITS)
-        if query and not form.is_bound and user.has_perm(RECORDS_PERMISSION):
-            rows = BatchRecord.objects.filter(**prefix_lookup("identifier", query)).select_related("batch")
-            records = list(rows.order_by("identifier", "batch")[: MAX_HITS + 1])
+        if user.has_perm(FILES_PERMISSION) and form.is_valid():
+            data = form.cleaned_data
+            ids = sample_lookup.ids_containing(data["q"], data["feed"], data["since"], data["until"], MAX_HITS)
+        # The first term that finds something; the others are guesses at what was pasted.
+        for term in terms if not form.is_bound else ():
+            for spelling in spellings(term[:MAX_QUERY_LENGTH]):
+                if user.has_perm(FILES_PERMISSION):
+                    ids += [found for found in sample_lookup.ids_with_prefix(spelling, MAX_HITS) if found not in ids]
+                if user.has_perm(RECORDS_PERMISSION):
+                    rows = BatchRecord.objects.filter(**prefix_lookup("identifier", spelling)).select_related("batch")
+                    records += rows.order_by("identifier", "batch")[: MAX_HITS + 1]
+            if term != terms[0] and (exact := [found for found in ids if found == term]):
+                ids = exact
+            if ids or records:
+                break
         if len(ids) == 1 and not records and not form.is_bound:
             return HttpResponseRedirect(f"{reverse('sample')}?{urlencode({'id': ids[0]})}")
         context = {

@@ -15,6 +15,7 @@ from core.lists.filters import (
     ExactFilter,
     PrefixFilter,
     RecentFilter,
+    SearchFilter,
     prefix_lookup,
 )
 from loader.choices import FINDING_KINDS, AttemptOutcome, FeedState, LoadResult, ObjectState
@@ -37,7 +38,7 @@ class SampleFilterSet(BaseFilterSet):
     """Base of filters that search for a sample or a file, in these columns."""
 
     seqid, guid, name = "seqid", "guid", "name"
-    q = filters.CharFilter(label="Sample or file", method="search")
+    q = SearchFilter(label="Sample or file", method="search")
 
     def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
         """By index: a file is searched by its sample id, with which its name begins."""

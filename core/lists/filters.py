@@ -10,6 +10,8 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from core.pasted import clean
+
 LAST_CHARACTER = chr(0x10FFFF)
 """The last one in the order of bytes."""
 PERIODS = {
@@ -68,7 +70,21 @@ class BaseFilterSet(filters.FilterSet):
         ]
 
 
-class PrefixFilter(filters.CharFilter):
+class PastedTextField(forms.CharField):
+    """Text as people paste it: see `core.pasted`."""
+
+    def to_python(self, value: Any) -> str:  # noqa: ANN401 - Django's
+        """Without quotes around it and invisible characters."""
+        return clean(super().to_python(value) or "")
+
+
+class SearchFilter(filters.CharFilter):
+    """A search box of a list."""
+
+    field_class = PastedTextField
+
+
+class PrefixFilter(SearchFilter):
     """Rows whose field begins with the text."""
 
     def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
@@ -76,7 +92,7 @@ class PrefixFilter(filters.CharFilter):
         return qs.filter(**prefix_lookup(self.field_name, value)) if value else qs
 
 
-class ExactFilter(filters.CharFilter):
+class ExactFilter(SearchFilter):
     """Rows whose field equals the text."""
 
 
@@ -93,7 +109,9 @@ class LocalTimeField(forms.DateTimeField):
         except forms.ValidationError as error:
             if error.code != "ambiguous_timezone":
                 raise
-            raise forms.ValidationError(_clock_change_text(error.params["datetime"]), code=error.code) from error
+            raise forms.ValidationError(
+                _clock_change_text((error.params or {})["datetime"]), code=error.code
+            ) from error
         # The first and last years are beyond what Python knows, in another zone.
         if when and not MINYEAR < when.year < MAXYEAR:
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
