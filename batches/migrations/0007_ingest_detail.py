@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0005_wording'),
+        ('batches', '0006_imported_uploads'),
     ]
 
     operations = [
