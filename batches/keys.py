@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
+import unicodedata
 from typing import Literal, NamedTuple
 
 DELIMITER = "|"
@@ -24,6 +25,8 @@ _BATCH_ID = re.compile(r"[A-Za-z0-9]{1,6}", re.ASCII)
 _TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 _ENDS = tuple(f"{DELIMITER}{action}".encode() for action in ACTIONS)
 _DELIMITER = DELIMITER.encode()
+# Beside format characters: fillers and joiners without a shape (Unicode's Default_Ignorable_Code_Point).
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b\u180c\u180d")
 
 
 class InvalidKey(ValueError):
@@ -95,6 +98,23 @@ def prefix(batch: str) -> str:
 def digest(key: str) -> str:
     """Hexadecimal digest of a key, 32 characters, for unique constraints and look-ups."""
     return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+
+
+def comparable(text: str) -> str:
+    """The text without what people don't see: composed, without invisible characters, with plain spaces, none at its ends.
+
+    Names and identifiers that people take for one are equal in this form. A key keeps its bytes.
+    """
+    if text.isascii():
+        return text.strip()
+    visible = (letter for letter in unicodedata.normalize("NFC", text) if not _is_invisible(letter))
+    # Once more: letters may compose where something invisible stood between them.
+    plain = (" " if unicodedata.category(letter) == "Zs" else letter for letter in visible)
+    return unicodedata.normalize("NFC", "".join(plain)).strip()
+
+
+def _is_invisible(letter: str) -> bool:
+    return unicodedata.category(letter) == "Cf" or letter in _INVISIBLE or "\ufe00" <= letter <= "\ufe0f"
 
 
 class KeyMatcher:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from batches.choices import MapOutcome, UploadOutcome
 from batches.creation import csv_reader
 from batches.creation.csv_reader import AS_FOUND, CsvFormat, RowError, Table
+from batches.creation.named_paths import FolderFiles, FoundFile
 from batches.keys import MAX_KEY_LENGTH, InvalidKey, Key, decode, encode
 from batches.models.record import EMPTY_FILE
 
@@ -86,12 +86,13 @@ def report_rows(
     """A row for each row of the mapper report, in its order, or an error if it can't be read."""
     table = _open_report(folder / name, form)
     header = table.columns
+    files = FolderFiles(folder)
     columns = tuple(header.index(name) for name in REQUIRED_COLUMNS)
     warnings = header.index("cmt_warnings") if "cmt_warnings" in header else None
     for row, (line, values) in enumerate(table.rows(), 1):
         try:
             csv_reader.validate_row(values, header)
-            yield _report_row(row, folder, bid, values, columns, warned=warnings is not None and bool(values[warnings]))
+            yield _report_row(row, files, bid, values, columns, warned=warnings is not None and bool(values[warnings]))
         except RowError as error:
             yield RowError(f"row {row} (line {line}): {error}")
 
@@ -127,22 +128,22 @@ def _file_row(row: int, name: str, size: int, template: KeyTemplate) -> SourceRo
 
 
 def _report_row(
-    row: int, folder: Path, bid: str, values: Sequence[str], columns: tuple[int, ...], *, warned: bool
+    row: int, files: FolderFiles, bid: str, values: Sequence[str], columns: tuple[int, ...], *, warned: bool
 ) -> SourceRow:
     outcome, file, key = (values[index].strip() for index in columns)
     if outcome not in MapOutcome.values:
         raise RowError(f"cmt_outcome is {outcome!r}, expected one of {', '.join(MapOutcome.values)}")
     parts = _decode_key(key, bid)
-    found, size = _find_file(folder, file)
-    if found and len(found) > MAX_FILE_LENGTH:
-        raise RowError(f"cmt_output_file has {len(found)} characters, at most {MAX_FILE_LENGTH} are allowed")
-    upload, message = _initial_outcome(outcome, key, file, size)
+    found = files.find(file) if file else FoundFile("", None)
+    if len(found.name) > MAX_FILE_LENGTH:
+        raise RowError(f"cmt_output_file has {len(found.name)} characters, at most {MAX_FILE_LENGTH} are allowed")
+    upload, message = _initial_outcome(outcome, key, found)
     return SourceRow(
         row=row,
         key=key if parts else None,
         parts=parts,
-        file=found,
-        size=size,
+        file=found.name or None,
+        size=found.size,
         map_outcome=MapOutcome(outcome),
         warned=warned,
         upload_outcome=upload,
@@ -151,7 +152,7 @@ def _report_row(
     )
 
 
-def _initial_outcome(outcome: str, key: str, file: str, size: int | None) -> tuple[UploadOutcome, str | None]:
+def _initial_outcome(outcome: str, key: str, file: FoundFile) -> tuple[UploadOutcome, str | None]:
     """Whether a row of the mapper report can be sent, and if not, why."""
     if outcome == MapOutcome.FAILURE:
         return UploadOutcome.SKIP, "mapping failed"
@@ -159,9 +160,12 @@ def _initial_outcome(outcome: str, key: str, file: str, size: int | None) -> tup
         return UploadOutcome.UNUPLOADABLE, "no key in the mapper report"
     if len(key) > MAX_KEY_LENGTH:
         return UploadOutcome.UNUPLOADABLE, f"the key has {len(key)} bytes, at most {MAX_KEY_LENGTH} are allowed"
-    if size is None:
-        return UploadOutcome.UNUPLOADABLE, f"file {file!r} not found" if file else "no file in the mapper report"
-    if not size:
+    if not file.name:
+        return UploadOutcome.UNUPLOADABLE, "no file in the mapper report"
+    if file.size is None:
+        reason = "is outside of the batch folder" if file.is_outside else "not found"
+        return UploadOutcome.UNUPLOADABLE, f"file {file.name!r} {reason}"
+    if not file.size:
         return UploadOutcome.UNUPLOADABLE, EMPTY_FILE
     return UploadOutcome.PENDING, None
 
@@ -178,20 +182,3 @@ def _decode_key(key: str, bid: str) -> Key | None:
     if "\0" in parts.identifier or "\0" in parts.path:
         raise RowError("the key contains a NUL character")
     return parts
-
-
-def _find_file(folder: Path, file: str) -> tuple[str | None, int | None]:
-    """The file's name, relative to the folder if it is in it, and its size; None if it does not exist."""
-    if not file:
-        return None, None
-    # The folder may have been moved since it was mapped: then the report still has the old path.
-    for name in (file, file.rpartition("/")[2]):
-        candidate = folder / name
-        try:
-            status = candidate.stat()
-        except OSError:
-            continue
-        if stat.S_ISREG(status.st_mode):
-            inside = name.startswith("/") and candidate.is_relative_to(folder)
-            return str(candidate.relative_to(folder)) if inside else name, status.st_size
-    return file, None

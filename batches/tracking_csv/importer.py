@@ -17,6 +17,7 @@ from batches.choices import BatchStatus, StepKind
 from batches.creation import csv_reader, sources
 from batches.creation.add import save_new
 from batches.creation.csv_reader import CsvFormat, RowError, Table
+from batches.creation.named_paths import endings
 from batches.keys import is_batch_id
 from batches.models import Batch, BatchStep, IngestCheck
 from batches.step_log import record_step
@@ -139,7 +140,10 @@ def _open(path: Path, form: CsvFormat) -> Table:
 def _find_folder(cells: dict[str, str], bid: str, folders: Path | None, csv_folder: Path) -> Path | None:
     named = cells.get("dir", "").strip()
     base = folders or csv_folder
-    candidates = [base / named, base / Path(named).name] if named else [folders / bid] if folders else []
+    # Relative ones may lead upwards from the file, but not out of --batch-dir.
+    exact = [] if folders and ".." in Path(named).parts else [base / named]
+    below = [base / ending for ending in endings(named)]
+    candidates = [*exact, *below] if named else [folders / bid] if folders else []
     try:
         return next((candidate.resolve() for candidate in candidates if candidate.is_dir()), None)
     except (OSError, ValueError):  # not a valid file name
