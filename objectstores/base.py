@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol
 class StoreError(Exception):
     """An operation failed. The text names the store and the object, and never contains a secret."""
 
+    status: int = 0
+    """HTTP status of the response; 0: none."""
     refused: frozenset[str] = frozenset()
     """Of a `delete`: the names that the store did not delete, if it says so; all others of the request are deleted."""
 

@@ -138,7 +138,9 @@ class OciStore:
         if answer.status == 401 and self._access.renew():
             answer = self._exchange(method, target, headers or {}, body, limit)
         if answer.status >= 300 and not (gone_is_fine and code_and_message(answer)[0] == OBJECT_NOT_FOUND):
-            raise error_of(answer, f"{self.url}, {name}" if name is not None else self.url)
+            error = error_of(answer, f"{self.url}, {name}" if name is not None else self.url)
+            error.status = answer.status
+            raise error
         return answer
 
     def _exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:

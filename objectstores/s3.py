@@ -167,7 +167,9 @@ class S3Store:
             method, target, signed, body if method in ("PUT", "POST") else None, limit=limit
         )
         if answer.status >= 300:
-            raise error_of(answer, where)
+            error = error_of(answer, where)
+            error.status = answer.status
+            raise error
         return answer
 
 

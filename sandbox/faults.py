@@ -1,6 +1,7 @@
 """Faults on demand: rules that say which requests go wrong, and how."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,9 @@ class WrongRuleError(ValueError):
 class Rule:
     """One fault.
 
-    Which requests: `method`, `path` (a part of the path and query as sent), `name_prefix` (of the object or guid); the
-    first `after` of them pass, then one in `every` of them fails, `times` times in all (None: until cleared).
+    Which requests: `method`, `path` (a part of the path and query as sent), `name_prefix` (of the object or guid),
+    `without_header` (lower case: only those that lack it); the first `after` of them pass, then one in `every` of them fails,
+    `times` times in all (None: until cleared).
 
     What happens: `status` (with `code`, `message`, or a whole `body` of `content_type`), `page` (200 and a login page),
     `redirect` (302), `reset`, `hang` (for `seconds`, then a reset; None: forever), `delay` (`seconds`, then the true
@@ -31,6 +33,7 @@ class Rule:
     method: str = ""
     path: str = ""
     name_prefix: str = ""
+    without_header: str = ""
     when: str = "before"
     status: int = 503
     code: str = ""
@@ -44,8 +47,10 @@ class Rule:
     seen: int = 0
     done: int = 0
 
-    def hits(self, method: str, target: str, name: str) -> bool:
+    def hits(self, method: str, target: str, name: str, headers: Mapping[str, str]) -> bool:
         """Whether this request is one that goes wrong; counts it."""
+        if self.without_header and self.without_header in headers:
+            return False
         if self.method not in ("", method) or self.path not in target or not name.startswith(self.name_prefix):
             return False
         if self.times is not None and self.done >= self.times:

@@ -100,7 +100,9 @@ class Service:
 
     def _rule_for(self, request: RawRequest) -> Rule | None:
         name = request.name = self.name_of(request)
-        return next((rule for rule in self.rules if rule.hits(request.method, request.target, name)), None)
+        return next(
+            (rule for rule in self.rules if rule.hits(request.method, request.target, name, request.headers)), None
+        )
 
     async def _go_wrong(self, rule: Rule, request: RawRequest) -> Response:
         if rule.kind == "delay":

@@ -86,7 +86,9 @@ def _clear(command: FnloaderCommand, options: dict[str, Any]) -> int:
     )
     if result.path:
         command.stdout.write(f"  List: {result.path}")
-    return 0
+    if result.kept_text:
+        command.stderr.write(result.kept_text)
+    return FAILED if result.kept else 0
 
 
 def _print_remaining(command: FnloaderCommand, batch: Batch, found: RemainingSummary) -> None:

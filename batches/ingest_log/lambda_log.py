@@ -29,6 +29,9 @@ __all__ = ["MAX_MESSAGE_LENGTH", "MAX_OPEN_REQUESTS", "IngestTry", "LambdaLogPar
 
 NO_SUCH_KEY = "NoSuchKey"
 """From an event that came twice: the first one has ingested the object. It is ignored."""
+DELETE_FAILED = "DeleteObject"
+MAY_BE_INGESTED = "its object could not be deleted, so it may have been ingested"
+"""Before the message of an exception that came when the record was in already: a retention or a missing permission."""
 MAX_OPEN_REQUESTS = 10_000
 """A message of an older request can no longer be matched with a record."""
 MAX_EXAMPLE_LENGTH = 120
@@ -184,6 +187,8 @@ class LambdaLogParser:
 
     def _add_exception(self, stream: str, request: str, text: str) -> None:
         message, detail = split_exception(text)
+        if DELETE_FAILED in message and NO_SUCH_KEY not in message:
+            message = f"{MAY_BE_INGESTED}: {message}"[:MAX_MESSAGE_LENGTH]
         if not request:
             self._add_candidate(stream, message)
             return

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from batches import remaining
@@ -24,8 +25,9 @@ from batches.step_log import start_step
 from batches.store import key_base, store_url
 from core.exceptions import OperationRefused
 from core.files import write_atomically
+from core.formatting import pluralize
 from core.processes import is_dead
-from objectstores import open_store
+from objectstores import Denied, Store, StoreError, open_store
 
 GROUP_SIZE = 500
 CLEARED_MESSAGE = "its object was deleted by `batch clear`"
@@ -41,6 +43,20 @@ class ClearResult:
     """How many of the objects belong to records of the batch."""
     path: Path | None
     """The CSV that lists them; None: there was nothing to delete."""
+    kept: int = 0
+    """How many objects the store refused to delete; their records are as before."""
+    kept_reason: str = ""
+    """What it said about one of them."""
+
+    @property
+    def kept_text(self) -> str:
+        """What was not deleted, and why; empty if all was."""
+        if not self.kept:
+            return ""
+        return (
+            f"{pluralize(self.kept, 'object')} not deleted, their records are unchanged: {self.kept_reason}. Check the"
+            " permission to delete, and the retention of the bucket (Object Lock); then run it again."
+        )
 
 
 def ensure_clearable(batch: Batch, *, even_if_ingesting: bool = False) -> None:
@@ -74,7 +90,8 @@ def clear(
 
     First it writes the CSV, from one complete listing (REPORTS_DIR/<bid>/cleared_<time>.csv). Then, a group at a time,
     it marks records and deletes their objects: as *cleared* after a finished ingest, otherwise as *uncertain*. `on_progress`
-    gets how many are deleted, and the total. Raises OperationRefused, StoreError, and OSError if the CSV can't be written.
+    gets how many are deleted, and the total. Objects that the store keeps (a retention) are counted, and their records keep
+    their outcome. Raises OperationRefused, StoreError, and OSError if the CSV can't be written.
     """
     ensure_clearable(batch, even_if_ingesting=even_if_ingesting)
     folder = Path(settings.REPORTS_DIR) / batch.bid
@@ -87,20 +104,52 @@ def clear(
             path.unlink()
             return ClearResult(0, 0, None)
         step = start_step(batch, StepKind.CLEAR, who, note=f"{total} objects to delete: {path.name}")
-        base, deleted, records = key_base(store.url), 0, 0
+        base = key_base(store.url)
+        result = ClearResult(0, 0, path)
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             while keys := [row["key"] for row in islice(rows, GROUP_SIZE)]:
-                records += _mark_records(batch, keys)
-                deleted += store.delete(base + key for key in keys)
-                on_progress(deleted, total)
-    step.end(touched=deleted)
-    return ClearResult(deleted, records, path)
+                _clear_group(batch, store, base, keys, result)
+                on_progress(result.objects, total)
+    step.end(touched=result.objects)
+    return result
 
 
-def _mark_records(batch: Batch, keys: list[str]) -> int:
-    """Marks the records of these keys as deleted; returns how many there are."""
+def _clear_group(batch: Batch, store: Store, base: str, keys: list[str], result: ClearResult) -> None:
     records = BatchRecord.objects.filter(batch=batch, key_digest__in=[digest(key) for key in keys])
+    before = list(records.only("key", "upload_outcome", "upload_message"))
+    _mark_records(batch, records)
+    refused: frozenset[str] = frozenset()
+    try:
+        store.delete(base + key for key in keys)
+    except StoreError as error:
+        refused = frozenset(key for key in keys if base + key in error.refused)
+        if not refused:
+            if isinstance(error, Denied):
+                # Nothing was deleted, unless it was refused in the middle, or after an attempt that ended unclearly.
+                still = {item.key for item in remaining.remaining_objects(store, batch.bid)}
+                _restore_records(batch, [record for record in before if record.key in still])
+            raise
+        result.kept_reason = str(error)
+    kept = [record for record in before if record.key in refused]
+    _restore_records(batch, kept)
+    result.objects += len(keys) - len(refused)
+    result.kept += len(refused)
+    result.records += len(before) - len(kept)
+
+
+def _restore_records(batch: Batch, records: list[BatchRecord]) -> None:
+    """Gives records whose objects were not deleted their outcome back."""
+    ingested = batch.status == BatchStatus.INGESTED
+    found = 0 if ingested else sum(record.upload_outcome == UploadOutcome.SUCCESS for record in records)
+    with transaction.atomic():
+        if records and not batch.record_clearing(lost=-found):
+            raise OperationRefused(f"Clearing of {batch} stopped: it was uploaded, checked or rolled back meanwhile.")
+        BatchRecord.objects.bulk_update(records, ["upload_outcome", "upload_message"], batch_size=GROUP_SIZE)
+
+
+def _mark_records(batch: Batch, records: QuerySet[BatchRecord]) -> None:
+    """Marks the records as deleted."""
     ingested = batch.status == BatchStatus.INGESTED
     outcome, message = UploadOutcome.UNCERTAIN, UNCERTAIN_MESSAGE
     if ingested:
@@ -111,4 +160,3 @@ def _mark_records(batch: Batch, keys: list[str]) -> int:
             raise OperationRefused(f"Clearing of {batch} stopped: it was uploaded, checked or rolled back meanwhile.")
         sent = records.filter(upload_outcome__in=[UploadOutcome.SUCCESS, *UNCLEAR])
         sent.update(upload_outcome=outcome, upload_message=message)
-    return records.count()

@@ -17,13 +17,21 @@ MAX_PATTERN_LENGTH = 200
 OTHER_MESSAGES = "… other messages"
 NO_MESSAGE = "no message"
 
+_ID = r"(?=[\w+/=.-]*\d)[\w+/=.-]+"
 _PATTERNS = (
+    # A store names the object before its error, and may add the ids of the request.
+    (re.compile(r"^(\w+://.*?), \S+: "), r"\1: "),
+    (re.compile(rf"[\s,;(]*\b(?:\w+-)?(?:request|host)[\s_-]?id\b[\s:=\"']*{_ID}[\"')]*", re.IGNORECASE), ""),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
+    (re.compile(r"\b\d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\b"), "<time>"),
     # A URL and text in quotes name one record.
     (re.compile(r"https?://\S+"), "<url>"),
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
     (re.compile(r"'[^']*'"), "'…'"),
     (re.compile(r'"[^"]*"'), '"…"'),
     (re.compile(r"\b[0-9a-fA-F]{12,}\b"), "<id>"),
+    # A key, or an id of a store: long, with digits among its letters.
+    (re.compile(r"(?<![\w=-])(?<!//)(?=[\w=-]*\d)(?=[\w=-]*[A-Za-z])[\w=-]{16,}"), "<id>"),
     # An HTTP status is the cause itself; longer numbers, or numbers with a point, are not.
     (re.compile(r"\b\d+(?:[.:,-]\d+)+\b|\b\d{4,}\b"), "<n>"),
     (re.compile(r"\s+"), " "),

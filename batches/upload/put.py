@@ -70,7 +70,7 @@ class ObjectPutter:
             with open(self.path(item), "rb", buffering=0) as file:  # noqa: PTH123 - as above
                 content = file.read()
         except OSError as error:
-            return PutResult(item, UploadOutcome.UNUPLOADABLE, f"{item.file}: {error.strerror}")
+            return PutResult(item, UploadOutcome.UNUPLOADABLE, f"file {item.file!r}: {error.strerror}")
         if not content:
             return PutResult(item, UploadOutcome.UNUPLOADABLE, EMPTY_FILE)
         if not self.may_send():
@@ -80,14 +80,16 @@ class ObjectPutter:
             self.store.write(name, content)
         except StoreError as error:
             is_fatal = isinstance(error, Misconfigured | NotFound)
+            # A key may be as long as a message, and its record has it.
+            message = str(error).replace(f", {name}:", ":", 1)
             if not may_have_arrived(error):
-                return PutResult(item, UploadOutcome.FAILURE, str(error), is_fatal)
+                return PutResult(item, UploadOutcome.FAILURE, message, is_fatal)
             try:
                 arrived = object_exists(self.store, name)
             except StoreError:
                 arrived = False
             if not arrived:
-                return PutResult(item, UploadOutcome.UNCERTAIN, str(error), is_fatal)
+                return PutResult(item, UploadOutcome.UNCERTAIN, message, is_fatal)
         return PutResult(item, UploadOutcome.SUCCESS)
 
 
@@ -105,8 +107,8 @@ def object_exists(store: Store, name: str) -> bool:
 
 
 def may_have_arrived(error: StoreError) -> bool:
-    """Whether the object may be in the bucket although writing it failed: not if there was no connection, nor if the store
-    answered that it refuses."""
+    """Whether the object may be in the bucket although writing it failed: not if there was no connection, nor if the store, or
+    a proxy before it, answered that it refuses (status 400 to 499)."""
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
     cause = error.__cause__
@@ -117,5 +119,5 @@ def may_have_arrived(error: StoreError) -> bool:
     if isinstance(cause, HTTPError):
         # The connection broke, whatever the store makes of it: TLS, too, can fail after everything was sent.
         return True
-    throttled = " 503 SlowDown" in str(error) or " 429 " in str(error)
-    return isinstance(error, Unavailable) and not throttled
+    is_refused = 400 <= error.status < 500 or " 503 SlowDown" in str(error)
+    return isinstance(error, Unavailable) and not is_refused

@@ -128,6 +128,7 @@ class ClearView(BatchActionView):
             ) from error
         return (
             f"Deleted {pluralize(result.objects, 'object')} of {self.object}, of {pluralize(result.records, 'record')}."
+            f" {result.kept_text}".rstrip()
         )
 
     def _summary(self) -> remaining.RemainingSummary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import signal
 import socket
@@ -211,11 +212,162 @@ def test_no_credentials_say_what_to_set() -> None:
             open_store("s3://bucket")
 
 
-def test_a_wrong_endpoint_is_named() -> None:
-    with pytest.raises(Misconfigured, match="not a url"):
-        open_store(
-            "s3://bucket", {"AWS_ENDPOINT_URL_S3": "not a url", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
-        )
+KEYS = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+ROLE = "[profile p]\nrole_arn=arn:aws:iam::123456789012:role/x\nregion=eu-west-1\n"
+BASE = "source_profile=b\n[profile b]\naws_access_key_id=k\naws_secret_access_key=s\n"
+SSO = "sso_account_id=123456789012\nsso_role_name=x\nregion=eu-west-1\n"
+SETTING = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+PROFILE = "check the profile in AWS_PROFILE and its configuration file"
+LOGIN = "log in again: aws sso login"
+CREDENTIALS = {
+    "nothing": ({}, "", Misconfigured, "no AWS credentials found", SETTING),
+    "no secret": ({"AWS_ACCESS_KEY_ID": "k"}, "", Misconfigured, "missing: AWS_SECRET_ACCESS_KEY", SETTING),
+    "unknown profile": ({"AWS_PROFILE": "x"}, "", Misconfigured, "profile (x) could not be found", "check AWS_PROFILE"),
+    "endpoint": (
+        {**KEYS, "AWS_ENDPOINT_URL_S3": "not a url"},
+        "",
+        Misconfigured,
+        "not a url",
+        "check the endpoint URL",
+    ),
+    "endpoint without scheme": (
+        {**KEYS, "AWS_ENDPOINT_URL": "host:1"},
+        "",
+        Misconfigured,
+        "host:1",
+        "check the endpoint",
+    ),
+    "region": ({**KEYS, "AWS_REGION": "eu west"}, "", Misconfigured, "'eu west'", "check AWS_REGION"),
+    "role without source": ({}, ROLE, Misconfigured, "missing: source_profile or credential_source", PROFILE),
+    "role with MFA": (
+        {},
+        ROLE + "mfa_serial=arn:aws:iam::1:mfa/me\n" + BASE,
+        Denied,
+        "MFA code of arn:aws:iam::1:mfa/me",
+        "use a profile without mfa_serial, or temporary credentials (AWS_SESSION_TOKEN)",
+    ),
+    "role unavailable": (
+        {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9"},
+        ROLE + BASE,
+        Unavailable,
+        "source of the AWS credentials unavailable",
+        "",
+    ),
+    "old SSO": (
+        {},
+        f"[profile p]\nsso_start_url=https://x\nsso_region=eu-west-1\n{SSO}",
+        Misconfigured,
+        "SSO Token",
+        LOGIN,
+    ),
+    "SSO": (
+        {},
+        f"[profile p]\nsso_session=s\n{SSO}[sso-session s]\nsso_region=eu-west-1\nsso_start_url=https://x\n",
+        Misconfigured,
+        "Token for s does not exist",
+        LOGIN,
+    ),
+    "no program": ({}, "[profile p]\ncredential_process=/no/such\n", Misconfigured, "'/no/such'", PROFILE),
+    "program fails": ({}, "[profile p]\ncredential_process=/bin/false\n", Misconfigured, "custom-process", PROFILE),
+    "program talks": (
+        {},
+        "[profile p]\ncredential_process=/bin/echo hello\n",
+        Misconfigured,
+        "Expecting value",
+        PROFILE,
+    ),
+    "no token file": (
+        {"AWS_ROLE_ARN": "arn:aws:iam::1:role/x", "AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such", "AWS_REGION": "eu-west-1"},
+        "",
+        Misconfigured,
+        "'/no/such'",
+        PROFILE,
+    ),
+    "broken file": ({}, "hello\n[profile p\n", Misconfigured, "Unable to parse config file", ""),
+}
+"""By name: the environment, the configuration file (of the profile `p`), and the kind, the text and the hint of the error."""
+
+
+@pytest.mark.parametrize("case", CREDENTIALS)
+def test_credentials_that_can_not_be_had_are_one_line_with_the_hint_that_fits(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment, config, kind, text, hint = CREDENTIALS[case]
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "config").write_text(config)
+    given = {"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_EC2_METADATA_DISABLED": "true"}
+    for name, value in (given | ({"AWS_PROFILE": "p"} if config else {}) | environment).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: pytest.fail("a job would wait for ever"))
+    with pytest.raises(kind) as caught, opened("bucket", os.environ) as store:
+        next(store.list())
+    told = str(caught.value)
+    assert told.startswith(("s3://bucket: ", "https://bucket"))
+    assert text in told
+    assert hint in told
+    assert told.count("; ") == bool(hint)
+    assert told.count("AWS_ACCESS_KEY_ID") == (hint == SETTING), "no hint at keys where something else is wrong"
+    assert "\n" not in told
+    assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "SignatureDoesNotMatch.*; check AWS_SECRET_ACCESS_KEY, or the profile"),
+        ({"AWS_ACCESS_KEY_ID": "WRONG"}, "InvalidAccessKeyId.*; check AWS_ACCESS_KEY_ID, or the profile"),
+    ],
+)
+def test_wrong_keys_are_told_apart(s3: S3Sandbox, bucket: str, wrong: dict[str, str], hint: str) -> None:
+    with opened(bucket, {**s3.environ(), **wrong}) as store, pytest.raises(Denied, match=hint):
+        next(store.list())
+
+
+def test_a_role_that_is_refused_is_one_line(s3: S3Sandbox, s3_proxy: FaultProxy, tmp_path: Path) -> None:
+    error = "<Error><Code>AccessDenied</Code><Message>not authorized to assume</Message></Error>"
+    body = f"<ErrorResponse>{error}</ErrorResponse>"
+    s3_proxy.faults({"kind": "status", "status": 403, "body": body, "content_type": "text/xml"})
+    config = tmp_path / "config"
+    config.write_text(ROLE + BASE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_CONFIG_FILE", str(config))
+        patch.setenv("AWS_ENDPOINT_URL_STS", s3_proxy.endpoint)
+        settings = {"AWS_PROFILE": "p", "AWS_ENDPOINT_URL_S3": s3.endpoint}
+        with pytest.raises(Denied) as caught, opened("bucket", settings) as store:
+            next(store.list())
+    told = str(caught.value)
+    assert "An error occurred (AccessDenied) when calling the AssumeRole operation: not authorized to assume" in told
+    assert told.endswith("; check the role and the keys of the profile in AWS_PROFILE")
+
+
+def test_each_put_has_a_checksum_that_the_server_compares(
+    s3: S3Sandbox, s3_proxy: FaultProxy, bucket: str, proxied: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3_proxy.faults(
+        {"method": "PUT", "without_header": "content-md5", "kind": "status", "status": 400, "code": "InvalidRequest"}
+    )
+    proxied.write("one", b"content")
+    assert s3.get(bucket, "one") == b"content"
+    monkeypatch.setattr("objectstores.s3._md5", lambda _content: "AAAAAAAAAAAAAAAAAAAAAA==")
+    with pytest.raises(StoreError, match="BadDigest") as caught:
+        proxied.write("two", b"content")
+    assert caught.value.status == 400
+    assert s3.objects(bucket) == ["one"]
+
+
+def test_a_deletion_that_is_refused_in_part_names_what_is_kept(s3_proxy: FaultProxy, proxied: Store) -> None:
+    refused = "".join(
+        f"<Error><Key>{key}</Key><VersionId>v</VersionId><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        for key in ("a&amp;b", "c")
+    )
+    body = f"<DeleteResult><Deleted><Key>d</Key></Deleted>{refused}</DeleteResult>"
+    s3_proxy.faults(
+        {"method": "POST", "kind": "status", "status": 200, "body": body, "content_type": "application/xml"}
+    )
+    with pytest.raises(Denied, match=r"deleting 2 objects: 403 AccessDenied: Access Denied$") as caught:
+        proxied.delete(["a&b", "c", "d"])
+    assert caught.value.refused == {"a&b", "c"}
 
 
 def test_credentials_that_end_are_asked_for_again(s3: S3Sandbox, bucket: str, tmp_path: Path) -> None:

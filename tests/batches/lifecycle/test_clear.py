@@ -18,7 +18,7 @@ from batches.lifecycle.clear import GROUP_SIZE, clear
 from batches.lifecycle.rollback import rollback_ingest
 from batches.models import Batch, BatchStep
 from core.exceptions import OperationRefused
-from objectstores.base import StoreError
+from objectstores.base import Denied, StoreError
 from objectstores.folder import FolderStore
 
 if TYPE_CHECKING:
@@ -195,3 +195,53 @@ def test_whenever_it_dies_no_record_of_a_deleted_object_counts_as_uploaded(
     batch.refresh_from_db()
     assert (batch.upload_oks, batch.upload_errs) == (0, GROUP_SIZE + 20)
     assert set(shelf.outcomes(batch)) == {"uncertain"}
+
+
+@pytest.mark.parametrize("ingested", [True, False])
+def test_objects_that_the_store_keeps_leave_their_records_as_they_were(
+    shelf: Shelf, run: Run, monkeypatch: pytest.MonkeyPatch, *, ingested: bool
+) -> None:
+    batch = shelf.batch("plc", "x", "y", "z")
+    if ingested:
+        check(batch, CheckOptions(sleep=0), asked_by="me")
+    kept = {shelf.key("plc", "x"), shelf.key("plc", "z")}
+    delete = FolderStore.delete
+
+    def refuse(self: FolderStore, names: Iterable[str]) -> int:
+        delete(self, [name for name in names if name not in kept])
+        error = Denied("s3://b, deleting 2 objects: 403 AccessDenied: object is WORM protected")
+        error.refused = frozenset(kept)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "delete", refuse)
+        status, said = run("batch", "clear", "plc", "--yes", *([] if ingested else ["--even-if-ingesting"]))
+    assert status == 1
+    assert "plc: 1 object deleted, of 1 record." in said
+    assert "2 objects not deleted, their records are unchanged: s3://b, deleting 2 objects: 403 AccessDenied" in said
+    assert "retention of the bucket (Object Lock)" in said
+    assert shelf.left() == kept
+    assert shelf.outcomes(batch) == ["success", "cleared" if ingested else "uncertain", "success"]
+    batch.refresh_from_db()
+    assert (batch.upload_oks, batch.upload_errs) == ((3, 0) if ingested else (2, 1))
+    assert BatchStep.objects.get(kind="clear").touched == 1
+    status, said = run("batch", "clear", "plc", "--yes", *([] if ingested else ["--even-if-ingesting"]))
+    assert (status, shelf.left()) == (0, set())
+
+
+def test_a_deletion_that_is_refused_as_a_whole_leaves_the_records_of_what_is_still_there(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = shelf.batch("plc", "x", "y")
+    delete = FolderStore.delete
+
+    def refuse_the_second(self: FolderStore, names: Iterable[str]) -> int:
+        delete(self, [shelf.key("plc", "x")])
+        raise Denied("no permission to delete")
+
+    monkeypatch.setattr(FolderStore, "delete", refuse_the_second)
+    with pytest.raises(Denied):
+        clear(batch, who="me", even_if_ingesting=True)
+    assert shelf.outcomes(batch) == ["uncertain", "success"]
+    batch.refresh_from_db()
+    assert (batch.upload_oks, batch.upload_errs) == (1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,54 @@ CONFLICT = "409 Client Error:  for url: https://core.example.org/cspace-services
 )
 def test_what_differs_from_record_to_record_is_left_out(message: str | None, cause: str) -> None:
     assert message_pattern(message) == cause
+
+
+KEY = "cGxjfC9jb2xsZWN0aW9ub2JqZWN0c3xBNjcuMS4{}8Q1JFQVRF"
+REFUSALS = [
+    "s3://fast-import, {key}: 403 AccessDenied: Access Denied (Request ID: {id}, Host ID: {host}=)",
+    "s3://fast-import: 403 AccessDenied: User is not authorized to perform s3:PutObject on {key}; request id: {id}",
+    "s3://fast-import/below/this, {key}: 400 InvalidRequest: Content-MD5 is required. RequestId={id}",
+    "s3://fast-import, {key}: 400 EntityTooLarge: {size} exceeds the maximum allowed size 5368709120",
+    "s3://fast-import, {key}: 400 KeyTooLongError: Your key is too long: '{key}'",
+    "oci://b@ns, {key}: 404 BucketNotFound: no bucket (opc-request-id {id}/{host}/{id})",
+    "file:///data/the bucket, {key}: No space left on device",
+    "s3://b, {key}: 403 RequestTimeTooSkewed: server time 2026-11-25T14:{minute}:09Z, yours is 25 Nov 2026 14:{minute}:00",
+    "file {key!r}: Permission denied",
+    "the key has {size} bytes, at most 1024 are allowed: shorten the identifier or the path",
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_what_a_store_refuses_is_one_cause_whatever_it_says_of_object_and_request(refusal: str) -> None:
+    chance = random.Random(1)
+    messages = {
+        refusal.format(
+            key=KEY.format(number),
+            id="".join(chance.choices("0123456789ABCDEFGHJKMNPQRSTVWXYZ", k=15)) + "7",
+            host="".join(chance.choices("abcdefghijkABCDEFGHIJK0123456789+/", k=75)) + "8",
+            size=10_000 + number * 37,
+            minute=10 + number,
+        )
+        for number in range(32)
+    }
+    assert len(messages) == 32
+    (cause,) = {message_pattern(message) for message in messages}
+    assert not any(part in cause for part in ("cGxj", "(", ";"))
+    if refusal.startswith(("s3", "oci")):
+        assert cause.startswith(refusal.partition(",")[0].partition(": ")[0] + ": 40"), cause
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "s3://b: 403 AuthorizationHeaderMalformed: no",
+        "https",
+        "a request id is missing",
+        "IllegalLocationConstraintException",
+    ],
+)
+def test_what_names_no_record_stays(message: str) -> None:
+    assert message_pattern(message) == message
 
 
 @pytest.mark.django_db

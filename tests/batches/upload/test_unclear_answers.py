@@ -17,6 +17,11 @@ def because(error: StoreError, cause: Exception | None) -> StoreError:
     return error
 
 
+def answered(error: StoreError, status: int) -> StoreError:
+    error.status = status
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
@@ -42,6 +47,12 @@ def test_it_may_have_arrived(error: StoreError, cause: Exception | None) -> None
         (Misconfigured("s3://b: 301 PermanentRedirect"), None),
         (Misconfigured("no trusted connection"), SSLError(ssl.SSLCertVerificationError("self-signed certificate"))),
         (StoreError("file:///x: no space left"), OSError(28, "No space left on device")),
+        # Every refusal, whatever its code and whoever it is from.
+        (answered(Unavailable("s3://b, k: 400 RequestTimeout"), 400), None),
+        (answered(Unavailable("s3://b, k: 409 OperationAborted"), 409), None),
+        (answered(Unavailable("s3://b, k: 429 TooManyRequests"), 429), None),
+        (answered(Unavailable("s3://b, k: HTTP 413, not from the store"), 413), None),
+        (answered(StoreError("s3://b, k: 400 EntityTooLarge"), 400), None),
     ],
 )
 def test_it_certainly_did_not_arrive(error: StoreError, cause: Exception | None) -> None:
