@@ -125,7 +125,7 @@ def test_any_file_name_is_found_in_any_spelling(
     tmp_path_factory: pytest.TempPathFactory, name: str, is_composed: bool, invisible: str
 ) -> None:
     folder = tmp_path_factory.mktemp("names")
-    composed, decomposed = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))  # type: ignore[arg-type]
+    composed, decomposed = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
     spelled, named = (composed, decomposed) if is_composed else (decomposed, composed)
     (folder / spelled).write_text("x")
     found = FolderFiles(folder).find(named + invisible)
