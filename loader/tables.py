@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import reverse
 from django_tables2 import A
 
-from core.lists.tables import BaseTable, ChoiceColumn, CodeColumn, DateTimeColumn, KeyColumn, NumberColumn, TextColumn
+from core.lists.tables import BaseTable, ChoiceColumn, DateTimeColumn, KeyColumn, NumberColumn, TextColumn
 from loader.choices import FEED_STATE_COLOURS, FINDING_COLOURS, OBJECT_STATE_COLOURS, OUTCOME_COLOURS, RESULT_COLOURS
 
 
@@ -87,7 +87,7 @@ class ObjectTable(BaseTable):
     seqid = TextColumn("Sample", visible=False)
     guid = TextColumn("Server id", visible=False)
     size = KeyColumn("Bytes", visible=False)
-    md5 = CodeColumn("MD5", visible=False)
+    md5 = TextColumn("MD5", visible=False)
     etag = TextColumn("Etag", visible=False)
     first_seen = DateTimeColumn("First seen", visible=False)
     not_before = DateTimeColumn("Not before", visible=False)

@@ -18,21 +18,25 @@ from batches.models import Batch
 from batches.reports import ingest_report
 from batches.tracking_csv.columns import NAMES, cells
 from core.files import CsvWriter
-from core.lists.csv_export import file_response
+from core.lists.csv_export import file_response, with_bom
+from core.lists.csv_expressions import safe_text
 from core.permissions import PermissionView
 
 PAGE_SIZE = 500
 
 
 class IngestReportView(PermissionView, View):
-    """`ingest_report.csv` as `ingstat` writes it, for every batch. Cells are not made safe for spreadsheets."""
+    """`ingest_report.csv` for every batch, safe for spreadsheets as the exports are; `?plain=1`: as `ingstat` writes it."""
 
     permission_required = "batches.view_batch"
 
-    def get(self, _request: HttpRequest, bid: str) -> StreamingHttpResponse:
+    def get(self, request: HttpRequest, bid: str) -> StreamingHttpResponse:
         """Streamed, a page of records in memory at a time."""
         batch = get_object_or_404(Batch, bid=bid)
-        return file_response(_csv_pages(ingest_report.report_rows(batch)), f"{bid}-{ingest_report.REPORT_NAME}")
+        rows, name = ingest_report.report_rows(batch), f"{bid}-{ingest_report.REPORT_NAME}"
+        if request.GET.get("plain"):
+            return file_response(_csv_pages(rows), name)
+        return file_response(with_bom(_csv_pages([safe_text(cell) for cell in row] for row in rows)), name)
 
 
 class ClearedCsvView(PermissionView, View):

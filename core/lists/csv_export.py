@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain, islice
 from typing import Any
 
@@ -17,6 +18,8 @@ from django.db.models import Expression, F, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
+BOM = "\ufeff".encode()
+"""Without it a double click opens UTF-8 as the encoding of the machine."""
 CHUNK_SIZE = 500
 """Rows sent at a time."""
 
@@ -25,7 +28,7 @@ def csv_response(
     rows: QuerySet[Any], columns: Sequence[tuple[str, Expression | F]], name: str
 ) -> StreamingHttpResponse:
     """A download of the rows in their order, with these columns (heading, expression), as `name-2026-01-31.csv`."""
-    return file_response(csv_lines(rows, columns), f"{name}-{timezone.localdate():%Y-%m-%d}.csv")
+    return file_response(with_bom(csv_lines(rows, columns)), f"{name}-{timezone.localdate():%Y-%m-%d}.csv")
 
 
 def file_response(chunks: Generator[bytes], name: str) -> StreamingHttpResponse:
@@ -34,6 +37,13 @@ def file_response(chunks: Generator[bytes], name: str) -> StreamingHttpResponse:
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["Cache-Control"] = "no-store"
     return response
+
+
+def with_bom(chunks: Generator[bytes]) -> Generator[bytes]:
+    """For spreadsheets."""
+    with closing(chunks):
+        yield BOM + next(chunks, b"")
+        yield from chunks
 
 
 class _ReadAhead:

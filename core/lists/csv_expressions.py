@@ -5,22 +5,50 @@ Databases other than PostgreSQL and SQLite return the value itself, which Python
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Case, Expression, F, Func, TextField, Value, When
-from django.db.models.functions import Concat, Left
-from django.db.models.lookups import In
+from django.db.models import Case, Expression, F, Func, Q, TextField, Value, When
+from django.db.models.functions import Concat, Left, Length
+from django.db.models.lookups import In, IRegex, LessThanOrEqual, Regex
 
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes a cell that begins with one of these for a formula."""
 
 
+MAX_MONTH_LENGTH = 24
+"""Characters of a date with the name of a month."""
+_PLAIN_NUMBER = "^(0|[1-9][0-9]{0,14})$"
+"""A spreadsheet shows it as it is; more digits would become zeros."""
+_NUMBER_OR_DATE = "^[0-9.,$(][0-9.,:/% e()+-]*([ap]|am|pm)?$"
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_DATE_WITH_MONTH = f"^({_MONTH}[ .,/-]*[0-9]+|[0-9]+[ .,/-]*{_MONTH}|true|false)[ .,/0-9:-]*$"
+_MONTH_LETTERS = tuple("jfmasondtJFMASONDT")
+_DIGITS = tuple("0123456789.,$(")
+
+
 def SafeText(source: Expression | F) -> Case:  # noqa: N802 - used as the expressions beside it
-    """Text, with a quote before what a spreadsheet would run."""
-    formula = In(Left(source, 1), FORMULA_PREFIXES)
+    """Text, with a quote before what a spreadsheet would run as a formula, or change to a number or date: `00123`, `1E5`,
+    `1-2`, `mar1`. The first character decides about most texts, as a regular expression takes longer."""
+    first = Left(source, 1)
+    number = Q(In(first, _DIGITS)) & ~Q(Regex(source, _PLAIN_NUMBER)) & Q(IRegex(source, _NUMBER_OR_DATE))
+    short = Q(LessThanOrEqual(Length(source), MAX_MONTH_LENGTH)) & Q(In(first, (*_MONTH_LETTERS, *_DIGITS)))
     quoted = Concat(Value("'"), source, output_field=TextField())
-    return Case(When(formula, then=quoted), default=source, output_field=TextField())
+    return Case(
+        When(Q(In(first, FORMULA_PREFIXES)), then=quoted),
+        When(number, then=quoted),
+        When(short & Q(IRegex(source, _DATE_WITH_MONTH)), then=quoted),
+        default=source,
+        output_field=TextField(),
+    )
+
+
+def safe_text(text: str) -> str:
+    """The same in Python."""
+    number = not re.match(_PLAIN_NUMBER, text) and re.match(_NUMBER_OR_DATE, text, re.IGNORECASE)
+    month = len(text) <= MAX_MONTH_LENGTH and re.match(_DATE_WITH_MONTH, text, re.IGNORECASE)
+    return f"'{text}" if text.startswith(FORMULA_PREFIXES) or number or month else text
 
 
 class TimeText(Func):

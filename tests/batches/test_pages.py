@@ -347,4 +347,5 @@ def test_the_report_is_the_file_that_ingstat_writes(operator: Client, shelf: She
     batch.save(update_fields=["source_columns"])
     ended(batch)
     path = ingest_report.write(batch)
-    assert download(operator, "/batches/plc/report/") == Path(path).read_text()
+    assert download(operator, "/batches/plc/report/?plain=1") == Path(path).read_text()
+    assert download(operator, "/batches/plc/report/") == "\ufeff" + Path(path).read_text()

@@ -17,6 +17,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from core.lists import csv_export, paginator, views
+from core.lists.csv_expressions import safe_text
 from loader.choices import AttemptOutcome, ObjectState
 from loader.models import BucketObject, Feed, LoadAttempt, Server
 
@@ -78,7 +79,9 @@ def words(client: Client, url: str) -> str:
 def exported(client: Client, url: str) -> list[str]:
     response = client.get(url, headers={"accept": "*/*"})
     assert response["Content-Type"] == "text/csv; charset=utf-8"
-    return b"".join(response.streaming_content).decode().split("\n")  # type: ignore[attr-defined]
+    content = b"".join(response.streaming_content)  # type: ignore[attr-defined]
+    assert content.startswith(csv_export.BOM), "a double click opens it as UTF-8"
+    return str(content.decode("utf-8-sig")).split("\n")
 
 
 @pytest.mark.parametrize("url", LISTS)
@@ -210,6 +213,76 @@ def test_a_spreadsheet_runs_nothing_of_what_was_exported(boss: Client, rows: Fee
         quoted = f'"\'{text}"' if text[0] in "\r\n" else f"'{text}"
         assert f",{quoted}," in whole
     assert ',"a=""b"", c",' in whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "00123",
+            "0123456789",
+            "1234567890123456",
+            "1E5",
+            "12e3",
+            "1.10",
+            "1,234",
+            "1-2",
+            "1/2",
+            "01.02.2026",
+            ".5",
+            "(5)",
+            "$5",
+        ),
+        *(
+            "2026-01-31",
+            "12:30",
+            "5%",
+            "1 a",
+            "3 PM",
+            "mar1",
+            "Mar-21",
+            "1-Mar",
+            "SEPT2",
+            "1 December 2026",
+            "TRUE",
+            "false",
+            "1e",
+        ),
+        *("1-Mar-2026 12:30", "1.2.3"),
+    ],
+)
+def test_an_identifier_that_a_spreadsheet_would_change_is_kept(boss: Client, rows: Feed, text: str) -> None:
+    LoadAttempt.objects.create(seqid="evil", fn4id=text)
+    line = next(line for line in exported(boss, "/attempts/?export=csv&sort=seqid") if line.startswith("evil"))
+    quoted = f"'{text}"
+    assert (f'"{quoted}"' if "," in text else quoted) in line
+    assert safe_text(text) == quoted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "123",
+        "0",
+        "999999999999999",
+        "s1",
+        "A67.1",
+        "12a-b",
+        "marble1x",
+        "1 marble run",
+        "x00123",
+        "Decoy",
+        "e5",
+        "é1",
+        "",
+    ],
+)
+def test_any_other_text_is_exported_as_it_is(boss: Client, rows: Feed, text: str) -> None:
+    LoadAttempt.objects.create(seqid="good", fn4id=text)
+    line = next(line for line in exported(boss, "/attempts/?export=csv&sort=seqid") if line.startswith("good"))
+    assert f",{text}," in line
+    assert "'" not in line
+    assert safe_text(text) == text
 
 
 def test_the_file_is_named_with_content_and_date(boss: Client, rows: Feed) -> None:
