@@ -6,16 +6,18 @@ import argparse
 import math
 import signal
 import sys
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from core.formatting import printable, printable_lines
 from objectstores.base import StoreError
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "CommandError",
     "CommandParser",
     "FnloaderCommand",
+    "PrintableOutput",
     "Terminated",
     "at_least_one",
     "database",
@@ -39,6 +42,34 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM arrived. A KeyboardInterrupt, because database drivers interrupt a running statement only for that."""
 
 
+class PrintableOutput(OutputWrapper):
+    """Standard output or error: names and answers from outside can't move the cursor, hide text, or begin a line.
+
+    `write` escapes what is not printable, and line breaks, unless the next line is indented by two spaces.
+    """
+
+    _out: TextIO
+
+    def write(  # type: ignore[override]  # Django's differs from that of a file
+        self, msg: str = "", style_func: Callable[[str], str] | None = None, ending: str | None = None
+    ) -> None:
+        """One line, and perhaps indented ones that belong to it."""
+        # Django writes the results of system checks, which are lines of ours, with a style.
+        text = msg if style_func else printable_lines(msg.removesuffix("\n"))
+        super().write(text, style_func, ending)
+
+    def write_lines(self, lines: Iterable[str]) -> None:
+        """Several lines at once."""
+        text = "\n".join(map(printable, lines))
+        if text:
+            super().write(text)
+
+    @property
+    def document(self) -> OutputWrapper:
+        """For CSV and JSON, which have their own ways to escape: writes text as it is."""
+        return OutputWrapper(self._out)
+
+
 class FnloaderCommand(BaseCommand):
     """A command whose `run` returns the exit status (design.md, "Contracts").
 
@@ -47,6 +78,9 @@ class FnloaderCommand(BaseCommand):
 
     # `check` and the start of the site check the whole system; a command checks the settings only, to start fast.
     requires_system_checks = ["fnloader"]
+
+    stdout: PrintableOutput
+    stderr: PrintableOutput
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - the options of a subclass
         """Does the work and returns the exit status."""
@@ -58,6 +92,10 @@ class FnloaderCommand(BaseCommand):
         def terminate(_number: int, _frame: FrameType | None) -> None:
             raise Terminated
 
+        style = self.stderr.style_func
+        # Here, as Django wraps the streams of `call_command` after the command is made.
+        self.stdout, self.stderr = (PrintableOutput(vars(wrapper)["_out"]) for wrapper in (self.stdout, self.stderr))
+        self.stderr.style_func = style
         previous = signal.signal(signal.SIGTERM, terminate)
         try:
             status = self.run(**options)

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from core.formatting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,23 @@ def log_context(**fields: object) -> Iterator[None]:
 def context_of(error: BaseException | None) -> dict[str, str]:
     """The fields at the place where it was raised, and the current ones."""
     return _context.get() | getattr(error, "fnloader_context", {})
+
+
+class TextFormatter(logging.Formatter):
+    """One line a record, whatever names and answers it holds; a traceback follows, indented."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Without a traceback that another formatter has already formatted."""
+        record.exc_text = None
+        return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's
+        """Escaped."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - logging's
+        """Escaped and indented."""
+        return "\n".join(f"    {printable(line)}" for line in super().formatException(ei).split("\n"))
 
 
 class ContextFilter(logging.Filter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from core.commands import CommandError, CommandParser, FnloaderCommand
 from core.exceptions import OperationRefused
+
+_NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 class Subcommand(NamedTuple):
@@ -63,6 +66,12 @@ def add_confirmation_arguments(parser: CommandParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
 
 
+def json_text(document: Any, indent: int | None = None) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """JSON whose strings are readable, and escaped where they are not printable."""
+    text = json.dumps(document, indent=indent, cls=DjangoJSONEncoder, ensure_ascii=False)
+    return _NOT_ASCII.sub(lambda match: match[0] if match[0].isprintable() else json.dumps(match[0])[1:-1], text)
+
+
 def write_json(command: FnloaderCommand, document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """One JSON document."""
-    command.stdout.write(json.dumps(document, indent=2, cls=DjangoJSONEncoder, ensure_ascii=False))
+    command.stdout.document.write(json_text(document, indent=2))

@@ -286,7 +286,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"context": {"()": "core.logs.ContextFilter"}},
     "formatters": {
-        "text": {"format": "{asctime} {levelname} {name}{context}: {message}", "style": "{"},
+        "text": {
+            "()": "core.logs.TextFormatter",
+            "format": "{asctime} {levelname} {name}{context}: {message}",
+            "style": "{",
+        },
         "json": {"()": "core.logs.json_formatter"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]}},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import islice
@@ -22,7 +21,7 @@ from batches.reports.failure_causes import failure_causes
 from batches.store import store_changed_note
 from core.commands import CommandParser, FnloaderCommand
 from core.formatting import format_duration, format_time, pluralize, printable, text_table
-from core.subcommands import Subcommand, write_json
+from core.subcommands import Subcommand, json_text, write_json
 
 MAX_LINES = 100
 """Objects that `batch objects` lists as lines; --csv and --json have all."""
@@ -135,7 +134,7 @@ def _objects_arguments(parser: CommandParser) -> None:
 def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
     batch = get_batch(options["bid"])
     if options["csv"]:
-        remaining.write_csv(command.stdout, remaining_objects_of(batch))
+        remaining.write_csv(command.stdout.document, remaining_objects_of(batch))
     elif options["json"]:
         _write_objects_as_json(command, batch)
     else:
@@ -167,9 +166,9 @@ def _write_objects_as_json(command: FnloaderCommand, batch: Batch) -> None:
     now, separator = timezone.now(), "["
     for item in remaining_objects_of(batch):
         cells = dict(zip(remaining.COLUMNS, item.cells(now), strict=True))
-        command.stdout.write(separator + "\n  " + json.dumps(cells, ensure_ascii=False), ending="")
+        command.stdout.document.write(separator + "\n  " + json_text(cells), ending="")
         separator = ","
-    command.stdout.write("[]" if separator == "[" else "\n]")
+    command.stdout.document.write("[]" if separator == "[" else "\n]")
 
 
 SUBCOMMANDS = [

@@ -76,7 +76,7 @@ def _export(command: FnloaderCommand, options: dict[str, Any]) -> int:
     path: Path | None = options["file"]
     batches = select_batches(archived=None if options["all"] else options["archived"]).order_by("pk").iterator()
     if path is None:
-        export(command.stdout, batches, options["delimiter"])
+        export(command.stdout.document, batches, options["delimiter"])
         return 0
     try:
         number = export_to_file(path, batches, options["delimiter"])

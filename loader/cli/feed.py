@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from core.commands import CommandError, CommandParser, FnloaderCommand, at_least_one, database, moment
-from core.formatting import pluralize
+from core.formatting import pluralize, printable
 from core.progress import Progress
 from core.subcommands import Subcommand, write_json
 from loader.choices import FindingKind
@@ -68,7 +68,9 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
     except WrongUrl as error:
         command.usage(str(error))
     command.stdout.write(
-        f"Feed '{feed.name}' from {feed.store_url} into {feed.server} {_would_be(options, 'was')} added.\n"
+        f"Feed '{feed.name}' from {feed.store_url} into {feed.server} {_would_be(options, 'was')} added."
+    )
+    command.stdout.write(
         f"Next: manage.py feed test {feed.name}, then manage.py fnload {feed.server.url} {feed.store_url}"
     )
     return 0
@@ -83,7 +85,7 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
     if options["json"]:
         write_json(command, feeds)
     elif feeds:
-        command.stdout.write("\n".join(list_lines(feeds)))
+        command.stdout.write_lines(list_lines(feeds))
     else:
         command.stdout.write("No feeds. Next: manage.py feed add NAME SERVER_URL STORE_URL")
     return 0
@@ -94,7 +96,7 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     if options["json"]:
         write_json(command, details)
     else:
-        command.stdout.write("\n".join(detail_lines(details)))
+        command.stdout.write_lines(detail_lines(details))
     return 0
 
 
@@ -102,7 +104,7 @@ def _test(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed, failed = _named_feed(options), 0
     for link in diagnose(feed, options["database"]):
         failed += not link.ok
-        command.stdout.write(f"{'ok    ' if link.ok else 'FAILED'} {link.name}: {link.result}")
+        command.stdout.write(f"{'ok    ' if link.ok else 'FAILED'} {link.name}: {printable(link.result)}")
         if link.hint:
             command.stdout.write(f"       {link.hint}")
     if failed:

@@ -118,7 +118,7 @@ class Command(FnloaderCommand):
         results = run_parallel(run_one, bids) if parallel else [run_one(bid) for bid in bids]
         status = next(one for one in WORST_FIRST if one in {0, *(result["exit_status"] for result in results)})
         if self.as_json:
-            self.stdout.write(json.dumps({"exit_status": status, "batches": results}, indent=2))
+            self.stdout.document.write(json.dumps({"exit_status": status, "batches": results}, indent=2))
         elif parallel:
             self._print_lines(summary_lines(results))
         return status
@@ -166,12 +166,11 @@ class Command(FnloaderCommand):
         return document
 
     def _print(self, line: str) -> None:
-        if not self.as_json:
-            with self._output_lock:
-                self.stdout.write(line)
-                self.stdout.flush()
+        self._print_lines([line])
 
     def _print_lines(self, lines: Iterable[str]) -> None:
         # At once, so that the lines of a batch stay together when several batches are checked at a time.
-        if text := "\n".join(lines):
-            self._print(text)
+        if not self.as_json:
+            with self._output_lock:
+                self.stdout.write_lines(lines)
+                self.stdout.flush()

@@ -78,4 +78,6 @@ class Command(FnloaderCommand):
             }
             for concern in concerns
         ]
-        self.stdout.write(json.dumps({"asked_at": timezone.now().isoformat(), "concerns": documents}, indent=2))
+        self.stdout.document.write(
+            json.dumps({"asked_at": timezone.now().isoformat(), "concerns": documents}, indent=2)
+        )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from core.commands import CommandError, CommandParser, FnloaderCommand, seconds
+from core.formatting import printable
 from core.processes import StopFlag, stop_on_signals
 from core.progress import Progress
 
@@ -169,5 +170,5 @@ class Command(FnloaderCommand):
             log.info(text)
             return
         stream = self.stderr if self.json else self.stdout
-        stream.write(f"{time.strftime('%H:%M:%S')} {text}")
+        stream.write(f"{time.strftime('%H:%M:%S')} {printable(text)}")
         stream.flush()
