@@ -67,7 +67,9 @@ def _pages(group: str, start: datetime, end: datetime) -> Iterator[list[LogEvent
             # A KeyError means that this is not an answer of CloudWatch Logs, but the page of a proxy, for example.
             found = page.get("events", []) if token else page["events"]
             yield [
-                LogEvent(event["logStreamName"], event["timestamp"], event["message"], event.get("eventId"))
+                LogEvent(
+                    _text(event["logStreamName"]), event["timestamp"], _text(event["message"]), event.get("eventId")
+                )
                 for event in found
             ]
             # The same token again is the end (GetLogEvents documents that).
@@ -86,6 +88,11 @@ def _pages(group: str, start: datetime, end: datetime) -> Iterator[list[LogEvent
         code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
         text = f"{_HINTS[code]} ({text})" if code in _HINTS else text
         raise LogReadError(f"log group {group}: {text}") from error
+
+
+def _text(value: object) -> str:
+    """JSON may hold half of a pair of surrogates, which no database takes."""
+    return str(value).encode(errors="replace").decode()
 
 
 def _client() -> Any:  # noqa: ANN401 - boto3 makes its clients' classes while it runs
