@@ -148,6 +148,15 @@ class OciStore:
         return self._connections.send(method, target, signed, body, limit=limit)
 
 
+def _md5(listed: str) -> str | None:
+    """The MD5 of the content, hexadecimal. An object uploaded in parts is listed with `…==-<parts>`, which is none."""
+    try:
+        content = binascii.a2b_base64(listed, strict_mode=True)
+    except binascii.Error:
+        return None
+    return content.hex() if len(content) == 16 else None
+
+
 def _object(entry: Mapping[str, Any]) -> StoredObject:
     md5 = entry.get("md5")
     created = entry.get("timeCreated")
@@ -156,7 +165,7 @@ def _object(entry: Mapping[str, Any]) -> StoredObject:
         entry["name"],
         entry["size"],
         entry.get("etag") or "",
-        binascii.a2b_base64(md5).hex() if md5 else None,
+        _md5(md5) if md5 else None,
         datetime.fromisoformat(created) if created else None,
         state in ("Archived", "Restoring") or (not state and entry.get("storageTier") == "Archive"),
     )

@@ -165,7 +165,7 @@ class OciSandbox(Sandbox):
         self.call("DELETE", "buckets", bucket=bucket)
 
     def put(self, bucket: str, name: str, content: bytes, **item: object) -> None:
-        """Put an object: `created` (RFC 3339), `md5` (None: has none), `etag`, `archived`."""
+        """Put an object: `created` (RFC 3339), `md5` (None: has none), `parts` (uploaded in so many), `etag`, `archived`."""
         self._seed(bucket, [_item(name, content, item)])
 
     def put_many(self, bucket: str, objects: Mapping[str, bytes], **item: object) -> None:

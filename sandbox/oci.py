@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from sandbox.http import RawRequest, Response
-from sandbox.objects import FIELDS, PAGE_SIZE, ListQuery, MemoryBucket, StoredVersion, http_date, new_object
+from sandbox.objects import FIELDS, PAGE_SIZE, ListQuery, MemoryBucket, StoredVersion, http_date, md5_text, new_object
 from sandbox.service import ControlError, Service, add_arguments, run
 from sandbox.signatures import REGION, TENANCY, Keys, NotAuthenticatedError
 
@@ -283,7 +283,7 @@ def _whole_or_range(request: RawRequest, stored: StoredVersion) -> Response:
     wanted = _RANGE.match(request.headers.get("range", ""))
     if not wanted or wanted.groups() == ("", ""):
         if stored.md5:
-            headers["content-md5"] = stored.md5
+            headers["opc-multipart-md5" if "-" in stored.md5 else "content-md5"] = stored.md5
         return Response(200, stored.content, headers)
     size = len(stored.content)
     first, last = wanted.groups()
@@ -300,6 +300,9 @@ def _seeded(item: dict[str, Any]) -> StoredVersion:
     stored = new_object(content, created=item.get("created"))
     if "md5" in item:
         stored.md5 = item["md5"]
+    if "parts" in item:
+        # What was uploaded in parts has no MD5 of its content, but one of its parts' MD5s, and their number.
+        stored.md5 = f"{md5_text(base64.b64decode(stored.md5 or ''))}-{item['parts']}"
     if "etag" in item:
         stored.etag = item["etag"]
     if item.get("archived"):
