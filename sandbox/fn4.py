@@ -18,7 +18,7 @@ from sandbox.samples import SampleStore, SequenceError, StoredSample, Traffic, c
 from sandbox.service import Service, add_arguments, run
 
 API = "/api/v2/"
-LOCKED = "A lock is in place preventing insertion.  This may arise because a separate process is inserting data."
+LOCKED = "A lock is in place preventing insertion.\n  This may arise because a separate process is inserting data.\n"
 DATABASE_DOWN = "(psycopg2.OperationalError) could not connect to server: Connection refused"
 SETTINGS = {"insert_seconds", "database_down", "stale_lock"}
 _BREAKS_LINKS = re.compile(r"""[^\x00-\x7f]|[/\\|#?%"^\[\]{}<>` ]""")
@@ -150,7 +150,9 @@ class Fn4(Service):
         if self.database_down:
             return _page(500, DATABASE_DOWN)
         if len(guid) >= 60:
-            return _answer(403, "The guid must be shorter than 60 characters")
+            return _answer(
+                403, f"Supplied sample identifier is unacceptable: {guid} must have fewer than 60 characters"
+            )
         if guid in self.samples.by_guid:
             return _answer(201, f"Guid {guid} is already present")
         try:
@@ -174,7 +176,7 @@ class Fn4(Service):
             return _page(500, DATABASE_DOWN)
         self.samples.add(guid, StoredSample(sequence))
         if guid in {"", ".", ".."} or _BREAKS_LINKS.search(guid):
-            return _answer(503, f"Error raised on persisting {guid}")
+            return _answer(503, f"Error raised on persisting {guid}: {_composition(sequence)}")
         return _answer(200, f"Guid {guid} inserted.")
 
     def _ended(self, guid: str, number: int, response: Response) -> Response:
@@ -224,6 +226,12 @@ def _plain(value: bytes) -> bytes:
 
 def _text(value: bytes) -> str:
     return value.decode(errors="replace")
+
+
+def _composition(sequence: bytes) -> dict[str, list[int]]:
+    """What the real server appends to a 503: positions by letter (here of the first letters only)."""
+    head = sequence[:50].decode("latin-1").upper()
+    return {letter: [at for at, other in enumerate(head) if other == letter] for letter in sorted(set(head))}
 
 
 def _answer(status: int, data: Any) -> Response:  # noqa: ANN401 - JSON

@@ -75,8 +75,7 @@ def check_sequence(sequence: bytes, reference_length: int) -> None:
         )
     if len(sequence) != reference_length:
         raise SequenceError(
-            "The length of the sequence is not that of the reference: "
-            f"Seq must be of length {reference_length}, not {len(sequence)}"
+            f"sequence must of the same length as reference; seq is {len(sequence)} and ref is {reference_length}"
         )
 
 

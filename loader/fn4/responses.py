@@ -42,6 +42,8 @@ class InsertResponse:
             return ResponseKind.LOCKED
         if self.status in (0, 502, 504):
             return ResponseKind.UNCLEAR
+        if self.status == 403 and UNACCEPTABLE_ID.search(self.text):
+            return ResponseKind.NEVER
         if 300 <= self.status < 400 or self.status in (400, 401, 403, 404, 413, 501):
             return ResponseKind.MISCONFIGURED
         if self.status == 500 and BAD_SEQUENCE.search(self.text):
@@ -56,11 +58,23 @@ class InsertResponse:
         page = re.sub(r"(?is)<(title|h1)>.*?</\1>", " ", self.body.decode("utf-8", "replace"))
         words = html.unescape(re.sub(r"<[^>]*>", " ", page))
         words = re.sub(r"[A-Za-z*-]{60,}", "[…]", " ".join(words.split()))
+        # A 503 appends the sample's differences from the reference, with their positions.
+        words = re.sub(r"\{.*", "[…]", words) if self.status >= 500 else words
         return f"HTTP {self.status}: {words[:280] or 'no text'}"
 
 
 # The server's own words: another length than the reference, no sequence, or unknown letters.
 BAD_SEQUENCE = re.compile(r"\b(length|invalid characters?|consist only of|empty)\b", re.IGNORECASE)
+FAULT_OF_THE_FILE = re.compile(r"invalid characters?|consist only of|empty|non-zero length|identifier", re.IGNORECASE)
+UNACCEPTABLE_ID = re.compile(r"identifier is unacceptable", re.IGNORECASE)
+
+
+def blames_server(text: str) -> bool:
+    """Whether a refusal in these words may mean that the server is the wrong one: its reference has another length.
+
+    Letters and ids that our own check let pass are the file's fault, whatever the server.
+    """
+    return not FAULT_OF_THE_FILE.search(text)
 
 
 def _is_json_text(body: bytes) -> bool:

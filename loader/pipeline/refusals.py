@@ -1,10 +1,13 @@
-"""Counts refusals in a row: a server that refuses every sample is the wrong server."""
+"""Counts refusals in a row: a server that refuses every sample for its length is the wrong server."""
 
 from __future__ import annotations
+
+from itertools import islice
 
 from loader.choices import AttemptOutcome
 from loader.feeds.manage import pause_feeds
 from loader.feeds.rejections import undo
+from loader.fn4.responses import blames_server
 from loader.models import BucketObject, Feed, LoadAttempt
 
 
@@ -27,8 +30,11 @@ class RefusalCounter:
     def refused(self, text: str) -> str:
         """The server refused a sample with that text. Returns why the feed is paused now, or nothing.
 
-        If it is paused, none of these files stays rejected: they wait for the right server.
+        If it is paused, none of these files stays rejected: they wait for the right server. What is only the file's fault
+        does not count.
         """
+        if not blames_server(text):
+            return ""
         self._save(self.in_row + 1)
         if not self.limit or self.in_row < self.limit:
             return ""
@@ -39,8 +45,9 @@ class RefusalCounter:
         refused = LoadAttempt.objects.using(self._db).filter(
             feed=self._feed.get(), outcome=AttemptOutcome.REJECTED, insert_start_time__isnull=False
         )
-        last = list(refused.order_by("-gp_int_id").values_list("bucket_object", flat=True)[: self.in_row])
-        undo(BucketObject.objects.using(self._db).filter(pk__in=last), self._db)
+        rows = refused.order_by("-gp_int_id").values_list("bucket_object", "message").iterator(chunk_size=200)
+        counted = islice((key for key, message in rows if blames_server(message or "")), self.in_row)
+        undo(BucketObject.objects.using(self._db).filter(pk__in=list(counted)), self._db)
         self._save(0)
         return reason
 

@@ -98,10 +98,11 @@ def test_a_long_id_is_refused(box: Fn4Sandbox) -> None:
 @pytest.mark.parametrize(
     ("seq", "reason"),
     [
-        (GOOD[:-1], "must be of length 40, not 39"),
+        (GOOD[:-1], "seq is 39 and ref is 40"),
         ("", "non-zero length"),
         ("X" + GOOD[1:], "1 invalid characters"),
         (" " + GOOD[1:], "1 invalid characters"),
+        ("U?.*" + GOOD[4:], "4 invalid characters"),
         (GOOD[:-2] + "\r\n", "2 invalid characters"),
     ],
 )

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from loader.fn4.responses import InsertResponse, ResponseKind
+from loader.fn4.responses import InsertResponse, ResponseKind, blames_server
 from objectstores.answers import read_answer
 
 PAGE = b"<html><title>500 Internal Server Error</title><p>%s</p></html>"
@@ -24,6 +24,7 @@ PAGE = b"<html><title>500 Internal Server Error</title><p>%s</p></html>"
         *[(status, b"", ResponseKind.MISCONFIGURED) for status in (301, 302, 307, 308, 400, 401, 403, 404, 413, 501)],
         (500, PAGE % b"sequence must be of length 29903", ResponseKind.NEVER),
         (500, PAGE % b"must be of non-zero length", ResponseKind.NEVER),
+        (403, b'"Supplied sample identifier is unacceptable."', ResponseKind.NEVER),
         (500, PAGE % b"consist only of ACGTN-. There are 3 invalid characters", ResponseKind.NEVER),
         (500, PAGE % b"could not connect to the database", ResponseKind.LATER),
         (503, b"", ResponseKind.LATER),
@@ -40,6 +41,24 @@ def test_the_meaning_of_an_answer(status: int, body: bytes, meaning: ResponseKin
 def test_the_text_of_an_answer_has_no_markup_and_no_sequence() -> None:
     text = InsertResponse(500, PAGE % (b"bad: " + b"ACGT" * 1000 + b" &amp; more")).text
     assert text == "HTTP 500: bad: […] & more"
+
+
+def test_positions_in_an_answer_are_not_kept() -> None:
+    text = InsertResponse(503, b"\"Error raised on persisting s1: {'A': [1, 2], 'C': [3]}\"").text
+    assert text == 'HTTP 503: "Error raised on persisting s1: […]'
+
+
+@pytest.mark.parametrize(
+    ("text", "blames"),
+    [
+        ("sequence must of the same length as reference; seq is 29902 and ref is 29903", True),
+        ("nucleicAcidString must be of type str, and of non-zero length", False),
+        ("nucleicAcidString must be of type str, and consist only of ACGTN-.  There are 3 invalid characters", False),
+        ("Supplied sample identifier is unacceptable", False),
+    ],
+)
+def test_only_the_length_speaks_against_the_server(text: str, *, blames: bool) -> None:
+    assert blames_server(f"HTTP 500: {text}") is blames
 
 
 WHOLE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\ncontent-length: 4\r\nConnection: close\r\n\r\n"in"'

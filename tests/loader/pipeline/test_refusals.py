@@ -59,6 +59,23 @@ def test_refusals_are_counted_from_run_to_run_and_end_with_a_success(make_feed: 
     assert feed.refusals_in_row == 0
 
 
+def test_what_is_the_files_own_fault_does_not_count(make_feed: MakeFeed) -> None:
+    feed, now = make_feed(refusals_limit=3), timezone.now()
+    length, letters = (
+        "sequence must of the same length as reference; seq is 2 and ref is 3",
+        "There are 2 invalid characters",
+    )
+    items = []
+    for number, text in enumerate([length, letters, letters, length, letters, length]):
+        items.append(add_object(feed, f"s{number}", ObjectState.REJECTED, reason=text))
+        add_attempt(items[-1], AttemptOutcome.REJECTED, insert_start_time=now, insert_status_code=500, message=text)
+        paused = RefusalCounter(feed, "default").refused(f"HTTP 500: {text}")
+        assert bool(paused) == (number == 5)
+    for item in items:
+        item.refresh_from_db()
+    assert [item.state for item in items] == ["waiting", "rejected", "rejected", "waiting", "rejected", "waiting"]
+
+
 def test_a_good_sample_between_bad_ones_keeps_the_feed_going(feeding: Feeding) -> None:
     put_of_another_species(feeding, *(f"a{number}" for number in range(9)))
     feeding.put("b.fasta", fasta("b", mutant(REFERENCE, 1)), created="2026-01-01T00:01:00.000Z")
