@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 
 from core.audit import log_action
 from core.modeladmin import AnyAdmin, ReadOnlyAdmin
 from loader.feeds import manage, rejections
+from loader.feeds.file_names import last_names, preview_names, update_sample_ids
 from loader.models import BatchLoad, BucketObject, Feed, Finding, LoadAttempt, Server
 
 
@@ -33,6 +38,8 @@ class FeedAdmin(AnyAdmin):
         "pause_reason",
         "running_since",
         "running_interval",
+        "last_names",
+        "left_out_by_ending",
     )
     actions = ("pause", "resume")
 
@@ -41,6 +48,25 @@ class FeedAdmin(AnyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Feed | None = None) -> bool:
         return False
+
+    @admin.display(description="Last names and their sample ids, by each rule")
+    def last_names(self, feed: Feed) -> str:
+        rows = (
+            (preview.name, preview.up_to_first_dot, preview.without_ending)
+            for preview in preview_names(feed, last_names(feed, "default"))
+        )
+        template = "{}: up to the first dot <b>{}</b>, without the ending <b>{}</b>"
+        return format_html_join(mark_safe("<br>"), template, rows) or "no file yet"
+
+    @admin.display(description="Left out in the last scan")
+    def left_out_by_ending(self, feed: Feed) -> str:
+        rows = ((kind["ending"], f"{kind['number']:,}", kind["example"]) for kind in feed.left_out or ())
+        return format_html_join(mark_safe("<br>"), "<b>{}</b>: {} such as {}", rows) or "nothing"
+
+    def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:  # noqa: ANN401, FBT001
+        super().save_model(request, obj, form, change)
+        if {"sample_id_rule", "endings"} & set(form.changed_data):
+            update_sample_ids(obj, "default")
 
     @admin.action(description="Pause selected feeds", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:

@@ -48,6 +48,13 @@ class ObjectState(TextChoices):
     GONE = "gone", "Gone"
 
 
+class SampleIdRule(TextChoices):
+    """Which part of a file's name is its sample id."""
+
+    FIRST_DOT = "first-dot", "The file name up to its first dot"
+    ENDING = "ending", "The file name without its ending"
+
+
 class LoadResult(TextChoices):
     """The result of a loaded sample."""
 

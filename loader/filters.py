@@ -19,7 +19,7 @@ from core.lists.filters import (
     prefix_lookup,
 )
 from loader.choices import FINDING_KINDS, AttemptOutcome, FeedState, LoadResult, ObjectState
-from loader.fasta.parser import sample_id
+from loader.fasta.names import possible_ids
 from loader.models import Feed, Server
 from loader.querysets import NOT_IN_SERVER
 
@@ -30,7 +30,7 @@ def sample_or_file(text: str, seqid: str, guid: str, name: str) -> Q:
     """Rows whose sample id or server id begins with the text, or whose file has that name."""
     condition = Q(**prefix_lookup(seqid, text)) | Q(**prefix_lookup(guid, text))
     if "." in text or "/" in text:
-        condition |= Q(**{seqid: sample_id(text)}, **prefix_lookup(name, text))
+        condition |= Q(**{f"{seqid}__in": possible_ids(text)}, **prefix_lookup(name, text))
     return condition
 
 

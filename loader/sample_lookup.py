@@ -10,7 +10,7 @@ from django.db.models import Q
 from core.formatting import format_age
 from core.lists.filters import prefix_lookup
 from loader.choices import LoadResult, ObjectState
-from loader.fasta.parser import sample_id
+from loader.fasta.names import possible_ids
 from loader.models import BucketObject, Feed, LoadAttempt
 
 MAX_ROWS = 50
@@ -101,10 +101,9 @@ def ids_with_prefix(text: str, limit: int) -> list[str]:
             values = rows.filter(**prefix_lookup(column, text)).order_by(column).values_list(column, flat=True)
             ids |= set(values.distinct()[: limit + 1])
     if "." in text or "/" in text:
-        sample = sample_id(text)
         for files, column in ((BucketObject.objects, "name"), (LoadAttempt.objects, "file_name")):
-            if files.filter(seqid=sample, **prefix_lookup(column, text)).exists():
-                ids.add(sample)
+            named = files.filter(seqid__in=possible_ids(text), **prefix_lookup(column, text)).order_by("seqid")
+            ids |= {str(seqid) for seqid in named.values_list("seqid", flat=True).distinct()[: limit + 1]}
     return sorted(ids)
 
 

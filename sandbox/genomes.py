@@ -38,7 +38,7 @@ def bad_files(of: str) -> dict[str, tuple[bytes, str]]:
         "empty.fasta": (b"", "empty"),
         "wrong-prefix.fasta": (fasta("wrong-prefix", good, prefix="OTHER|"), "does not begin with"),
         "truncated.fasta": (fasta("truncated", good)[: len(of) // 2], "length"),
-        "letters.fasta": (fasta("letters", good[:-4] + "XX!!"), "not IUPAC"),
+        "letters.fasta": (fasta("letters", good[:-4] + "XX!!"), "not accepted by findNeighbour4"),
         "not-text.fasta": (b">GPAS_SP3|not-text\n\xff\xfe\n", "not UTF-8"),
         "no-record.fasta": (b"ACGT\n", "no FASTA record"),
         "mixed-up.fasta": (fasta("somebody-else", good), "mixed up"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from argparse import BooleanOptionalAction
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
+from shlex import quote
 from typing import Any
 
 from django.db.models import QuerySet
@@ -15,18 +17,22 @@ from core.commands import CommandError, CommandParser, FnloaderCommand, at_least
 from core.formatting import pluralize, printable
 from core.progress import Progress
 from core.subcommands import Subcommand, write_json
-from loader.choices import FindingKind
-from loader.cli.feed_output import detail_lines, feed_details, feed_rows, list_lines
+from loader.choices import FindingKind, SampleIdRule
+from loader.cli.feed_output import detail_lines, feed_details, feed_rows, left_out_lines, list_lines, preview_lines
+from loader.fasta.names import DEFAULT_ENDINGS
 from loader.feeds import rejections
 from loader.feeds.diagnose import diagnose
-from loader.feeds.manage import add_feed, client_for, get_feed, pause_feeds, resume_feeds
+from loader.feeds.file_names import first_names, last_names, preview_names, update_sample_ids
+from loader.feeds.manage import add_feed, check_settings, client_for, get_feed, pause_feeds, resume_feeds
 from loader.feeds.remove import removal_summary, remove_feed
 from loader.feeds.server_urls import WrongUrl
+from loader.feeds.store_urls import meaning, open_feed_store
 from loader.maintenance.reconcile import Reconciliation, reconciliation
 from loader.models import Feed
-from objectstores import open_store
+from objectstores.base import StoreError
 
 DIFFERENCES = 10
+FILE_SETTINGS = ("header_prefix", "interval", "largest", "endings", "sample_id_rule", "rna_as_dna")
 EXIT_STATUSES = (
     "exit status: 0 done; 10 reconcile found differences; 1 refused, not confirmed, or a link failed; "
     "2 invalid arguments"
@@ -44,17 +50,34 @@ def _would_be(options: dict[str, Any], otherwise: str) -> str:
 def _add_arguments(parser: CommandParser) -> None:
     parser.add_argument("server_url", metavar="SERVER_URL", help="the server, http://localhost:5025")
     parser.add_argument(
-        "store_url", metavar="STORE_URL", help="oci://bucket@namespace[/prefix], s3://…, file:///folder"
+        "store_url",
+        metavar="STORE_URL",
+        help="oci://bucket@namespace[/folder], s3://bucket[/folder], file:///folder; "
+        "oci://bucket@namespace/run1* for all names that begin with run1",
     )
+    parser.add_argument("--lenient-ids", action="store_true", help="load records whose id differs from the file name")
+    parser.add_argument("--scheduled", action="store_true", help="also load in background jobs")
+    parser.add_argument("--rna-as-dna", action="store_true", help="load U as T; otherwise files with a U are rejected")
+    _file_arguments(parser)
+
+
+def _file_arguments(parser: CommandParser) -> None:
     parser.add_argument("--header-prefix", help="text before the sample id in a FASTA header ('GPAS_SP3|')")
     parser.add_argument("--interval", type=at_least_one, help="seconds between two scans with nothing to load (180)")
-    parser.add_argument("--lenient-ids", action="store_true", help="load records whose id differs from the file name")
     parser.add_argument("--largest", type=at_least_one, metavar="BYTES", help="reject larger files")
-    parser.add_argument("--scheduled", action="store_true", help="also load in background jobs")
+    parser.add_argument(
+        "--endings", metavar="LIST", help=f"endings of FASTA files, each also with .gz ('{DEFAULT_ENDINGS}')"
+    )
+    parser.add_argument(
+        "--sample-id",
+        choices=SampleIdRule.values,
+        dest="sample_id_rule",
+        help="which part of a file name is the sample id: up to its first dot (default), or all but its ending",
+    )
 
 
 def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    columns = {name: options[name] for name in ("header_prefix", "interval", "largest", "scheduled")}
+    columns = {name: options[name] for name in (*FILE_SETTINGS, "scheduled")}
     columns["strict_ids"] = not options["lenient_ids"]
     try:
         feed = add_feed(
@@ -67,12 +90,49 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         )
     except WrongUrl as error:
         command.usage(str(error))
-    command.stdout.write(
-        f"Feed '{feed.name}' from {feed.store_url} into {feed.server} {_would_be(options, 'was')} added."
+    where = f"{feed.store_url} ({note})" if (note := meaning(feed.store_url)) else feed.store_url
+    command.stdout.write(f"Feed '{feed.name}' from {where} into {feed.server} {_would_be(options, 'was')} added.")
+    if options["dry_run"]:
+        _preview_first_names(command, feed)
+    else:
+        command.stdout.write(
+            f"Next: manage.py feed test {feed.name}, then manage.py fnload {feed.server.url} {quote(feed.store_url)}"
+        )
+    return 0
+
+
+def _preview_first_names(command: FnloaderCommand, feed: Feed) -> None:
+    try:
+        names, left_out = first_names(feed)
+    except StoreError as error:
+        command.stdout.write(f"Its names can't be shown: {error}")
+        return
+    lines = preview_lines(preview_names(feed, names)) or ["No file of the first objects would be loaded."]
+    command.stdout.write("\n".join([*lines, *left_out_lines(left_out.counts(), "")]))
+
+
+def _set_arguments(parser: CommandParser) -> None:
+    _file_arguments(parser)
+    parser.add_argument(
+        "--rna-as-dna", action=BooleanOptionalAction, help="load U as T; otherwise files with a U are rejected"
     )
+
+
+def _set(command: FnloaderCommand, options: dict[str, Any]) -> int:
+    feed, db = _named_feed(options), options["database"]
+    columns = {name: options[name] for name in FILE_SETTINGS if options[name] is not None}
+    if not columns:
+        command.usage("Name a setting to change, such as --endings or --sample-id.")
+    for name, value in columns.items():
+        setattr(feed, name, value)
+    check_settings(feed)
+    if not options["dry_run"]:
+        feed.save(update_fields=list(columns))
+        update_sample_ids(feed, db)
     command.stdout.write(
-        f"Next: manage.py feed test {feed.name}, then manage.py fnload {feed.server.url} {feed.store_url}"
+        f"Feed '{feed.name}' {_would_be(options, 'was')} changed. A running fnload follows when restarted."
     )
+    command.stdout.write("\n".join(preview_lines(preview_names(feed, last_names(feed, db)))))
     return 0
 
 
@@ -209,7 +269,7 @@ def _reconcile_arguments(parser: CommandParser) -> None:
 def _reconcile(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed = _named_feed(options)
     with (
-        closing(open_store(feed.store_url)) as store,
+        closing(open_feed_store(feed.store_url)) as store,
         closing(client_for(feed)) as fn4,
         reconciliation(feed, store, fn4, options["database"]) as compared,
     ):
@@ -266,6 +326,7 @@ def _subcommand(
 
 SUBCOMMANDS = (
     _subcommand("add", "add a feed: from a store into a server", _add, _add_arguments),
+    _subcommand("set", "change settings of a feed, and show what they make of its last names", _set, _set_arguments),
     _subcommand("list", "list all feeds with their state", _list, _list_arguments, changes=False),
     _subcommand("show", "show one feed", _show, _list_arguments, changes=False),
     _subcommand("test", "test each link of a feed: database, store, server; nothing is loaded", _test, changes=False),

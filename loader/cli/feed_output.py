@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from core.formatting import format_time, text_table
+from core.formatting import format_time, printable, text_table
 from loader.choices import ObjectState
+from loader.feeds.file_names import NamePreview, last_names, preview_names
+from loader.feeds.store_urls import meaning
 from loader.models import Feed
 from loader.querysets import StateCount, objects_by_state
 
@@ -25,6 +28,9 @@ def feed_details(feed: Feed, db: str) -> dict[str, Any]:
     return _feed(feed, objects_by_state(db)[feed.pk]) | {
         "header_prefix": feed.header_prefix,
         "strict_ids": feed.strict_ids,
+        "sample_id": feed.sample_id_rule,
+        "endings": feed.endings,
+        "rna_as_dna": feed.rna_as_dna,
         "interval": feed.interval,
         "largest": feed.largest,
         "scheduled": feed.scheduled,
@@ -36,6 +42,9 @@ def feed_details(feed: Feed, db: str) -> dict[str, Any]:
         "server_counted_at": _iso(server.counted_at),
         "circuit_open_since": _iso(server.circuit_open_since),
         "circuit_reason": server.circuit_reason,
+        "store_note": meaning(feed.store_url),
+        "left_out": feed.left_out or [],
+        "last_names": [asdict(preview) for preview in preview_names(feed, last_names(feed, db))],
     }
 
 
@@ -61,7 +70,34 @@ def list_lines(rows: list[dict[str, Any]]) -> list[str]:
 
 def detail_lines(details: dict[str, Any]) -> list[str]:
     """The lines of `feed show`."""
-    return [f"{key.replace('_', ' '):<20} {'-' if value in (None, '') else value}" for key, value in details.items()]
+    plain = {key: value for key, value in details.items() if not isinstance(value, list)}
+    return [
+        *(f"{key.replace('_', ' '):<20} {'-' if value in (None, '') else value}" for key, value in plain.items()),
+        *left_out_lines(details["left_out"], details["name"]),
+        *preview_lines([NamePreview(**preview) for preview in details["last_names"]]),
+    ]
+
+
+def left_out_lines(left_out: list[dict[str, Any]], feed_name: str) -> list[str]:
+    """What a scan left out, by ending, and how to include it."""
+    if not left_out:
+        return []
+    way_out = f"manage.py feed set {feed_name} --endings LIST" if feed_name else "--endings LIST"
+    return [
+        f"Left out by the endings (include them with {way_out}):",
+        *(f"  {kind['ending']:<18} {kind['number']:>9,}  such as {printable(kind['example'])}" for kind in left_out),
+    ]
+
+
+def preview_lines(previews: list[NamePreview]) -> list[str]:
+    """Names with the sample id that the feed's rule makes of each, and what the other rule would make of it."""
+    lines = []
+    for preview in previews:
+        other = next((id_ for id_ in (preview.up_to_first_dot, preview.without_ending) if id_ != preview.id), "")
+        note = f" (by the other rule: {printable(other)})" if other else ""
+        result = f"sample {printable(preview.id)}{note}" if preview.loaded else "left out by its ending"
+        lines.append(f"  {printable(preview.name)}: {result}")
+    return ["Names and their sample ids:", *lines] if lines else []
 
 
 def _feed(feed: Feed, counted: dict[str, StateCount]) -> dict[str, Any]:

@@ -4,96 +4,155 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from io import BytesIO
+from dataclasses import dataclass, field
+from itertools import islice
+
+from loader.fasta.names import NameRules
 
 GUID = re.compile(r"[A-Za-z0-9._~:;,+=@&()!*'$-]{1,59}")
 """Ids that findNeighbour4 stores without breaking its links (domain.md 2)."""
-CAPITALS = b"ACGTURYSWKMBDHVN-"
-"""IUPAC nucleotide codes, and the gap."""
-NEWLINE = b"\n"
+CAPITALS = b"ACGTRYSWKMBDHVN-"
+"""All that findNeighbour4 accepts, in any case: the bases, IUPAC codes, N, and `-` for a gap (domain.md 2)."""
 NUCLEOTIDES = CAPITALS + CAPITALS.lower()
-_NOT_TEXT = bytes([0, *range(128, 256)])
+RNA = b"Uu"
+LAYOUT = b"\r\n\t "
+"""What means nothing in a sequence."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MAX_NAMED_LETTERS = 10
+NEWLINE = b"\n"
+DESCRIPTION = re.compile(rb">\S*([\t ][^\r\n]*)")
+"""What follows the id in a header."""
+LIKELY_REASONS = {
+    **dict.fromkeys("Uu", "RNA? The feed's setting 'RNA as DNA' loads it"),
+    **dict.fromkeys("EeFfIiJjLlOoPpQqZz", "protein?"),
+    **dict.fromkeys("Xx", "unknown? use N; or protein?"),
+    **dict.fromkeys("*", "stop codon? protein?"),
+    **dict.fromkeys("?", "unknown? use N"),
+    **dict.fromkeys(".~_", "a gap? use -"),
+    **dict.fromkeys("@+", "a quality string? FASTQ?"),
+    **dict.fromkeys("0123456789", "positions?"),
+    **dict.fromkeys("\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NO-BREAK SPACE}", "pasted from a document?"),
+}
 
 
-def sample_id(name: str) -> str:
-    """The sample id of an object: the file name up to its first dot (domain.md 3)."""
-    return name.rpartition("/")[2].partition(".")[0]
+@dataclass(frozen=True)
+class FastaRules:
+    """How a feed reads its files."""
+
+    prefix: str = "GPAS_SP3|"
+    """Text before the sample id in a header."""
+    strict_ids: bool = True
+    """Whether the record's id must be that of the file name."""
+    rna_as_dna: bool = False
+    """Whether U is taken for T."""
+    names: NameRules = field(default_factory=NameRules)
 
 
-def find_faults(content: bytes, name: str, prefix: str, *, strict_ids: bool) -> list[str]:
-    """Every fault, in the order of the file. Reads line by line, in little memory; the texts contain no sequence."""
-    if not content or content.isspace():
+def find_faults(content: bytes, name: str, rules: FastaRules) -> list[str]:
+    """Every fault, in the order of the file; the texts contain no sequence. Needs a few copies of the file in memory."""
+    text = without_mark(content)
+    if not text or text.isspace():
         return ["the file is empty"]
-    broken = text_problem(content)
+    broken = _text_problem(text)
+    # Lines end in LF from here on; each kind of end counts as one line.
+    text = text.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    skipped = len(text) - len(text.lstrip())
+    first_line = text.count(b"\n", 0, skipped) + 1
+    text = text[skipped:]
     return [
         *([broken] if broken else []),
-        *_record_problems(content, name, prefix, strict_ids),
-        *_sequence_faults(content, broken),
+        *_record_faults(text, first_line, name, rules),
+        *_letter_faults(text, first_line, rules),
     ]
 
 
-def text_problem(content: bytes) -> str:
-    """Where the file is not text; empty if it is."""
-    if (at := content.find(b"\0")) >= 0:
-        return f"line {content.count(NEWLINE, 0, at) + 1} is not text: it contains a NUL (byte {at})"
-    if content.isascii():
-        return ""
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return f"line {content.count(NEWLINE, 0, error.start) + 1} is not UTF-8 (byte {error.start})"
-    return ""
+def without_mark(content: bytes) -> bytes:
+    """The text behind a byte order mark."""
+    return content.removeprefix(BYTE_ORDER_MARK) if content.startswith(BYTE_ORDER_MARK) else content
 
 
-def header_problems(header: str, name: str, prefix: str, *, strict_ids: bool) -> tuple[str, list[str]]:
-    """The id in the header of a record, and its faults."""
-    header_name = header.partition(" ")[0].partition("\t")[0]
-    if not header_name.startswith(prefix):
-        return "", [f"the header does not begin with '{prefix}': '{_shortened(header_name)}'"]
-    guid = header_name.removeprefix(prefix)
+def header_problems(header: bytes, name: str, rules: FastaRules) -> tuple[str, list[str]]:
+    """The id in the header of a record, and its faults. What follows the first space of a header is not read."""
+    words = header.split(None, 1)
+    header_name = _decoded(words[0]) if words else ""
+    if not header_name.startswith(rules.prefix):
+        return "", [f"the header does not begin with '{rules.prefix}': '{_shortened(header_name)}'"]
+    guid, file_id = header_name.removeprefix(rules.prefix), rules.names.sample_id(name)
     problems = []
     if not GUID.fullmatch(guid) or guid in {".", ".."}:
         problems.append(
             f"findNeighbour4 does not accept the id '{_shortened(guid)}' (1 to 59 of A-Z a-z 0-9 ._~:;,+=@&()!*'$-)"
         )
-    if strict_ids and guid and guid != sample_id(name):
-        problems.append(
-            f"the record id is '{_shortened(guid)}', the file name says '{_shortened(sample_id(name))}': two samples mixed up?"
+    if rules.strict_ids and guid and guid != file_id:
+        other = NameRules(rules.names.endings, not rules.names.up_to_first_dot)
+        which = "up to its first dot" if other.up_to_first_dot else "without its ending"
+        hint = (
+            f"the file name {which} says so, too: see the feed's setting 'sample id'"
+            if guid == other.sample_id(name)
+            else "two samples mixed up?"
         )
+        problems.append(f"the record id is '{_shortened(guid)}', the file name says '{_shortened(file_id)}': {hint}")
     return guid, problems
 
 
-def _record_problems(content: bytes, name: str, prefix: str, strict_ids: bool) -> Iterator[str]:  # noqa: FBT001
-    headers = [(number, line[1:]) for number, line in _lines(content) if line.startswith(b">")]
-    if not content.startswith(b">"):
-        yield "no FASTA record: line 1 does not begin with '>'"
+def _text_problem(text: bytes) -> str:
+    """Where the file is not text; empty if it is. The description in the header may be in any encoding: nobody reads it."""
+    if (at := text.find(b"\0")) >= 0:
+        return f"line {_line_of(text, at)} is not text: it contains a NUL (byte {at})"
+    if described := DESCRIPTION.match(text):
+        start, end = described.span(1)
+        text = text[:start] + b" " * (end - start) + text[end:]
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"line {_line_of(text, error.start)} is not UTF-8 (byte {error.start})"
+    return ""
+
+
+def _record_faults(text: bytes, first_line: int, name: str, rules: FastaRules) -> Iterator[str]:
+    headers = [match.start() for match in islice(re.finditer(rb"(?m)^>", text), 2)]
+    if not text.startswith(b">"):
+        yield f"no FASTA record: line {first_line} does not begin with '>'"
     if len(headers) > 1:
-        yield (f"{len(headers)} records instead of one (multifasta); the second begins in line {headers[1][0]}")
+        number, second = text.count(b"\n>") + text.startswith(b">"), first_line + text.count(NEWLINE, 0, headers[1])
+        yield f"{number:,} records instead of one (multifasta); the second begins in line {second}"
     if headers:
-        number, header = headers[0]
-        problems = header_problems(header.decode("utf-8", "replace"), name, prefix, strict_ids=strict_ids)[1]
-        yield from (f"line {number}: {problem}" for problem in problems)
-        if len(headers) == 1 and not any(line for other, line in _lines(content) if other > number):
+        header, _, rest = text[headers[0] + 1 :].partition(NEWLINE)
+        line = first_line + text.count(NEWLINE, 0, headers[0])
+        yield from (f"line {line}: {problem}" for problem in header_problems(header, name, rules)[1])
+        if len(headers) == 1 and (not rest or rest.isspace()):
             yield "the record has no sequence"
 
 
-def _sequence_faults(content: bytes, broken: str) -> Iterator[str]:
-    """Bytes that are not text are reported once."""
-    fine = NUCLEOTIDES + _NOT_TEXT if broken else NUCLEOTIDES
-    number, first, kinds = 0, 0, set[int]()
-    for at, line in _lines(content):
-        if line.startswith(b">"):
-            continue
-        if wrong := line.translate(None, fine):
-            number, first = number + len(wrong), first or at
-            kinds.update(wrong)
-    if number:
-        named = ", ".join(repr(chr(byte)) for byte in sorted(kinds)[:10])
-        yield f"{number} characters are not IUPAC nucleotide codes or gaps: {named}, first in line {first}"
+def _letter_faults(text: bytes, first_line: int, rules: FastaRules) -> Iterator[str]:
+    """The letters that the server would refuse, each with its first line and a likely reason."""
+    # Lines stay, so that their numbers do.
+    sequences = re.sub(rb"(?m)^>[^\n]*", b"", text)
+    wrong = sequences.translate(None, NUCLEOTIDES + LAYOUT + b"\0" + (RNA if rules.rna_as_dna else b""))
+    letters = wrong.decode("utf-8", "ignore")
+    if not letters:
+        return
+    kinds: dict[str, list[tuple[int, str]]] = {}
+    for letter in sorted(set(letters))[:MAX_NAMED_LETTERS]:
+        line = first_line + sequences.count(NEWLINE, 0, sequences.find(letter.encode()))
+        kinds.setdefault(LIKELY_REASONS.get(letter, ""), []).append((line, letter))
+    named = ", ".join(
+        f"{', '.join(repr(letter) for _, letter in found)} first in line {min(found)[0]}{f' ({reason})' if reason else ''}"
+        for reason, found in kinds.items()
+    )
+    subject = "character is" if len(letters) == 1 else "characters are"
+    yield f"{len(letters):,} {subject} not accepted by findNeighbour4: {named}"
 
 
-def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
-    return ((number, line.rstrip(b"\r\n")) for number, line in enumerate(BytesIO(content), 1))
+def _line_of(text: bytes, at: int) -> int:
+    return text[:at].replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(NEWLINE) + 1
+
+
+def _decoded(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name.decode("cp1252", "replace")
 
 
 def _shortened(text: str) -> str:

@@ -12,12 +12,11 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models.functions import Now
 
 from loader.choices import AttemptOutcome
-from loader.fasta.parser import SUFFIX
 from loader.feeds.manage import client_for
+from loader.feeds.store_urls import open_feed_store
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.ledger.scan import PAGE_SIZE
 from loader.models import Feed, LoadAttempt, Server
-from objectstores import open_store
 from objectstores.base import Denied, Misconfigured, NotFound, Store, StoredObject, StoreError, TooLarge
 
 PERMISSIONS = {
@@ -61,7 +60,7 @@ def _database(feed: Feed, db: str) -> CheckedLink:
 def _store(feed: Feed) -> Iterator[CheckedLink]:
     to_list, to_read = PERMISSIONS[urlsplit(feed.store_url).scheme]
     try:
-        store = open_store(feed.store_url)
+        store = open_feed_store(feed.store_url)
     except StoreError as error:
         yield CheckedLink(
             "store opens", ok=False, result=str(error), hint="" if _names_a_setting(error) else _variables(feed)
@@ -74,7 +73,7 @@ def _store(feed: Feed) -> Iterator[CheckedLink]:
         def first_object() -> str:
             nonlocal file
             page = list(islice(store.list(), PAGE_SIZE))
-            file = next((item for item in page if SUFFIX.search(item.name) and not item.archived), None)
+            file = next((item for item in page if feed.name_rules.is_fasta(item.name) and not item.archived), None)
             order = "; this store does not list in byte order, so names are sorted here" if store.sorted_here else ""
             return f"first object: {page[0].name}{order}" if page else "empty"
 

@@ -15,6 +15,7 @@ from django.utils.text import slugify
 from core.digests import digest
 from core.exceptions import OperationRefused
 from loader.feeds.server_urls import identity, normalise
+from loader.feeds.store_urls import canonical_store_url, open_feed_store
 from loader.models import Feed, Server
 from loader.models.feeds import TEXT_LENGTH
 
@@ -23,20 +24,17 @@ if TYPE_CHECKING:
 
 
 def get_or_create_feed(server_url: str, store_url: str, db: str) -> Feed:
-    """The feed of this server and store; added, unscheduled, if there is none. Raises WrongUrl."""
+    """The feed of this server and store; added, unscheduled, if there is none. Raises WrongUrl, and StoreError as `add_feed`."""
     url = normalise(server_url)
+    server_identity = identity(url, settings.HOST_NAME)
+    if feed := _find_feed(server_identity, store_url, db):
+        return feed
+    stored_url = canonical_store_url(store_url)
+    open_feed_store(stored_url).close()
     with transaction.atomic(using=db):
-        server, _ = Server.objects.using(db).get_or_create(
-            identity=identity(url, settings.HOST_NAME), defaults={"url": url}
-        )
-        feed = (
-            Feed.objects.using(db)
-            .select_related("server")
-            .filter(server=server, store_digest=digest(store_url))
-            .first()
-        )
-        return feed or Feed.objects.using(db).create(
-            name=_free_name(store_url, db), server=server, store_url=store_url, store_digest=digest(store_url)
+        server, _ = Server.objects.using(db).get_or_create(identity=server_identity, defaults={"url": url})
+        return Feed.objects.using(db).create(
+            name=_free_name(store_url, db), server=server, store_url=stored_url, store_digest=digest(stored_url)
         )
 
 
@@ -51,23 +49,15 @@ def get_feed(name: str, db: str) -> Feed:
 
 def add_feed(name: str, server_url: str, store_url: str, db: str, *, dry_run: bool = False, **columns: Any) -> Feed:  # noqa: ANN401
     """Adds a feed; `columns` are its settings. Raises WrongUrl, OperationRefused, and StoreError for an invalid store URL."""
-    from objectstores import open_store
-
-    url = normalise(server_url)
-    open_store(store_url).close()
-    feed = Feed(name=name, store_url=store_url, store_digest=digest(store_url), **columns)
-    try:
-        feed.clean_fields(exclude=["server"])
-    except ValidationError as error:
-        raise OperationRefused(
-            " ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
-        ) from None
+    url, stored_url = normalise(server_url), canonical_store_url(store_url)
+    open_feed_store(stored_url).close()
+    feed = Feed(name=name, store_url=stored_url, store_digest=digest(stored_url), **columns)
+    check_settings(feed)
     server_identity = identity(url, settings.HOST_NAME)
     with transaction.atomic(using=db):
         if Feed.objects.using(db).filter(name=name).exists():
             raise OperationRefused(f"A feed '{name}' already exists. Choose another name, or remove it first.")
-        same = Feed.objects.using(db).filter(server__identity=server_identity, store_digest=feed.store_digest).first()
-        if same:
+        if same := _find_feed(server_identity, store_url, db):
             raise OperationRefused(f"The feed '{same.name}' already loads this store into this server.")
         if dry_run:
             feed.server = Server(identity=server_identity, url=url)
@@ -75,6 +65,16 @@ def add_feed(name: str, server_url: str, store_url: str, db: str, *, dry_run: bo
             feed.server, _ = Server.objects.using(db).get_or_create(identity=server_identity, defaults={"url": url})
             feed.save(using=db)
     return feed
+
+
+def check_settings(feed: Feed) -> None:
+    """Raises OperationRefused if a setting of the feed is not valid."""
+    try:
+        feed.clean_fields(exclude=["server"])
+    except ValidationError as error:
+        raise OperationRefused(
+            " ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
+        ) from None
 
 
 def pause_feeds(feeds: QuerySet[Feed], reason: str) -> int:
@@ -105,6 +105,15 @@ def client_for(feed: Feed) -> FindNeighbour4:
     passwords: dict[str, str] = settings.FN4_AUTH
     auth = passwords.get(feed.name.upper().replace("-", "_"), passwords.get("", ""))
     return FindNeighbour4(feed.server.url, auth, settings.FN4_CA_BUNDLE)
+
+
+def _find_feed(server_identity: str, store_url: str, db: str) -> Feed | None:
+    """The feed that was added with this URL: an older one keeps the URL as it was given, and what that meant."""
+    feeds = Feed.objects.using(db).select_related("server").filter(server__identity=server_identity)
+    for url in (store_url, canonical_store_url(store_url)):
+        if feed := feeds.filter(store_digest=digest(url)).first():
+            return feed
+    return None
 
 
 def _free_name(store_url: str, db: str) -> str:

@@ -13,22 +13,20 @@ from itertools import islice
 from typing import Any
 
 from django.db import connections
-from django.db.models import Q
 
 from core.digests import digest
-from loader.choices import LoadResult, ObjectState
+from loader.choices import ObjectState
 from loader.coordination.database_clock import DatabaseClock
 from loader.coordination.write_lock import locked_transaction
-from loader.fasta.parser import SUFFIX, sample_id
-from loader.fn4.responses import IN_SERVER
-from loader.models import BucketObject, Feed, LoadAttempt
+from loader.ledger.adopted import OldResult, old_results
+from loader.ledger.left_out import LeftOut
+from loader.models import BucketObject, Feed
 from objectstores.base import Store, StoredObject
 
 PAGE_SIZE = 1000
 ANALYZE_AFTER = 5000
 CLOCK_TOLERANCE = timedelta(minutes=1)
-OLD_LOADER = "completed by an older loader"
-GONE_REASON = "deleted or replaced in the bucket before it was loaded"
+GONE_REASON = "deleted or replaced in the bucket before it was loaded, or left out by the feed's endings"
 
 
 @dataclass
@@ -49,18 +47,21 @@ def scan(feed: Feed, store: Store, db: str, clock: DatabaseClock, heartbeat: Cal
     """
     result, started, waiting, analyze_at = ScanResult(), clock.now(), array("q"), ANALYZE_AFTER
     _correct_times(feed, started, db)
+    names, left_out = feed.name_rules, LeftOut()
     listing = store.list(on_page=heartbeat)
     while page := list(islice(listing, PAGE_SIZE)):
         heartbeat()
-        files = [item for item in page if SUFFIX.search(item.name)]
+        files = [item for item in page if names.is_fasta(item.name)]
         result.listed += len(page)
         result.ignored += len(page) - len(files)
+        if len(files) < len(page):
+            left_out.add(item.name for item in page if not names.is_fasta(item.name))
         result.found += _merge(feed, files, waiting, db, clock.now())
         if result.found >= analyze_at:
             _refresh_statistics(db)
             analyze_at *= 4
     result.gone = _mark_gone(feed, waiting, started, db, clock.now())
-    Feed.objects.using(db).filter(pk=feed.pk).update(checked_at=clock.now())
+    Feed.objects.using(db).filter(pk=feed.pk).update(checked_at=clock.now(), left_out=left_out.counts())
     return result
 
 
@@ -101,8 +102,7 @@ def _select(feed: Feed, versions: Collection[str], db: str, columns: str) -> lis
 
 def _insert_new(feed: Feed, versions: dict[str, StoredObject], db: str, now: datetime) -> None:
     """Adds a row for each version, all or none. They wait, unless an older loader completed them."""
-    done = _done_before(feed, list(versions.values()), db)
-    connection = connections[db]
+    done, names, connection = _done_before(feed, list(versions.values()), db), feed.name_rules, connections[db]
     # Django's bulk_create takes ten times as long to write the same statement.
     fields = BucketObject._meta.local_concrete_fields  # noqa: SLF001 - Django documents it
     blank: dict[str, Any] = {str(field.column): field.get_default() for field in fields if not field.primary_key}
@@ -118,36 +118,26 @@ def _insert_new(feed: Feed, versions: dict[str, StoredObject], db: str, now: dat
             "size": item.size,
             "md5": item.md5 or "",
             "created": write_time(item.created) if item.created else at,
-            "seqid": sample_id(item.name)[:255],
+            "seqid": names.sample_id(item.name)[:255],
         }
         if item.name in done:
-            inserted = done[item.name]
-            row |= {"state": ObjectState.LOADED.value if inserted else ObjectState.REJECTED.value}
-            row |= {"result": LoadResult.PRESENT.value if inserted else "", "reason": OLD_LOADER, "done_at": at}
+            row |= done[item.name].columns | {"done_at": at}
         rows.append(tuple(row.values()))
-    names, places = ", ".join(map(connection.ops.quote_name, blank)), ", ".join(["%s"] * len(blank))
+    columns, places = ", ".join(map(connection.ops.quote_name, blank)), ", ".join(["%s"] * len(blank))
     with locked_transaction(db), connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO loader_bucketobject ({names}) VALUES ({places})", rows)  # noqa: S608
+        cursor.executemany(f"INSERT INTO loader_bucketobject ({columns}) VALUES ({places})", rows)  # noqa: S608
 
 
-def _done_before(feed: Feed, items: list[StoredObject], db: str) -> dict[str, bool]:
-    """The names that an adopted attempt completed, and whether it inserted them. It recorded no etag.
+def _done_before(feed: Feed, items: list[StoredObject], db: str) -> dict[str, OldResult]:
+    """What became of the objects that an older loader tried, by name.
 
-    A new version of a name that is in our ledger is loaded: only adopted attempts (no feed) count (domain.md 4).
+    A new version of a name that is in our ledger is loaded (domain.md 4).
     """
-    old = LoadAttempt.objects.using(db).filter(
-        Q(completed=1) | Q(insert_status_code__in=IN_SERVER),
-        outcome__isnull=True,
-        findneighbour_server_url__in=(feed.server.url, feed.server.url + "/"),
-    )
-    if not old.exists():
+    found = old_results(feed, items, db)
+    if not found:
         return {}
-    names = [item.name for item in items]
-    known = set(BucketObject.objects.using(db).filter(feed=feed, name__in=names).values_list("name", flat=True))
-    # By sample id, which every database can index; file names are too long for some.
-    by_sample = old.filter(seqid__in={sample_id(name)[:255] for name in names})
-    found = dict(by_sample.values_list("file_name", "insert_status_code"))
-    return {name: found[name] in IN_SERVER for name in names if name in found and name not in known}
+    known = BucketObject.objects.using(db).filter(feed=feed, name__in=list(found)).values_list("name", flat=True)
+    return {name: found[name] for name in found.keys() - set(known)}
 
 
 def _correct_times(feed: Feed, now: datetime, db: str) -> None:

@@ -22,7 +22,6 @@ from django.db.models import Q
 from core.digests import digest
 from loader.choices import FindingKind, LoadResult, ObjectState
 from loader.coordination.database_clock import DatabaseClock
-from loader.fasta.parser import SUFFIX, sample_id
 from loader.feeds.rejections import RESET_TO_WAITING
 from loader.ledger.scan import PAGE_SIZE
 from loader.models import BucketObject, Feed
@@ -87,12 +86,13 @@ class Reconciliation:
         return queued
 
     def _compare_listing(self) -> Iterator[Difference]:
-        for page in _pages(item for item in self.store.list() if SUFFIX.search(item.name)):
+        names = self.feed.name_rules
+        for page in _pages(item for item in self.store.list() if names.is_fasta(item.name)):
             self.listed += len(page)
             versions = {digest(item.name, item.etag): item for item in page}
             rows = BucketObject.objects.using(self.db).filter(feed=self.feed, version__in=list(versions))
             known = {row.version: row for row in rows}
-            guids = {version: sample_id(item.name) for version, item in versions.items()}
+            guids = {version: names.sample_id(item.name) for version, item in versions.items()}
             guids |= {version: row.guid or row.seqid for version, row in known.items()}
             self._temporary.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", guids.items())
             held = self._select("SELECT guid FROM held WHERE guid", guids.values())

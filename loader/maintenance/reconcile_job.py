@@ -10,13 +10,13 @@ from django.db.models.functions import Now
 
 from loader.choices import FindingKind
 from loader.feeds.manage import client_for
+from loader.feeds.store_urls import open_feed_store
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.ledger.scan import PAGE_SIZE
 from loader.maintenance.reconcile import Difference, reconciliation
 from loader.models import Feed, Finding
 from loader.models.feeds import TEXT_LENGTH
 from loader.models.findings import MAX_FINDINGS, MAX_NOTE_LENGTH
-from objectstores import open_store
 from objectstores.base import StoreError
 
 LOST_KINDS = (FindingKind.LOST, FindingKind.LOST_AND_GONE)
@@ -30,7 +30,7 @@ def reconcile_and_store(feed: Feed, stop: Callable[[], bool], db: str = "default
     differences: list[Difference] = []
     try:
         with (
-            closing(open_store(feed.store_url)) as store,
+            closing(open_feed_store(feed.store_url)) as store,
             closing(client_for(feed)) as fn4,
             reconciliation(feed, store, fn4, db) as compared,
         ):

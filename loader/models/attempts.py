@@ -65,9 +65,7 @@ class LoadAttempt(models.Model):
     batch_start_time = models.DateTimeField(null=True, blank=True, help_text="When the bucket was scanned.")
     batch_size = models.IntegerField(null=True, blank=True, help_text="Samples in the batch.")
     batch_sample_number = models.IntegerField(null=True, blank=True, help_text="Place in the batch, from 1.")
-    seqid = BytewiseCharField(
-        max_length=255, null=True, blank=True, help_text="Sample id: the file's name up to its first dot."
-    )
+    seqid = BytewiseCharField(max_length=255, null=True, blank=True, help_text="Sample id: what the file's name says.")
     file_name = BytewiseCharField(max_length=NAME_LENGTH, null=True, blank=True, help_text="Name in the bucket.")
     len_seq = models.IntegerField(null=True, blank=True, help_text="Length of the sequence.")
     first_128_chars = models.CharField(
@@ -122,6 +120,12 @@ class LoadAttempt(models.Model):
             # that is another.
             models.Index(fields=["seqid"], name="ix_fn4loadattempt_seqid"),
             models.Index(fields=["fn4id", "seqid"], name="ix_fn4loadattempt_fn4id"),
+            # Has an older loader tried this file? Only its rows have no outcome.
+            models.Index(
+                fields=["outcome", "file_name"],
+                condition=Q(outcome__isnull=True),
+                name="ix_fn4loadattempt_adopted_file",
+            ),
             # A feed's page: its attempts over time; the list of feeds: the last hour. The list of attempts by time.
             # PostgreSQL keeps in it what these count, and reads no row for them.
             models.Index(

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
 from core.fields import BytewiseCharField
-from loader.choices import FEED_STATE_COLOURS, FeedState
+from loader.choices import FEED_STATE_COLOURS, FeedState, SampleIdRule
+from loader.fasta.names import DEFAULT_ENDINGS, NameRules, parse_endings
+from loader.fasta.validation import FastaRules
 
 URL_LENGTH = 512
 TEXT_LENGTH = 1000
 NAME_LENGTH = 1024
 DIGEST_LENGTH = 32
+
+
+def validate_endings(text: str) -> None:
+    """A validator of `endings`."""
+    try:
+        parse_endings(text)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 class Server(models.Model):
@@ -84,6 +95,22 @@ class Feed(models.Model):
         default=True,
         help_text="Reject a record whose id differs from the file name. Off: load it under the id of the record.",
     )
+    sample_id_rule = models.CharField(
+        "sample id",
+        max_length=10,
+        choices=SampleIdRule.choices,
+        default=SampleIdRule.FIRST_DOT,
+        help_text="Which part of a file name is the sample id: of s1.2.fasta, s1 or s1.2.",
+    )
+    endings = models.CharField(
+        max_length=200,
+        default=DEFAULT_ENDINGS,
+        validators=[validate_endings],
+        help_text="Endings of FASTA files, each also with .gz behind it. Files with other endings are left out.",
+    )
+    rna_as_dna = models.BooleanField(
+        "RNA as DNA", default=False, help_text="Load U as T. Off: files with a U are rejected."
+    )
     interval = models.PositiveIntegerField(
         default=180,
         validators=[MinValueValidator(1)],
@@ -118,6 +145,9 @@ class Feed(models.Model):
     pause_reason = models.CharField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it was paused.")
     created_at = models.DateTimeField(auto_now_add=True, help_text="When the feed was added.")
     checked_at = models.DateTimeField(null=True, blank=True, help_text="When its bucket was last scanned.")
+    left_out = models.JSONField(
+        null=True, blank=True, editable=False, help_text="Objects that the last scan left out, by ending."
+    )
 
     reconciled_at = models.DateTimeField(
         null=True, blank=True, help_text="When bucket, ledger and server were last compared by the nightly job."
@@ -143,6 +173,16 @@ class Feed(models.Model):
         if self.server.circuit_open_since:
             return FeedState.UNAVAILABLE
         return FeedState.OK if self.checked_at else FeedState.NEVER_CHECKED
+
+    @property
+    def name_rules(self) -> NameRules:
+        """How the names of its objects are read."""
+        return NameRules(parse_endings(self.endings), self.sample_id_rule == SampleIdRule.FIRST_DOT)
+
+    @property
+    def fasta_rules(self) -> FastaRules:
+        """How its files are read."""
+        return FastaRules(self.header_prefix, self.strict_ids, self.rna_as_dna, self.name_rules)
 
     @property
     def colour(self) -> str:

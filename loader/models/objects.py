@@ -24,7 +24,7 @@ class BucketObject(models.Model):
     md5 = models.CharField(max_length=32, blank=True, default="", help_text="Listed MD5 of the content, hexadecimal.")
     created = models.DateTimeField(help_text="When this version was written to the bucket.")
     first_seen = models.DateTimeField(help_text="When a scan first found it.")
-    seqid = BytewiseCharField(max_length=255, help_text="Sample id: the file's name up to its first dot.")
+    seqid = BytewiseCharField(max_length=255, help_text="Sample id: what the file's name says.")
     state = models.CharField(
         max_length=10, choices=ObjectState.choices, default=ObjectState.WAITING, help_text="State."
     )

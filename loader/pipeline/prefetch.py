@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-import pysam  # noqa: F401 - the parser is imported now, not while the first sample waits
-
 from loader.coordination.database_clock import DatabaseClock
 from loader.fasta.parser import NotLoadable, Sample, first_characters, read_sample, unpacked
 from loader.models import BucketObject, Feed
@@ -68,6 +66,7 @@ class Prefetch:
 
     def __init__(self, feed: Feed, store: Store, clock: DatabaseClock) -> None:
         self._feed, self._store, self._clock = feed, store, clock
+        self._rules = feed.fasta_rules
         sys.setswitchinterval(SWITCH_SECONDS)
         self._threads = ThreadPoolExecutor(THREADS, "fetch")
         self._few_threads = ThreadPoolExecutor(LARGE_FILE_THREADS, "fetch-large")
@@ -143,8 +142,9 @@ class Prefetch:
             fetched.outcome = FetchOutcome.NEVER if is_last_try else FetchOutcome.DAMAGED
             return
         try:
-            whole = unpacked(content, item.name, feed.largest)
-            fetched.sample = read_sample(whole, item.name, feed.header_prefix, strict_ids=feed.strict_ids)
+            text = unpacked(content, feed.largest)
+            fetched.head = first_characters(text)
+            fetched.sample = read_sample(text, item.name, self._rules)
             fetched.outcome = FetchOutcome.READY
         except NotLoadable as error:
             fetched.problem = str(error)

@@ -18,11 +18,11 @@ from core.logs import log_context
 from core.processes import monotonic
 from loader.coordination.turn_taking import YIELD_SECONDS
 from loader.feeds.manage import client_for, mark_running, mark_stopped, pause_feeds
+from loader.feeds.store_urls import open_feed_store
 from loader.models import Feed
 from loader.pipeline.context import LoadContext
 from loader.pipeline.feed_pass import FeedPass
 from loader.pipeline.result import PassResult
-from objectstores import open_store
 from objectstores.base import Store, StoreError
 
 REFRESH_SECONDS = 5.0
@@ -173,7 +173,7 @@ class ServerWorker:
     def _open(self, feed: Feed) -> None:
         self._retry_at.pop(feed.pk, None)
         try:
-            self.add(feed, open_store(feed.store_url))
+            self.add(feed, open_feed_store(feed.store_url))
         except StoreError as error:
             self.options.log(feed, str(error))
             if self.options.once:

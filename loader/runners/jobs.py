@@ -19,12 +19,12 @@ from django.db.models.functions import Now
 from core.logs import log_context
 from core.processes import is_dead, monotonic
 from loader.feeds.manage import client_for
+from loader.feeds.store_urls import open_feed_store
 from loader.models import Feed, Server
 from loader.pipeline.context import LoadContext
 from loader.pipeline.feed_pass import FeedPass
 from loader.pipeline.result import PassResult
 from loader.runners.daemon import finish_pass
-from objectstores import open_store
 from objectstores.base import StoreError
 
 MAX_SAMPLES = 20_000
@@ -100,7 +100,7 @@ def run_time_slice(feed: Feed, stop: Callable[[], bool], db: str = "default") ->
     """
     with log_context(feed=feed.name):
         try:
-            store = open_store(feed.store_url)
+            store = open_feed_store(feed.store_url)
         except StoreError as error:
             result, more = PassResult(trouble=str(error)), False
         else:

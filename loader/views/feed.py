@@ -15,6 +15,8 @@ from django.views.generic import View
 from core.permissions import PermissionView
 from loader import querysets
 from loader.feeds.diagnose import CheckedLink, diagnose
+from loader.feeds.file_names import last_names, preview_names
+from loader.feeds.store_urls import meaning
 from loader.models import Feed
 from loader.views.feed_charts import SPANS, attempts_chart, samples_in_server_chart
 
@@ -28,7 +30,7 @@ class FeedDetailView(PermissionView, View):
     permission_required = "loader.view_feed"
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Seven queries, each by an index."""
+        """Eight queries, each by an index."""
         feed = querysets.feeds_with_state().filter(name=name).first()
         if feed is None:
             raise Http404(f"No feed '{name}'.")
@@ -42,6 +44,8 @@ class FeedDetailView(PermissionView, View):
             "span": span,
             "spans": SPANS,
             "charts": charts,
+            "store_note": meaning(feed.store_url),
+            "previews": preview_names(feed, last_names(feed, "default")),
         }
         return render(request, "loader/feed.html", context)
 

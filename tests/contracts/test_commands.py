@@ -32,7 +32,6 @@ SDKS = (
     "botocore",
     "oci",
     "requests",
-    "pysam",
     "rich",
     "ijson",
     "sentry_sdk",

@@ -77,7 +77,7 @@ def test_a_feed_draws_its_attempts_and_its_server_with_few_queries(client: Clien
     client.get("/feeds/tb/")
     with CaptureQueriesContext(connection) as queries:
         text = words(client.get("/feeds/tb/"))
-    assert len(queries) <= 8
+    assert len(queries) <= 9
     assert "loaded 2 already there 0 will retry 0 rejected 1" in text
     assert "will retry 1" in words(client.get("/feeds/tb/?span=week"))
     assert client.get("/feeds/tb/?span=nonsense").status_code == 200
@@ -275,3 +275,33 @@ def test_who_may_not_see_a_half_does_not_find_it(feed: Feed) -> None:
     client.force_login(User.objects.create_user("nobody"))
     assert "s1" not in words(client.get("/search/?q=s"))
     assert client.get("/sample/?id=s1").status_code == 403
+
+
+def test_a_feed_shows_what_its_rules_make_of_names_and_what_is_left_out(client: Client, feed: Feed) -> None:
+    file(feed, "s1.2", ObjectState.REJECTED)
+    left_out = [{"ending": ".seq", "number": 1234, "example": "a/<b>.seq"}]
+    Feed.objects.update(left_out=left_out, store_url="oci://q@ns/run1*")
+    text = words(client.get("/feeds/tb/"))
+    assert "in/s1.2.fasta sample s1 (up to the first dot: s1; without the ending: s1.2)" in text
+    assert ".seq 1,234 (such as a/&lt;b&gt;.seq)" in text
+    assert "python manage.py feed set tb --endings" in text
+    assert "all names that begin with 'run1'" in text
+
+
+def test_the_form_of_a_feed_shows_both_rules_on_its_last_names_and_refuses_what_is_no_ending(feed: Feed) -> None:
+    file(feed, "s1.2", ObjectState.REJECTED)
+    BucketObject.objects.update(seqid="s1")
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    page = f"/admin/loader/feed/{feed.pk}/change/"
+    shown = boss.get(page)
+    assert "in/s1.2.fasta: up to the first dot <b>s1</b>, without the ending <b>s1.2</b>" in shown.content.decode()
+    names = shown.context["adminform"].form.fields
+    form = {name: value for name in names if (value := getattr(feed, name)) is not None and value is not False}
+    refused = boss.post(page, form | {"sample_id_rule": "ending", "endings": "a/b"})
+    assert "is not an ending" in refused.content.decode()
+    saved = boss.post(page, form | {"sample_id_rule": "ending", "endings": ".fasta, .seq"})
+    assert saved.status_code == 302, saved.context["adminform"].form.errors
+    feed.refresh_from_db()
+    assert (feed.sample_id_rule, feed.name_rules.endings) == ("ending", (".fasta", ".seq"))
+    assert BucketObject.objects.get().seqid == "s1.2"

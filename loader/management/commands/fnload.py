@@ -46,8 +46,9 @@ class Command(FnloaderCommand):
             "where",
             nargs="*",
             metavar="NAMESPACE BUCKET [DATABASE] | STORE_URL [DATABASE]",
-            help="the store: an Oracle Cloud namespace and bucket, or a URL such as oci://bucket@namespace/prefix, "
-            "s3://bucket/prefix or file:///folder; DATABASE is an alias (DATABASE_URL_<ALIAS>)",
+            help="the store: an Oracle Cloud namespace and bucket, or a URL such as oci://bucket@namespace/folder, "
+            "s3://bucket/folder or file:///folder (with a * at the end: all names that begin so); "
+            "DATABASE is an alias (DATABASE_URL_<ALIAS>)",
         )
         parser.add_argument("--all", action="store_true", help="load all feeds that are not paused, in parallel")
         parser.add_argument("--once", action="store_true", help="run one pass")
@@ -68,13 +69,12 @@ class Command(FnloaderCommand):
     def _one(self, options: dict[str, Any], flag: StopFlag) -> int:
         from loader.feeds.manage import get_or_create_feed
         from loader.feeds.server_urls import WrongUrl
+        from loader.feeds.store_urls import open_feed_store
         from loader.models import Feed
         from loader.runners.daemon import LoadOptions, ServerWorker
-        from objectstores import open_store
 
         store_url, db = self._where(options)
         even_if_paused = options["even_if_paused"]
-        store = open_store(store_url)
         try:
             feed = get_or_create_feed(options["server_url"], store_url, db)
         except WrongUrl as error:
@@ -98,7 +98,7 @@ class Command(FnloaderCommand):
                 fail_early=True,
             )
             worker = ServerWorker(load_options, feed.server_id)
-            worker.add(feed, store)
+            worker.add(feed, open_feed_store(feed.store_url))
             try:
                 worker.run()
             finally:
