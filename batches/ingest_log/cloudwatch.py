@@ -10,7 +10,6 @@ from typing import Any
 
 from batches.ingest_log.events import EventStore, LogEvent
 from core.processes import monotonic
-from objectstores.aws_session import aws_region, aws_session, translated_errors
 from objectstores.base import StoreError
 
 CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 20, 3
@@ -55,6 +54,8 @@ def _pages(group: str, start: datetime, end: datetime) -> Iterator[list[LogEvent
     """The pages as the service returns them: some may be empty, out of order, or come twice."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from objectstores.aws_session import translated_errors
+
     start_ms, end_ms = (round(time.timestamp() * 1000) for time in (start, end))
     arguments: dict[str, Any] = {"logGroupName": group, "startTime": start_ms, "endTime": end_ms}
     seen: set[int] = set()
@@ -97,6 +98,8 @@ def _text(value: object) -> str:
 
 def _client() -> Any:  # noqa: ANN401 - boto3 makes its clients' classes while it runs
     from botocore.config import Config
+
+    from objectstores.aws_session import aws_region, aws_session
 
     return aws_session(os.environ).client(
         "logs",

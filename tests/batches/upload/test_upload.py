@@ -52,7 +52,7 @@ def test_a_clear_refusal_is_a_failure_and_tried_again_by_the_next_run(site: Batc
     assert result.returncode == 10, result.stderr
     assert outcomes(site) == {"success": 28, "failure": 2}
     shown = site("batch", "show", "plc").stdout
-    assert "1 record failure: s3://" in shown
+    assert "2 records failure: s3://" in shown
     assert "AccessDenied: told so by the test" in shown
     started = site.batch("plc")["ingest_start_time"]
     site.between.reset()
