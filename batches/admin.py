@@ -92,7 +92,7 @@ class BatchRecordAdmin(ReadOnlyAdmin):
     list_filter = ["upload_outcome", "ingest_outcome"]
     list_select_related = ["batch"]
     # Each has an index: a search by a part of a text would read the whole table.
-    search_fields = ["batch__bid__exact", "identifier__exact", "key_digest__exact"]
+    search_fields = ["batch__bid__exact", "identifier__exact", "identifier_norm__exact", "key_digest__exact"]
     search_help_text = "A batch id, or a whole identifier."
     ordering = ["-batch_id", "row"]
 

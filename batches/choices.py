@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.db.models import TextChoices
 
 
@@ -11,6 +13,11 @@ class Action(TextChoices):
     CREATE = "CREATE", "create"
     UPDATE = "UPDATE", "update"
     DELETE = "DELETE", "delete"
+
+
+def action_counts(counts: Mapping[str, int]) -> str:
+    """How many records have each action: `2 create, 1 update`."""
+    return ", ".join(f"{counts[action]:,} {action.label}" for action in Action if counts.get(action))
 
 
 class BatchStatus(TextChoices):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import django_filters as filters
@@ -10,7 +12,7 @@ from django.db.models import Q, QuerySet
 from batches.choices import Action, BatchStatus, IngestOutcome, UploadOutcome
 from batches.keys import InvalidKey, decode, digest
 from batches.models import Batch
-from batches.querysets import NEXT_STEP
+from batches.querysets import NEXT_STEP, identifier_lookups
 from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, SearchFilter, prefix_lookup
 
 NEXT_STEPS = [("upload", "upload"), ("ingstat", "check"), ("none", "none: ingested")]
@@ -81,5 +83,5 @@ class RecordFilterSet(BaseFilterSet):
         try:
             decode(text)
         except InvalidKey:
-            return rows.filter(**prefix_lookup("identifier", text))
+            return rows.filter(reduce(or_, identifier_lookups(text).values()))
         return rows.filter(key_digest=digest(text))

@@ -113,6 +113,12 @@ def comparable(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(plain)).strip()
 
 
+def comparison_form(identifier: str) -> str | None:
+    """`identifier_norm` of a record: what to compare instead of its identifier; None if that is the identifier itself."""
+    norm = comparable(identifier)
+    return norm if norm != identifier else None
+
+
 def _is_invisible(letter: str) -> bool:
     return unicodedata.category(letter) == "Cf" or letter in _INVISIBLE or "\ufe00" <= letter <= "\ufe0f"
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db.models import Case, CharField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, CharField, Count, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Now
 
 from batches.choices import UPLOADABLE, BatchState, BatchStatus
-from batches.models import Batch, IngestCheck
+from batches.keys import comparable
+from batches.models import Batch, BatchRecord, IngestCheck
 from batches.models.batch import UPLOAD_LOCK_SECONDS
 from core.exceptions import OperationRefused
+from core.lists.filters import prefix_lookup
 
 UPLOAD_IS_OPEN = Q(upload_started__isnull=False, upload_finished=None)
 UPLOAD_IS_ALIVE = Q(
@@ -34,6 +37,26 @@ def get_batch(bid: str) -> Batch:
             f"There is no batch {bid!r}. To list all: manage.py batch list. To add it: manage.py batch add."
         )
     return batch
+
+
+def identifier_in(identifiers: Iterable[str]) -> Q:
+    """Records whose identifier people take for one of these: see `batches.keys.comparable`."""
+    texts = set(identifiers)
+    norms = set(map(comparable, texts))
+    return Q(identifier__in=texts | norms) | Q(identifier_norm__in=norms)
+
+
+def identifier_lookups(text: str) -> dict[str, Q]:
+    """By the field to sort by: disjoint ranges of an index; together, all records whose identifier begins with what people see."""
+    norm = comparable(text)
+    own = Q(**prefix_lookup("identifier", norm), identifier_norm=None)
+    return {"identifier": own, "identifier_norm": Q(**prefix_lookup("identifier_norm", norm))}
+
+
+def count_actions(batch: Batch) -> dict[str, int]:
+    """How many records of the batch have each action, by their keys: a mapper may mix them."""
+    records = BatchRecord.objects.filter(batch=batch, action__isnull=False).order_by()
+    return dict(records.values_list("action").annotate(n=Count("pk")))
 
 
 def select_batches(

@@ -14,7 +14,8 @@ from django.utils.http import urlencode
 from django.views.generic import View
 
 from batches.models import BatchRecord
-from core.lists.filters import LocalTimeField, PastedTextField, prefix_lookup
+from batches.querysets import identifier_lookups
+from core.lists.filters import LocalTimeField, PastedTextField
 from core.pasted import search_terms, spellings
 from core.permissions import PermissionView
 from loader import sample_lookup
@@ -72,9 +73,10 @@ class SearchView(View):
             for spelling in spellings(term[:MAX_QUERY_LENGTH]):
                 if user.has_perm(FILES_PERMISSION):
                     ids += [found for found in sample_lookup.ids_with_prefix(spelling, MAX_HITS) if found not in ids]
-                if user.has_perm(RECORDS_PERMISSION):
-                    rows = BatchRecord.objects.filter(**prefix_lookup("identifier", spelling)).select_related("batch")
-                    records += rows.order_by("identifier", "batch")[: MAX_HITS + 1]
+            lookups = identifier_lookups(term[:MAX_QUERY_LENGTH]) if user.has_perm(RECORDS_PERMISSION) else {}
+            for field, lookup in lookups.items():
+                rows = BatchRecord.objects.filter(lookup).select_related("batch")
+                records += rows.order_by(field, "batch")[: MAX_HITS + 1]
             if term != terms[0] and (exact := [found for found in ids if found == term]):
                 ids = exact
             if ids or records:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from batches.choices import Action
+from batches.choices import Action, action_counts
 from batches.cli.arguments import add_encoding_argument
 from batches.creation.add import add_batch
 from core.commands import CommandParser, FnloaderCommand
@@ -26,7 +26,7 @@ def _add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--action",
         choices=[action.lower() for action in Action.values],
-        help="what the ingest does with each record (default: create, or as in the mapper report)",
+        help="action of the batch, and of the records of a folder of files (default: create, or as most keys of the report)",
     )
     parser.add_argument(
         "--path",
@@ -57,9 +57,11 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         patterns=options["pattern"],
         dry_run=options["dry_run"],
     )
+    mixed = f" ({action_counts(summary.actions)})" if set(summary.actions) - {batch.action} else ""
     verb = "would be added" if options["dry_run"] else "added"
+    action = f"{batch.get_action_display()}{mixed}"
     command.stdout.write(
-        f"{batch} {verb}: {pluralize(summary.records, 'record')} to {batch.get_action_display()}, {summary.sendable:,} to send,"
+        f"{batch} {verb}: {pluralize(summary.records, 'record')} to {action}, {summary.sendable:,} to send,"
         f" {summary.unuploadable:,} unuploadable, {pluralize(summary.map_errs, 'mapping error')}."
     )
     for note in summary.notes:

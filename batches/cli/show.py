@@ -10,12 +10,12 @@ from typing import Any
 from django.utils import timezone
 
 from batches import remaining
-from batches.choices import BatchStatus
+from batches.choices import BatchStatus, action_counts
 from batches.cli import facts
 from batches.cli.arguments import add_batch_argument, print_uncertain
 from batches.ingest.forecast import forecast_text
 from batches.models import Batch
-from batches.querysets import NEXT_STEP, get_batch, select_batches
+from batches.querysets import NEXT_STEP, count_actions, get_batch, select_batches
 from batches.remaining import remaining_objects_of
 from batches.reports.failure_causes import failure_causes
 from batches.store import store_changed_note
@@ -92,8 +92,9 @@ def _show_arguments(parser: CommandParser) -> None:
 
 def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     batch = get_batch(options["bid"])
-    columns, outcomes, causes, forecast = (
+    columns, actions, outcomes, causes, forecast = (
         facts.batch_facts(batch),
+        count_actions(batch),
         facts.outcome_facts(batch),
         failure_causes(batch),
         facts.forecast_facts(batch),
@@ -102,13 +103,15 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
         records = {"uncertain": list(facts.uncertain_records(batch)), "failed": list(facts.failed_records(batch))}
         history = {"steps": list(facts.step_facts(batch)), "checks": list(facts.check_facts(batch))}
         reasons = {"causes": [asdict(cause) for cause in causes], "drain": forecast and asdict(forecast)}
-        write_json(command, columns | {"outcomes": outcomes} | reasons | records | history)
+        write_json(command, columns | {"actions": actions, "outcomes": outcomes} | reasons | records | history)
         return 0
     for name, value in columns.items():
         if value is not None and value != "":
             text = format_duration(value) if isinstance(value, timedelta) else value
             text = format_time(value) if isinstance(value, datetime) else text
             command.stdout.write(f"{name.replace('_', ' '):22} {text}")
+    if set(actions) - {batch.action}:
+        command.stdout.write(f"{'actions':22} {action_counts(actions)}")
     for step, counts in outcomes.items():
         if counts:
             numbers = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +18,9 @@ from batches.creation import sources
 from batches.creation.csv_reader import CsvFormat, RowError
 from batches.creation.plain_folder import DEFAULT_PATTERNS, list_folder
 from batches.creation.sources import KeyTemplate, SourceRow
-from batches.keys import digest, is_batch_id
+from batches.keys import comparable, comparison_form, digest, is_batch_id
 from batches.models import Batch, BatchRecord
+from batches.querysets import identifier_in
 from core.exceptions import OperationRefused
 
 CHUNK_SIZE = 1000
@@ -37,12 +39,15 @@ class AddSummary:
     map_warns: int = 0
     sendable: int = 0
     unuploadable: int = 0
+    actions: Counter[str] = field(default_factory=Counter)
+    """How many records have each action, by their keys."""
     notes: list[str] = field(default_factory=list)
-    """What was left out of a folder of files, a line each."""
+    """What was left out of a folder of files, or looks like another record, a line each."""
 
     def add(self, row: SourceRow) -> None:
         """Counts one more row."""
         self.records += 1
+        self.actions.update([row.parts.action] if row.parts else [])
         self.mapped += row.map_outcome == MapOutcome.SUCCESS
         self.map_errs += row.map_outcome == MapOutcome.FAILURE
         self.map_warns += row.warned
@@ -64,9 +69,9 @@ def add_batch(
 ) -> tuple[Batch, AddSummary]:
     """Adds the batch and its records in one transaction; `dry_run` rolls it back.
 
-    A folder with a mapper_report.csv becomes a mapped batch with the keys and actions of the report; of any other folder
-    the files that match `patterns` (`*.xml`) become records. Raises OperationRefused with the rows that are wrong; then
-    nothing is written.
+    A folder with a mapper_report.csv becomes a mapped batch with the keys and actions of the report (without
+    `action`, its own is the most frequent of them); of any other folder the files that match `patterns` (`*.xml`) become records.
+    Raises OperationRefused with the rows that are wrong; then nothing is written.
     """
     if not is_batch_id(bid):
         raise OperationRefused(f"{bid!r} is not a batch id: use 1 to 6 letters and digits.")
@@ -91,7 +96,7 @@ def add_batch(
     if sources.has_report(folder):
         if patterns:
             raise OperationRefused(f"The {sources.MAPPER_REPORT} of {folder} lists its files. Omit --pattern.")
-        rows = _read_report(batch, folder, action, CsvFormat(encoding=encoding))
+        rows = _read_report(batch, folder, CsvFormat(encoding=encoding))
     else:
         listing = list_folder(folder, patterns or DEFAULT_PATTERNS, sources.STEP_REPORTS)
         batch.source_columns = json.dumps(sources.file_columns())
@@ -100,7 +105,10 @@ def add_batch(
     with transaction.atomic():
         save_new(batch)
         summary = save_records(batch, rows)
-        summary.notes = notes
+        summary.notes += notes
+        if not action and summary.actions:
+            # The most frequent one; the first of Action if there are several.
+            batch.action = max(Action.values, key=lambda value: summary.actions[value])
         batch.record_count = summary.records
         if batch.status == BatchStatus.MAPPED:
             batch.map_oks, batch.map_errs, batch.map_warns = summary.mapped, summary.map_errs, summary.map_warns
@@ -109,28 +117,13 @@ def add_batch(
     return batch, summary
 
 
-def _read_report(batch: Batch, folder: Path, action: str | None, form: CsvFormat) -> Iterator[SourceRow | RowError]:
+def _read_report(batch: Batch, folder: Path, form: CsvFormat) -> Iterator[SourceRow | RowError]:
     """The rows of the mapper report; sets the status and the columns of the batch."""
     batch.status = BatchStatus.MAPPED
     report = folder / sources.MAPPER_REPORT
     batch.mapped_at = datetime.fromtimestamp(report.stat().st_mtime, UTC)
     batch.source_columns = json.dumps(sources.report_columns(folder, form=form), ensure_ascii=False)
-    return _set_action(batch, action, sources.report_rows(folder, batch.bid, form=form))
-
-
-def _set_action(
-    batch: Batch, action: str | None, rows: Iterator[SourceRow | RowError]
-) -> Iterator[SourceRow | RowError]:
-    """The rows; sets the action of the batch to that of the first key, which must be `action` if that is given."""
-    is_set = False
-    for row in rows:
-        if not is_set and isinstance(row, SourceRow) and row.parts:
-            if action and action != row.parts.action:
-                raise OperationRefused(
-                    f"row {row.row}: the action of the key is {row.parts.action}, --action is {action.lower()}. Omit --action."
-                )
-            batch.action, is_set = row.parts.action, True
-        yield row
+    return sources.report_rows(folder, batch.bid, form=form)
 
 
 def _already_exists(bid: str) -> OperationRefused:
@@ -155,7 +148,7 @@ def save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> AddSumma
     while chunk := list(islice(iterator, CHUNK_SIZE)):
         good = [row for row in chunk if isinstance(row, SourceRow)]
         errors += [str(row) for row in chunk if isinstance(row, RowError)]
-        errors += _repeated_identifiers(batch, good)
+        errors += _repeated_identifiers(batch, good, summary)
         if len(errors) > MAX_ERRORS:
             break
         if not errors:
@@ -172,15 +165,33 @@ def save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> AddSumma
     return summary
 
 
-def _repeated_identifiers(batch: Batch, rows: list[SourceRow]) -> Iterator[str]:
-    """An error for each row whose identifier occurs in an earlier row, too; so no key occurs twice."""
-    identifiers = [row.parts.identifier for row in rows if row.parts]
-    saved = BatchRecord.objects.filter(batch=batch, identifier__in=identifiers)
-    first_rows = dict(saved.values_list("identifier", "row"))
+def _repeated_identifiers(batch: Batch, rows: list[SourceRow], summary: AddSummary) -> Iterator[str]:
+    """An error for each row whose identifier people take for that of an earlier row; so no key occurs twice.
+
+    Of a batch that was uploaded that is only a note, unless the bytes are the same: it happened.
+    """
+    identifiers = {row.parts.identifier for row in rows if row.parts}
+    saved = BatchRecord.objects.filter(identifier_in(identifiers), batch=batch).values_list("identifier", "row")
+    first_rows = {comparable(identifier or ""): (identifier, row) for identifier, row in saved.order_by("-row")}
+    exact_rows = {(identifier or "") for identifier, _row in saved}
     for row in rows:
-        first = first_rows.setdefault(row.parts.identifier, row.row) if row.parts else row.row
-        if row.parts and first != row.row:
-            yield f"row {row.row}: the identifier {row.parts.identifier!r} is also in row {first}"
+        if not row.parts:
+            continue
+        identifier = row.parts.identifier
+        first, first_row = first_rows.setdefault(comparable(identifier), (identifier, row.row))
+        is_repeated, is_similar = identifier in exact_rows, first_row != row.row
+        exact_rows.add(identifier)
+        if is_repeated:
+            yield f"row {row.row}: the identifier {identifier!r} is also in row {first_row}"
+        elif is_similar:
+            text = (
+                f"row {row.row}: the identifier {identifier!a} is also in row {first_row}, as {first!a}:"
+                " people see no difference"
+            )
+            if not batch.was_uploaded:
+                yield text
+            elif len(summary.notes) < MAX_ERRORS:
+                summary.notes.append(text)
 
 
 def _new_record(batch: Batch, row: SourceRow) -> BatchRecord:
@@ -191,6 +202,7 @@ def _new_record(batch: Batch, row: SourceRow) -> BatchRecord:
         # A key contains no space, so this can't be the digest of one.
         key_digest=digest(row.key or f"row {row.row}"),
         identifier=row.parts and row.parts.identifier,
+        identifier_norm=row.parts and comparison_form(row.parts.identifier),
         action=row.parts and row.parts.action,
         path=row.parts and row.parts.path,
         file=row.file,

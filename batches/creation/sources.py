@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,8 @@ def _open_report(path: Path, form: CsvFormat) -> Table:
 
 
 def _file_row(row: int, name: str, size: int, template: KeyTemplate) -> SourceRow:
-    identifier = Path(name).stem
+    # A Mac writes file names decomposed.
+    identifier = unicodedata.normalize("NFC", Path(name).stem)
     status = "new" if template.action == "CREATE" else "existing"
     key: str | None
     try:

@@ -37,6 +37,13 @@ class BatchRecord(models.Model):
     identifier = BytewiseCharField(
         max_length=MAX_IDENTIFIER_LENGTH, null=True, blank=True, help_text="Identifier in the key."
     )
+    identifier_norm = BytewiseCharField(
+        max_length=MAX_IDENTIFIER_LENGTH,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Comparison form of the identifier (`comparable`); empty: the identifier itself.",
+    )
     action = models.CharField(max_length=6, choices=Action, null=True, blank=True, help_text="Action in the key.")
     path = models.CharField(
         max_length=MAX_IDENTIFIER_LENGTH, null=True, blank=True, help_text="Services path in the key."
@@ -110,6 +117,8 @@ class BatchRecord(models.Model):
             models.Index(fields=["batch", "ingest_outcome", "row"], name="batches_record_by_ingest"),
             # Duplicate identifiers in one or several batches, and the search by identifier.
             models.Index(fields=["identifier", "batch"], name="batches_record_identifier"),
+            # The same, of the few identifiers that people see otherwise than their bytes are.
+            models.Index(fields=["identifier_norm", "batch"], name="batches_record_identifier_norm"),
         ]
 
     def __str__(self) -> str:

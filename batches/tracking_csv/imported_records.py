@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, BatchStatus, IngestOutcome, UploadOutcome
+from batches.choices import NOT_UPLOADED, TO_SEND, UNCLEAR, BatchStatus, IngestOutcome, UploadOutcome, action_counts
 from batches.creation import sources
 from batches.creation.add import save_records
 from batches.creation.csv_reader import AS_FOUND, CsvFormat
@@ -46,7 +46,11 @@ def import_records(batch: Batch, folder: Path | None, form: CsvFormat = AS_FOUND
         imported.notes.append(f"{folder} has no mapper_report.csv: no records imported")
         return imported
     batch.source_columns = json.dumps(sources.report_columns(folder, names[0], form), ensure_ascii=False)
-    imported.records = save_records(batch, sources.report_rows(folder, batch.bid, names[0], form)).records
+    summary = save_records(batch, sources.report_rows(folder, batch.bid, names[0], form))
+    imported.records = summary.records
+    imported.notes += summary.notes
+    if set(summary.actions) - {batch.action}:
+        imported.notes.append(f"action is {batch.action.lower()}; by their keys: {action_counts(summary.actions)}")
     imported.reports.append(names[0])
     if batch.record_count not in (None, imported.records):
         imported.notes.append(f"rec_ct is {batch.record_count}, but {names[0]} has {imported.records} rows")

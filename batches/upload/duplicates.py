@@ -12,7 +12,9 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from batches.choices import TO_SEND, Action, IngestOutcome, UploadOutcome
+from batches.keys import comparable
 from batches.models import Batch, BatchRecord
+from batches.querysets import identifier_in
 from core.formatting import pluralize, printable
 
 PAGE_SIZE = 500
@@ -55,18 +57,19 @@ def find_duplicates(batch: Batch, *, to_send: bool = False) -> Iterator[Duplicat
     while page := list(
         records.filter(row__gt=last_row).values_list("row", "identifier", "action", "upload_outcome")[:PAGE_SIZE]
     ):
-        rows = {
-            identifier: row
-            for row, identifier, action, outcome in page
-            if identifier and action == Action.CREATE and (outcome in TO_SEND or not to_send)
-        }
-        found = others.filter(identifier__in=rows) if rows else others.none()
+        rows: dict[str, list[tuple[int, str]]] = {}
+        for row, identifier, action, outcome in page:
+            if identifier and action == Action.CREATE and (outcome in TO_SEND or not to_send):
+                rows.setdefault(comparable(identifier), []).append((row, identifier))
+        found = (
+            others.filter(identifier_in(own for same in rows.values() for _, own in same)) if rows else others.none()
+        )
         yield from sorted(
-            DuplicateRecord(rows[identifier], identifier, bid, row, _state(upload, ingest))
+            DuplicateRecord(own_row, own, bid, row, _state(upload, ingest))
             for identifier, bid, row, upload, ingest in found.values_list(
                 "identifier", "batch__bid", "row", "upload_outcome", "ingest_outcome"
             )
-            if identifier
+            for own_row, own in rows.get(comparable(identifier or ""), ())
         )
         last_row = page[-1][0]
 

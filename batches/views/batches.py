@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 
 from batches import querysets
-from batches.choices import STATE_COLOURS, BatchStatus
+from batches.choices import STATE_COLOURS, BatchStatus, action_counts
 from batches.filters import BatchFilterSet, RecordFilterSet
 from batches.ingest import forecast
 from batches.models import Batch, BatchRecord
@@ -73,10 +73,11 @@ class BatchDetailView(FilteredListView):
         batch = self.batch
         points = forecast.count_points(batch, MAX_CHART_POINTS)
         current = forecast.forecast(points) if batch.status == BatchStatus.UPLOADED else None
-        causes = failure_causes(batch)
+        causes, actions = failure_causes(batch), querysets.count_actions(batch)
         return {
             **super().get_context_data(**kwargs),
             "batch": batch,
+            "actions_of_records": action_counts(actions) if set(actions) - {batch.action} else "",
             "colour": STATE_COLOURS[batch.state],  # type: ignore[attr-defined]
             "actions": available_actions.available_actions(batch, self.request.user),
             "next_step": available_actions.next_step_hint(batch),
