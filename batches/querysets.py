@@ -47,7 +47,7 @@ def identifier_in(identifiers: Iterable[str]) -> Q:
 
 
 def identifier_lookups(text: str) -> dict[str, Q]:
-    """By the field to sort by: disjoint ranges of an index; together, all records whose identifier begins with what people see."""
+    """By the field to sort by: disjoint ranges of an index; together, all records whose identifier begins with that text."""
     norm = comparable(text)
     own = Q(**prefix_lookup("identifier", norm), identifier_norm=None)
     return {"identifier": own, "identifier_norm": Q(**prefix_lookup("identifier_norm", norm))}
