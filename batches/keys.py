@@ -95,6 +95,16 @@ def prefix(batch: str) -> str:
     return base64.urlsafe_b64encode(f"{batch}{DELIMITER}".encode()).rstrip(b"=")[:-1].decode()
 
 
+def batch_of_prefix(text: str) -> str | None:
+    """The batch id whose prefix the text is; None if there is none."""
+    try:
+        raw = base64.b64decode(text.encode("ascii") + b"A" * (-len(text) % 4), altchars=b"-_")
+    except (binascii.Error, UnicodeEncodeError):
+        return None
+    bid = raw[: len(text) * 6 // 8].split(_DELIMITER)[0].decode("latin-1")
+    return bid if is_batch_id(bid) and prefix(bid) == text else None
+
+
 def digest(key: str) -> str:
     """Hexadecimal digest of a key, 32 characters, for unique constraints and look-ups."""
     return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from itertools import islice
 
 from django.conf import settings
@@ -30,6 +31,8 @@ EVENTS_AT_A_TIME = 10_000
 _FAILED = {"ingest_outcome": IngestOutcome.FAILURE, "upload_outcome": UploadOutcome.SUCCESS}
 MARGIN_BEFORE = timedelta(minutes=1)
 """The clocks of AWS and of the uploading host may differ by this much."""
+UNKNOWN_DURATION = timedelta(days=1)
+"""How long an ingest may have taken if its start or its end is not known."""
 MARGIN_AFTER = timedelta(minutes=10)
 """Messages of the last count's objects may come this much later: a try takes up to some minutes."""
 
@@ -86,10 +89,7 @@ def read_messages(
     ensure_readable(batch)
     matcher = KeyMatcher(batch.bid)
     parser = LambdaLogParser(batch.bid, lambda key: matcher.classify(key) == "own")
-    done = batch.ingest_done_at or timezone.now()
-    start = (batch.ingest_start_time or batch.uploaded_at or done) - MARGIN_BEFORE
-    last_check = IngestCheck.objects.filter(batch=batch).aggregate(last=Max("finished_at"))["last"] or done
-    end = max(last_check, done) + MARGIN_AFTER
+    start, end = _time_of_ingest(batch)
     with EventStore() as events, TryStore() as tries:
         try:
             for _ in cloudwatch.read_events(events, settings.INGEST_LOG_GROUP, start, end, max_seconds):
@@ -108,13 +108,24 @@ def read_messages(
         return _write(batch, parser, tries)
 
 
+def _time_of_ingest(batch: Batch) -> tuple[datetime, datetime]:
+    """Which part of the log to read. Of an imported batch some times may be unknown, and are bounded by those that are known."""
+    last_check = IngestCheck.objects.filter(batch=batch).aggregate(last=Max("finished_at"))["last"]
+    ends = [time for time in (last_check, batch.ingest_done_at, batch.ingest_complete_time) if time]
+    # A file may say only the day.
+    ends = [time + UNKNOWN_DURATION if timezone.localtime(time).time() == time_of_day.min else time for time in ends]
+    start, now = batch.ingest_start_time or batch.uploaded_at, timezone.now()
+    end = min(max(ends) if ends else (start or now) + UNKNOWN_DURATION, now)
+    return min(start or end - UNKNOWN_DURATION, end) - MARGIN_BEFORE, end + MARGIN_AFTER
+
+
 def ensure_readable(batch: Batch) -> None:
     """Raises OperationRefused unless there is a log to read and a result for its messages."""
     if not settings.INGEST_LOG_GROUP:
         raise OperationRefused(
             "INGEST_LOG_GROUP is not set, so there is no log to read. Set it to the log group of the ingest."
         )
-    if batch.status != BatchStatus.INGESTED or batch.ingest_done_at is None:
+    if batch.status != BatchStatus.INGESTED:
         raise OperationRefused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
 
 

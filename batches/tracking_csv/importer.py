@@ -18,7 +18,7 @@ from batches.creation import csv_reader, sources
 from batches.creation.add import save_new
 from batches.creation.csv_reader import CsvFormat, RowError, Table
 from batches.creation.named_paths import endings
-from batches.keys import is_batch_id
+from batches.keys import batch_of_prefix, is_batch_id
 from batches.models import Batch, BatchStep, IngestCheck
 from batches.step_log import record_step
 from batches.tracking_csv import columns
@@ -76,7 +76,7 @@ def import_batches(
         try:
             csv_reader.validate_row(values, header)
             if not is_batch_id(bid):
-                raise RowError(f"{bid!r} is not a batch id: use 1 to 6 letters and digits")
+                raise RowError(f"{bid!r} is not a batch id: use 1 to 6 letters and digits{_id_hint(header, values)}")
             if lines.setdefault(bid, line) != line:
                 raise RowError(f"the id is also in line {lines[bid]}")
             cells = dict(zip(header, values, strict=True))
@@ -87,6 +87,13 @@ def import_batches(
         except OSError as error:
             note = f"could not read {error.filename}: {error.strerror}"
             yield ImportSummary(line, bid, RowOutcome.REJECTED, notes=[note])
+
+
+def _id_hint(header: list[str], values: list[str]) -> str:
+    """The id that a spreadsheet made a date or a number of (`1-Mar`, `1.00E+03`), by its prefix."""
+    prefix = values[header.index("batch_prefix")].strip() if "batch_prefix" in header else ""
+    bid = batch_of_prefix(prefix)
+    return f". By its batch_prefix it is {bid!r}, which a spreadsheet may have changed: correct it" if bid else ""
 
 
 def ignored_parts(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Iterator[str]:

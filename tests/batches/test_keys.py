@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from batches.keys import InvalidKey, Key, KeyMatcher, decode, digest, encode, is_batch_id, prefix
+from batches.keys import InvalidKey, Key, KeyMatcher, batch_of_prefix, decode, digest, encode, is_batch_id, prefix
 
 EXAMPLE = Key("objerr", "/collectionobjects/ec8edd0a-6c13-40e4-87fc-8eb0291535c1", "A67.137.96871", "UPDATE")
 
@@ -19,6 +19,12 @@ def b64(text: str | bytes) -> str:
 @pytest.mark.parametrize(("bid", "expected"), [("plc", "cGxjf"), ("mat", "bWF0f"), ("a1", "YTF"), ("a1b", "YTFif")])
 def test_the_prefix_is_the_one_of_the_old_tool(bid: str, expected: str) -> None:
     assert prefix(bid) == expected
+    assert batch_of_prefix(expected) == bid
+
+
+@pytest.mark.parametrize("text", ["", "a", "plc", "cGxjg", "é", "====", "cGxj"])
+def test_what_is_no_prefix_belongs_to_no_batch(text: str) -> None:
+    assert batch_of_prefix(text) is None
 
 
 def test_a_key_is_padded_url_safe_base64_of_its_parts() -> None:

@@ -391,3 +391,25 @@ def test_aws_region_holds_for_the_log_and_credentials_that_fail_are_one_line(
         LogReadError, match=r"log group \S+: The config profile \(nobody\) could not be found; check AWS_"
     ):
         read_messages(made.fresh())
+
+
+@pytest.mark.parametrize("known", ["start", "uploaded", "complete", "day"])
+def test_of_an_imported_batch_the_log_is_read_around_the_times_that_are_known(
+    folder_batch: Seed, logs: LogsSandbox, log_group: str, known: str
+) -> None:
+    made = ended(folder_batch("plc", ["a"]), "a")
+    start = made.batch.ingest_start_time
+    assert start
+    logs.put(log_group, said(made, ("a", "Exception: 409")))
+    unknown = dict.fromkeys(("ingest_start_time", "uploaded_at", "ingest_done_at", "ingest_complete_time"))
+    midnight = timezone.localtime(start).replace(hour=0, minute=0, second=0, microsecond=0)
+    times = {
+        "start": {"ingest_start_time": start},
+        "uploaded": {"uploaded_at": start},
+        "complete": {"ingest_complete_time": start + timedelta(minutes=5)},
+        "day": {"ingest_done_at": midnight},
+    }
+    Batch.objects.update(**unknown | times[known])
+    made.batch.checks.all().delete()
+    read_messages(made.fresh())
+    assert made.record("a").ingest_message == "409"

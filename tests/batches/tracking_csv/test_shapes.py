@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,20 @@ def test_a_cell_may_have_any_length_and_the_limit_of_the_process_stays(tmp_path:
     run("batch", "export", str(exported))
     assert exported.read_bytes() == path.read_bytes()
     assert csv.field_size_limit() == limit
+
+
+def test_times_and_ids_that_a_spreadsheet_changed(tmp_path: Path, run: Run) -> None:
+    when = datetime(2024, 9, 11, 17, 33, 41, 812_000, tzinfo=UTC)
+    Batch.objects.create(bid="mar1", action="CREATE", status="uploaded", uploaded_at=when, upload_started=when)
+    exported = run("batch", "export")[1]
+    assert ",2024-09-11_17_33_41.812," in exported
+    path = tmp_path / "b.csv"
+    # A file of before, whose times a spreadsheet cut down: the time that is known here stays.
+    path.write_text(exported.replace("2024-09-11_17_33_41.812", "33:41.8"))
+    assert run("batch", "import", str(path))[1].endswith("1 unchanged; 0 records imported.\n")
+    path.write_text(exported.replace("mar1,", "1-Mar,"))
+    status, said = run("batch", "import", str(path))
+    assert (status, "By its batch_prefix it is 'mar1', which a spreadsheet may have changed" in said) == (1, True), said
 
 
 def test_a_header_that_fits_with_two_delimiters_is_not_guessed(tmp_path: Path) -> None:
