@@ -64,7 +64,7 @@ def execute(manage: Manage, script: str) -> None:
         connection_.close()
 
 
-def test_migrate_adopts_the_tables_of_the_old_loader_and_nothing_is_loaded_again(
+def test_migrate_adopts_the_tables_of_the_old_loader_and_what_is_in_is_not_loaded_again(
     unmigrated: Manage, feeding: Feeding
 ) -> None:
     assert feeding.manage is unmigrated
@@ -88,8 +88,9 @@ def test_migrate_adopts_the_tables_of_the_old_loader_and_nothing_is_loaded_again
     assert ("11:00:00.5" in str(summer[0][0]), "12:00:00" in str(winter[0][0])) == (True, True), (summer, winter)
 
     assert feeding.load().returncode == 0
-    assert feeding.fn4.guids() == ["failed", "new"]
-    assert [row[0] for row in feeding.attempts("gp_int_id")] == [3, 4, 5, 9, 10, 11]
+    # The file of "bad" is newer than the attempt that rejected it.
+    assert feeding.fn4.guids() == ["bad", "failed", "new"]
+    assert [row[0] for row in feeding.attempts("gp_int_id")] == [3, 4, 5, 9, 10, 11, 12]
     assert unmigrated("migrate", "-v0").returncode == 0
 
 
