@@ -39,6 +39,7 @@ class Listed:
 
 def look(feed: Feed, *names: str, **how: Any) -> ScanResult:  # noqa: ANN401
     store: Store = Listed(*names, **how)  # type: ignore[assignment]
+    time.sleep(0.005)  # two scans are never at one time; SQLite's clock has milliseconds
     return scan(feed, store, "default", DatabaseClock(feed.server, "default"), lambda: None)
 
 
