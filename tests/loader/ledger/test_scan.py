@@ -150,14 +150,13 @@ def test_files_that_a_loader_before_this_one_was_done_with_are_not_loaded_again(
     assert BucketObject.objects.get(etag="a new version").state == ObjectState.WAITING
 
 
-@pytest.mark.skipif(
-    connection.vendor != "sqlite", reason="the plan of SQLite, which has no statistics until it is told"
-)
 def test_adopted_rows_are_found_by_an_index(make_feed: MakeFeed) -> None:
     with CaptureQueriesContext(connection) as asked:
         LoadAttempt.objects.create(file_name="s1.fasta", completed=1)
         look(make_feed(), "s1.fasta", "s2.fasta")
     (sql,) = [query["sql"] for query in asked if "file_name" in query["sql"] and query["sql"].startswith("SELECT")]
+    if connection.vendor != "sqlite":
+        return  # PostgreSQL chooses by its statistics, and has none of three rows
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
         assert "ix_fn4loadattempt_adopted_file (outcome=? AND file_name=?)" in str(cursor.fetchall())
