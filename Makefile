@@ -4,6 +4,8 @@ BIN := .venv/bin
 ARGS ?=
 KILLS ?= 1000
 MINUTES ?= 10
+# Hundreds of short processes run in the tests: without it each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := manage.py gunicorn.conf.py fnloader_site batches loader core objectstores sandbox tests bench
 
 .PHONY: help install demo serve test test-postgres properties check format bench bench-pages screenshots soak audit clean

@@ -27,7 +27,7 @@ NIGHTS = [
     ("Asia/Kolkata", datetime(2026, 10, 25, 1, tzinfo=UTC)),
 ]
 """Zones with a change of an hour, of half an hour and without one; the moment of the change."""
-STEP = timedelta(minutes=5)
+STEP = timedelta(minutes=10)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
+from pytest_django.fixtures import SettingsWrapper
 
 from batches.models import Batch
 from core.permissions import APPS, OPERATOR_PERMISSIONS, OPERATORS, VIEWERS
@@ -140,6 +141,13 @@ def test_viewers_see_every_row_of_ours_and_operators_may_act() -> None:
     assert {f"{one.content_type.app_label}.{one.codename}" for one in more} == acts
 
 
+@pytest.fixture
+def quick_passwords(settings: SettingsWrapper) -> None:
+    """Hashes that cost nothing: ten tries with Django's own take seconds."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.mark.usefixtures("quick_passwords")
 def test_guessing_a_password_ends_after_ten_tries() -> None:
     User.objects.create_user("morgan", password="right-and-long")
     client = Client()
@@ -154,6 +162,7 @@ def test_guessing_a_password_ends_after_ten_tries() -> None:
     assert client.post("/login/", {"username": "alex", "password": "x"}).status_code == 200
 
 
+@pytest.mark.usefixtures("quick_passwords")
 def test_a_password_is_changed_by_who_knows_the_old_one() -> None:
     User.objects.create_user("morgan", password="right-and-long")
     client = Client()
