@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from batches.models import Batch
 from core.permissions import APPS, OPERATOR_PERMISSIONS, OPERATORS, VIEWERS
@@ -142,7 +142,7 @@ def test_viewers_see_every_row_of_ours_and_operators_may_act() -> None:
 
 
 @pytest.fixture
-def quick_passwords(settings: SettingsWrapper) -> None:
+def quick_passwords(settings: Settings) -> None:
     """Hashes that cost nothing: ten tries with Django's own take seconds."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
