@@ -63,6 +63,16 @@ class LoadResult(TextChoices):
     SAME = "same", "Already there, same sequence"
     PRESENT = "present", "Already there, not compared"
     CONFLICTING = "conflicting", "Conflict: the server keeps another sequence"
+    UNPROVEN = "unproven", "Stored, links unproven"
+    INVALID = "invalid", "Stored, too many N to be compared"
+
+
+class CircuitKind(TextChoices):
+    """Why nothing is sent to a server for a while."""
+
+    AWAY = "away", "Unavailable"
+    REFUSES = "refuses", "Answers questions, refuses every insert"
+    LOCKED = "locked", "Its insert lock is stuck"
 
 
 class AttemptOutcome(TextChoices):
@@ -72,6 +82,7 @@ class AttemptOutcome(TextChoices):
     INSERTED = "inserted", "Inserted"
     PRESENT = "present", "Already there"
     FOUND = "found", "Found in the server after an unclear answer"
+    UNPROVEN = "unproven", "Stored, links unproven"
     REJECTED = "rejected", "Rejected"
     FAILED = "failed", "Failed, will retry"
     NOT_SENT = "not_sent", "Not sent"
@@ -88,6 +99,7 @@ OUTCOME_COLOURS: dict[str, str] = {
     AttemptOutcome.INSERTED: "green",
     AttemptOutcome.PRESENT: "green",
     AttemptOutcome.FOUND: "green",
+    AttemptOutcome.UNPROVEN: "orange",
     AttemptOutcome.REJECTED: "red",
     AttemptOutcome.FAILED: "orange",
     AttemptOutcome.NOT_SENT: "grey",
@@ -105,6 +117,8 @@ RESULT_COLOURS: dict[str, str] = {
     LoadResult.SAME: "green",
     LoadResult.PRESENT: "green",
     LoadResult.CONFLICTING: "orange",
+    LoadResult.UNPROVEN: "orange",
+    LoadResult.INVALID: "orange",
 }
 FINDING_COLOURS: dict[str, str] = {
     FindingKind.NOT_LOADED: "grey",

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import ijson
 import requests
 
+from loader.fn4.facts import MAX_TEXT_LENGTH, EngineFacts, StoredSample, engine_facts, stored_sample
 from loader.fn4.insert import (
     MAX_ANSWER_BYTES,
     QUESTION_SECONDS,
@@ -62,15 +64,31 @@ class FindNeighbour4:
     def exists(self, guid: str, *, seconds: float = QUESTION_SECONDS) -> bool:
         """Whether the server holds a sample of this id. `seconds` limits connecting and each read."""
         response = self._get(f"/api/v2/{quote(guid, safe='')}/exists", seconds=seconds)
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
+        answer = _json(response)
         if not isinstance(answer, bool):
             raise ServerMisconfigured(
                 f"{self.url} is not a findNeighbour4 server: the answer to 'exists' is not true or false."
             )
         return answer
+
+    def annotation(self, guid: str) -> StoredSample | None:
+        """What the server knows of the sequence that it holds under this id; None if it holds none."""
+        try:
+            response = self._get(f"/api/v2/{quote(guid, safe='')}/annotation", missing_is_fine=True)
+        except ServerMisconfigured:
+            # An older build, or a proxy that lets only some calls through: it gives no digest.
+            return StoredSample()
+        return stored_sample(_json(response)) if response.status_code == 200 else None
+
+    def name(self) -> str:
+        """What it calls itself."""
+        answer = _json(self._get("/api/v2/server_name"))
+        return str(answer.get("server_name") or "")[:MAX_TEXT_LENGTH] if isinstance(answer, dict) else ""
+
+    def engine(self) -> EngineFacts:
+        """Its reference, limits, memory, and the samples in its engine. Raises ServerUnavailable if the engine is down, or
+        the server's database can't be written: each call writes a row there, so it is asked at most once a minute."""
+        return engine_facts(_json(self._get("/api/v2/server_memory_usage/1")))
 
     def count(self) -> int:
         """The number of its samples."""
@@ -78,7 +96,14 @@ class FindNeighbour4:
 
     def guids(self) -> Iterator[str]:
         """The ids of all samples, unsorted. The list has no pages and no limit, so it is streamed."""
-        with self._get("/api/v2/guids", stream=True) as response:
+        return self._stream("guids")
+
+    def invalid_guids(self) -> Iterator[str]:
+        """The ids of all samples that have too many N to be compared, streamed."""
+        return self._stream("invalid_guids")
+
+    def _stream(self, what: str) -> Iterator[str]:
+        with self._get(f"/api/v2/{what}", stream=True) as response:
             response.raw.decode_content = True
             try:
                 yield from ijson.items(response.raw, "item")
@@ -148,7 +173,9 @@ class FindNeighbour4:
             self._prepared.connection.close()
             self._prepared = None
 
-    def _get(self, path: str, *, stream: bool = False, seconds: float = QUESTION_SECONDS) -> requests.Response:
+    def _get(
+        self, path: str, *, stream: bool = False, seconds: float = QUESTION_SECONDS, missing_is_fine: bool = False
+    ) -> requests.Response:
         self._close_last()
         try:
             response = self._session.get(
@@ -158,7 +185,7 @@ class FindNeighbour4:
             raise ServerMisconfigured(f"{self.url}: TLS failed ({_innermost(error)}). Set FN4_CA_BUNDLE.") from error
         except requests.RequestException as error:
             raise ServerUnavailable(f"{self.url}: {_innermost(error)}.") from error
-        if response.status_code == 200:
+        if response.status_code == 200 or (missing_is_fine and response.status_code == 404):
             return response
         text = InsertResponse(response.status_code, b"" if stream else response.content[:MAX_ANSWER_BYTES]).text
         response.close()
@@ -170,6 +197,13 @@ class FindNeighbour4:
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": "Basic " + b64encode(self.auth.encode()).decode()} if self.auth else {}
+
+
+def _json(response: requests.Response) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _innermost(error: BaseException) -> str:

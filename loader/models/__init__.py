@@ -5,5 +5,16 @@ from loader.models.counters import Tally, TallyMark
 from loader.models.feeds import Feed, Server
 from loader.models.findings import Finding
 from loader.models.objects import BucketObject
+from loader.models.readings import ServerReading
 
-__all__ = ["BatchLoad", "BucketObject", "Feed", "Finding", "LoadAttempt", "Server", "Tally", "TallyMark"]
+__all__ = [
+    "BatchLoad",
+    "BucketObject",
+    "Feed",
+    "Finding",
+    "LoadAttempt",
+    "Server",
+    "ServerReading",
+    "Tally",
+    "TallyMark",
+]

@@ -7,7 +7,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from core.fields import BytewiseCharField
-from loader.choices import FEED_STATE_COLOURS, FeedState, SampleIdRule
+from loader.choices import FEED_STATE_COLOURS, CircuitKind, FeedState, SampleIdRule
 from loader.fasta.names import DEFAULT_ENDINGS, NameRules, parse_endings
 from loader.fasta.validation import FastaRules
 
@@ -63,6 +63,9 @@ class Server(models.Model):
     circuit_open_since = models.DateTimeField(
         null=True, blank=True, help_text="Since when the server has been unavailable."
     )
+    circuit_kind = models.CharField(
+        max_length=10, choices=CircuitKind.choices, blank=True, default="", help_text="What kind of trouble it has."
+    )
     circuit_reason = models.CharField(
         max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it is unavailable."
     )
@@ -73,6 +76,27 @@ class Server(models.Model):
     )
     number_in_server = models.IntegerField(null=True, blank=True, help_text="Samples in the server when last counted.")
     counted_at = models.DateTimeField(null=True, blank=True, help_text="When its samples were last counted.")
+    shrunk_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was found to hold fewer samples than before; empty: it does not."
+    )
+    shrunk_note = models.CharField(max_length=TEXT_LENGTH, blank=True, default="", help_text="How many it lost.")
+    invalid_in_server = models.IntegerField(
+        null=True, blank=True, help_text="Samples with too many N to be compared, when last asked."
+    )
+    asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its engine was last asked about itself: at most once a minute."
+    )
+    name = models.CharField(max_length=200, blank=True, default="", help_text="What it calls itself.")
+    version = models.CharField(max_length=200, blank=True, default="", help_text="Version of its engine.")
+    reference_length = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Letters of its reference; a sequence of another length is refused."
+    )
+    max_unknown = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Letters N up to which a sample is compared with others."
+    )
+    engine_samples = models.IntegerField(
+        null=True, blank=True, help_text="Samples in its engine; its database also holds those with too many N."
+    )
 
     def __str__(self) -> str:
         return self.identity
@@ -110,6 +134,11 @@ class Feed(models.Model):
     )
     rna_as_dna = models.BooleanField(
         "RNA as DNA", default=False, help_text="Load U as T. Off: files with a U are rejected."
+    )
+    plus_in_ids = models.BooleanField(
+        "plus in ids",
+        default=False,
+        help_text="Send ids with a +. Only for servers whose engine is of the old build: newer ones take it for a space.",
     )
     interval = models.PositiveIntegerField(
         default=180,

@@ -39,7 +39,9 @@ class BucketObject(models.Model):
         max_length=12, choices=LoadResult.choices, blank=True, default="", help_text="Result of loading."
     )
     done_at = models.DateTimeField(null=True, blank=True, help_text="When it was loaded, rejected or marked as gone.")
-    acknowledged_at = models.DateTimeField(null=True, blank=True, help_text="When the rejection was acknowledged.")
+    acknowledged_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the rejection, or the unproven links, were acknowledged."
+    )
 
     class Meta:
         constraints = [
@@ -58,6 +60,10 @@ class BucketObject(models.Model):
             models.Index(fields=["state", "id"], name="loader_object_by_state"),
             models.Index(fields=["feed", "id"], name="loader_object_by_feed"),
             models.Index(fields=["id"], condition=Q(result="conflicting"), name="loader_object_conflicting"),
+            # The same for those that are of no use, and of a feed's page by time.
+            models.Index(fields=["feed", "done_at"], condition=Q(result="invalid"), name="loader_object_invalid"),
+            # Concerns: stored samples whose links are unproven, by feed.
+            models.Index(fields=["feed", "done_at"], condition=Q(result="unproven"), name="loader_object_unproven"),
             # The overview, fnstatus and the list of feeds: rejected files that are not acknowledged, by feed.
             models.Index(
                 fields=["feed", "first_seen"],

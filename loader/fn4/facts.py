@@ -1,0 +1,59 @@
+"""What a findNeighbour4 server says about itself and about one sample (domain.md 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+_CATWALK, _MEMORY = "server|catwalk|", "server|mstat|"
+MAX_TEXT_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """The answer to `server_memory_usage/1`. What a build does not say is None or empty."""
+
+    reference_length: int | None = None
+    max_unknown: int | None = None
+    samples: int | None = None
+    """In the engine: without those that have too many N."""
+    version: str = ""
+    memory_used: int | None = None
+    memory_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSample:
+    """The answer to `annotation`: what the server knows of the sequence that it holds."""
+
+    md5: str = ""
+    """Of the upper-cased sequence that was sent, hexadecimal; empty if the server gives none."""
+    invalid: bool | None = None
+    """Too many N to be compared with others; None if the server does not say."""
+
+
+def engine_facts(answer: Any) -> EngineFacts:  # noqa: ANN401 - JSON
+    """Reads the newest row of the list."""
+    row = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
+    return EngineFacts(
+        reference_length=_number(row.get(_CATWALK + "reference_sequence_length")),
+        max_unknown=_number(row.get(_CATWALK + "max_n_positions")),
+        samples=_number(row.get(_CATWALK + "n_samples")),
+        version=str(row.get(_CATWALK + "compile_version") or "")[:MAX_TEXT_LENGTH],
+        memory_used=_number(row.get(_MEMORY + "used")),
+        memory_total=_number(row.get(_MEMORY + "total")),
+    )
+
+
+def stored_sample(answer: Any) -> StoredSample:  # noqa: ANN401 - JSON
+    """Reads `DNAQuality`; the composition in it is not kept (design.md, promise 10)."""
+    quality = answer.get("DNAQuality") if isinstance(answer, dict) else None
+    if not isinstance(quality, dict):
+        return StoredSample()
+    md5, invalid = quality.get("MD5"), quality.get("invalid")
+    is_digest = isinstance(md5, str) and len(md5) == 32 and set(md5.lower()) <= set("0123456789abcdef")
+    return StoredSample(md5.lower() if is_digest else "", bool(invalid) if invalid in (0, 1) else None)  # type: ignore[union-attr]
+
+
+def _number(value: Any) -> int | None:  # noqa: ANN401 - JSON
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
