@@ -64,17 +64,11 @@ def open_store(url: str, settings: Mapping[str, str] | None = None) -> Store:
         from objectstores.oci import OciStore
 
         return OciStore(match["namespace"], match["bucket"], match["prefix"] or "", values)
-    if folder := _folder(url):
-        from objectstores.folder import FolderStore
-
-        return FolderStore(folder)
-    raise Misconfigured(f"{url!r} is not a valid store URL; use {FORMS}")
-
-
-def _folder(url: str) -> Path | None:
     parts = urlsplit(url)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or "\0" in unquote(parts.path):
-        return None
     # As text, because `#` and `?` belong to the name of a folder here.
     path = unquote(url.partition("://")[2].removeprefix("localhost"))
-    return Path(path) if path.startswith("/") else None
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and path.startswith("/") and "\0" not in path:
+        from objectstores.folder import FolderStore
+
+        return FolderStore(Path(path))
+    raise Misconfigured(f"{url!r} is not a valid store URL; use {FORMS}")

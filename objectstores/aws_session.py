@@ -68,22 +68,17 @@ def translated_errors(where: str) -> Iterator[None]:
     except (aws.ConnectionError, aws.HTTPClientError, aws.MetadataRetrievalError) as error:
         raise Unavailable(f"{where}: source of the AWS credentials unavailable: {_one_line(error)}") from error
     except aws.ClientError as error:
-        raise _refused(error, where) from error
+        # An answer of the service that assumes a role, or of another source of credentials.
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = error.response.get("Error", {}).get("Code", "")
+        if status >= 500 or "Throttl" in code:
+            raise Unavailable(f"{where}: source of the AWS credentials unavailable: {_one_line(error)}") from error
+        hint = "check the role and the keys of the profile in AWS_PROFILE"
+        raise Denied(f"{where}: no AWS credentials: {_one_line(error)}; {hint}") from error
     except (aws.BotoCoreError, ValueError, OSError, RuntimeError) as error:
         hint = _hint(error)
         source = "source of the AWS credentials failed: " if hint == _CHECK_PROFILE else ""
         raise Misconfigured(f"{where}: {source}{_one_line(error)}{'; ' + hint if hint else ''}") from error
-
-
-def _refused(error: aws.ClientError, where: str) -> StoreError:
-    """An answer of the service that assumes a role, or of another source of credentials."""
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = error.response.get("Error", {}).get("Code", "")
-    if status >= 500 or "Throttl" in code:
-        return Unavailable(f"{where}: source of the AWS credentials unavailable: {_one_line(error)}")
-    return Denied(
-        f"{where}: no AWS credentials: {_one_line(error)}; check the role and the keys of the profile in AWS_PROFILE"
-    )
 
 
 def _hint(error: BaseException) -> str:

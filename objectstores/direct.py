@@ -93,7 +93,18 @@ class DirectConnections:
             if connection.is_connected:
                 return connection
             connection.close()
-        connection = self._new()
+        if self._secure and self._context is None:
+            context = create_urllib3_context()
+            try:
+                context.load_verify_locations(self._ca_bundle)
+            except OSError as error:
+                raise Misconfigured(f"{self._ca_bundle} is not a CA bundle: {error}") from error
+            self._context = context
+        connection = HTTPConnection(self._host, self._port, timeout=self._connect_timeout)
+        if self._secure:
+            connection = HTTPSConnection(
+                self._host, self._port, timeout=self._connect_timeout, ssl_context=self._context
+            )
         try:
             connection.connect()
         except ssl.SSLError as error:
@@ -104,15 +115,3 @@ class DirectConnections:
             raise
         connection.sock.settimeout(self._read_timeout)
         return connection
-
-    def _new(self) -> HTTPConnection:
-        if not self._secure:
-            return HTTPConnection(self._host, self._port, timeout=self._connect_timeout)
-        if self._context is None:
-            context = create_urllib3_context()
-            try:
-                context.load_verify_locations(self._ca_bundle)
-            except OSError as error:
-                raise Misconfigured(f"{self._ca_bundle} is not a CA bundle: {error}") from error
-            self._context = context
-        return HTTPSConnection(self._host, self._port, timeout=self._connect_timeout, ssl_context=self._context)

@@ -166,17 +166,14 @@ class FolderStore:
         try:
             yield
         except OSError as error:
-            raise _error_class(error)(f"{self.url}, {name}: {error.strerror or error}") from error
-
-
-def _error_class(error: OSError) -> type[StoreError]:
-    if isinstance(error, FileNotFoundError):
-        return NotFound
-    if isinstance(error, FileExistsError):
-        return Changed
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return Denied
-    return Unavailable if error.errno in _TRANSIENT else StoreError
+            kind: type[StoreError] = Unavailable if error.errno in _TRANSIENT else StoreError
+            if isinstance(error, FileNotFoundError):
+                kind = NotFound
+            elif isinstance(error, FileExistsError):
+                kind = Changed
+            elif isinstance(error, PermissionError) or error.errno == errno.EROFS:
+                kind = Denied
+            raise kind(f"{self.url}, {name}: {error.strerror or error}") from error
 
 
 def _etag(status: os.stat_result) -> str:

@@ -134,18 +134,16 @@ class OciStore:
             target += "/" + quote(validate_name(name, self.prefix, self.url), "")
         if query:
             target += "?" + query
-        answer = self._exchange(method, target, headers or {}, body, limit)
+        signed = self._access.sign(method, target, headers or {})
+        answer = self._connections.send(method, target, signed, body, limit=limit)
         if answer.status == 401 and self._access.renew():
-            answer = self._exchange(method, target, headers or {}, body, limit)
+            signed = self._access.sign(method, target, headers or {})
+            answer = self._connections.send(method, target, signed, body, limit=limit)
         if answer.status >= 300 and not (gone_is_fine and code_and_message(answer)[0] == OBJECT_NOT_FOUND):
             error = error_of(answer, f"{self.url}, {name}" if name is not None else self.url)
             error.status = answer.status
             raise error
         return answer
-
-    def _exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
-        signed = self._access.sign(method, target, headers)
-        return self._connections.send(method, target, signed, body, limit=limit)
 
 
 def _md5(listed: str) -> str | None:

@@ -62,7 +62,20 @@ class OciAccess:
         self._lock = threading.Lock()
         self._renewed_at = time.monotonic()
         self._signer, region = _find_signer(self.auth, settings)
-        self.endpoint = _endpoint(settings, region, self.auth)
+        endpoint = settings.get("OCI_ENDPOINT")
+        if not endpoint:
+            if not region:
+                raise Misconfigured(
+                    f"OCI_AUTH={self.auth} has no region; set OCI_ENDPOINT, or `region` in the configuration"
+                )
+            with _translated_errors(f"region {region}", Misconfigured):
+                endpoint = str(oci.regions.endpoint_for("object_storage", region=region))
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
+            raise Misconfigured(
+                f"Invalid OCI_ENDPOINT {endpoint!r}: expected https://objectstorage.REGION.oraclecloud.com"
+            )
+        self.endpoint = f"{parts.scheme}://{parts.netloc}"
 
     def sign(self, method: str, target: str, headers: Mapping[str, str]) -> dict[str, str]:
         """The headers to send: the given ones (lower case) and the signature. Bodies of objects are not signed."""
@@ -121,19 +134,6 @@ def _ensure_readable(file: Path, kind: str, hint: str) -> None:
         raise Misconfigured(f"{kind} {file} not found; {hint}")
     if not os.access(file, os.R_OK):
         raise Misconfigured(f"{kind} {file}: permission denied; check its mode and owner")
-
-
-def _endpoint(settings: Mapping[str, str], region: str | None, auth: str) -> str:
-    text = settings.get("OCI_ENDPOINT")
-    if not text:
-        if not region:
-            raise Misconfigured(f"OCI_AUTH={auth} has no region; set OCI_ENDPOINT, or `region` in the configuration")
-        with _translated_errors(f"region {region}", Misconfigured):
-            text = str(oci.regions.endpoint_for("object_storage", region=region))
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
-        raise Misconfigured(f"Invalid OCI_ENDPOINT {text!r}: expected https://objectstorage.REGION.oraclecloud.com")
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 @contextmanager

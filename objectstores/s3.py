@@ -53,7 +53,7 @@ class S3Store:
         """As in `base.Store`; what the store does not list in byte order is sorted here (`objectstores.sorting`)."""
         whole = self.prefix + prefix
         sorter = ListingSorter(self.url, lambda: self._pages_to_sort(whole))
-        for page in sorter.objects(self._ordered_pages(whole), on_page):
+        for page in sorter.objects(self._pages(whole, in_byte_order=True), on_page):
             yield from page
 
     def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:
@@ -66,28 +66,25 @@ class S3Store:
         sorter = ListingSorter(self.url, lambda: self._pages_to_sort(whole))
         return sorter.names(iter(SplitListing(fetch, whole, cuts, self.url)))
 
-    def _pages(self, prefix: str) -> Iterator[builtins.list[StoredObject]]:
-        """A whole listing, as the store orders it."""
+    def _pages(self, prefix: str, *, in_byte_order: bool) -> Iterator[builtins.list[StoredObject]]:
+        """A whole listing, as the store orders it; `in_byte_order`: raises NotInByteOrder if that is another order."""
         token = last = ""
         while True:
             page = with_retries(self._page, parse, prefix, token)
+            if in_byte_order:
+                last = check_order([entry.name for entry in page.objects], last, self.url)
+            elif page.objects:
+                last = page.objects[-1].name
             yield page.objects
             if not page.token:
                 return
-            last = page.objects[-1].name if page.objects else last
             if page.token == token:
                 raise StoreError(f"{self.url}: the listing loops at {last!r}")
             token = page.token
 
     def _pages_to_sort(self, prefix: str) -> Iterator[builtins.list[StoredObject]]:
         self.sorted_here = True
-        return self._pages(prefix)
-
-    def _ordered_pages(self, prefix: str) -> Iterator[builtins.list[StoredObject]]:
-        last = ""
-        for page in self._pages(prefix):
-            last = check_order([entry.name for entry in page], last, self.url)
-            yield page
+        return self._pages(prefix, in_byte_order=False)
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
         """As in `base.Store`."""

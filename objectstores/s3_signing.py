@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from time import gmtime, strftime
 from typing import Protocol
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-import boto3
 from botocore.config import Config
 
 from objectstores.aws_session import SET_CREDENTIALS, aws_session, translated_errors
@@ -43,7 +42,14 @@ class S3Access:
                 raise Misconfigured(f"no AWS credentials found; {SET_CREDENTIALS}")
             ca_bundle = session._session.get_config_variable("ca_bundle")  # noqa: SLF001 - boto3 has no way to it
             self.ca_bundle: str | None = ca_bundle or settings.get("REQUESTS_CA_BUNDLE")
-            url = _presigned_url(bucket, session, settings)
+            endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL") or None
+            client = session.client("s3", endpoint_url=endpoint, config=Config(signature_version="s3v4"))
+            if _AMAZON.search(client.meta.endpoint_url):
+                # Without this it signs for the global endpoint, which redirects clients of many buckets.
+                virtual = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+                client = session.client("s3", endpoint_url=endpoint, config=virtual)
+            # botocore knows the rules of hosts, paths, regions and partitions.
+            url = urlsplit(client.generate_presigned_url("list_objects_v2", {"Bucket": bucket}))
         self.root = f"{url.scheme}://{url.netloc}"
         self.host = url.netloc
         self.path = url.path.rstrip("/") + "/"
@@ -81,18 +87,6 @@ class S3Access:
             f"SignedHeaders={';'.join(names)}, Signature={signature}"
         )
         return signed
-
-
-def _presigned_url(bucket: str, session: boto3.session.Session, settings: Mapping[str, str]) -> SplitResult:
-    """A URL signed by botocore, which knows the rules of hosts, paths, regions and partitions."""
-    endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL") or None
-    client = session.client("s3", endpoint_url=endpoint, config=Config(signature_version="s3v4"))
-    if _AMAZON.search(client.meta.endpoint_url):
-        # Without this it signs for the global endpoint, which redirects clients of many buckets.
-        virtual = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
-        client = session.client("s3", endpoint_url=endpoint, config=virtual)
-    url: str = client.generate_presigned_url("list_objects_v2", {"Bucket": bucket})
-    return urlsplit(url)
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -59,17 +59,20 @@ class ListingSorter:
 
     def _sorted(self, on_page: Callable[[], None]) -> Iterator[list[StoredObject]]:
         # Without a name, SQLite makes a file that is deleted when it is closed.
-        with self._disk_errors(), closing(sqlite3.connect("", isolation_level=None)) as database:
-            database.executescript(TABLES)
-            database.executemany("INSERT OR IGNORE INTO yielded VALUES (?)", ((value,) for value in self._yielded))
-            self._yielded = array("q")
-            for page in self._whole():
-                on_page()
-                self._add(database, page)
-            rows = database.execute("SELECT name, size, etag, md5, created, archived FROM listed ORDER BY name")
-            while chunk := rows.fetchmany(CHUNK_SIZE):
-                on_page()
-                yield list(map(_unpack, chunk))
+        try:
+            with closing(sqlite3.connect("", isolation_level=None)) as database:
+                database.executescript(TABLES)
+                database.executemany("INSERT OR IGNORE INTO yielded VALUES (?)", ((value,) for value in self._yielded))
+                self._yielded = array("q")
+                for page in self._whole():
+                    on_page()
+                    self._add(database, page)
+                rows = database.execute("SELECT name, size, etag, md5, created, archived FROM listed ORDER BY name")
+                while chunk := rows.fetchmany(CHUNK_SIZE):
+                    on_page()
+                    yield list(map(_unpack, chunk))
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._where}: its listing can't be sorted on disk: {error}. Check TMPDIR.") from error
 
     def _add(self, database: sqlite3.Connection, page: Sequence[StoredObject]) -> None:
         hashes = [(hash(entry.name),) for entry in page]
@@ -86,21 +89,13 @@ class ListingSorter:
                 [value for (value,) in hashes],
             )
         }
-        new = (_pack(entry) for entry in page if hash(entry.name) not in known)
+        # Names as bytes: a text with a NUL would end there.
+        new = (
+            (name.encode(), size, etag, md5, created and created.isoformat(), archived)
+            for name, size, etag, md5, created, archived in page
+            if hash(name) not in known
+        )
         database.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?)", new)
-
-    @contextmanager
-    def _disk_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._where}: its listing can't be sorted on disk: {error}. Check TMPDIR.") from error
-
-
-def _pack(entry: StoredObject) -> tuple[Any, ...]:
-    name, size, etag, md5, created, archived = entry
-    # As bytes: a text with a NUL would end there.
-    return name.encode(), size, etag, md5, created and created.isoformat(), archived
 
 
 def _unpack(row: tuple[Any, ...]) -> StoredObject:

@@ -152,23 +152,19 @@ class SplitListing:
                     self._yielded += len(page)
                     self._passed = bisect_right(self._cuts, page[-1])
                 yield page
-            if self._parts and not self._meets(part, self._parts[0].result()):
+            if not self._parts:
+                return
+            following = self._parts[0].result().first
+            if part.reader.ended and following and following > part.reader.last:
+                raise Unavailable(
+                    f"{self._where}: incomplete listing: it ended at {part.reader.last!r}, before {following!r}"
+                )
+            # Unless the next part continues exactly where this one ends, they can't be joined.
+            if following != (part.beyond[0] if part.beyond else None) or (following and self._has_folder(following)):
                 self._stop.set()
                 self._parts.clear()
                 yield from chain([part.beyond], part.reader.remaining_pages())
                 return
-
-    def _meets(self, part: ListingPart, following: ListingPart) -> bool:
-        """Whether the next part continues exactly where this one ends; if not, they can't be joined.
-
-        Raises Unavailable if this one reached the end of the bucket, but the next one read more.
-        """
-        if part.reader.ended and following.first and following.first > part.reader.last:
-            raise Unavailable(
-                f"{self._where}: incomplete listing: it ended at {part.reader.last!r}, before {following.first!r}"
-            )
-        first = part.beyond[0] if part.beyond else None
-        return first == following.first and not (first and self._has_folder(first))
 
     def _start_more_parts(self) -> None:
         """Keeps the maximum number of parts running."""
@@ -181,21 +177,17 @@ class SplitListing:
         index = self._next + max(1, round(PAGES_PER_PART * cuts_per_page)) - 1
         end = self._cuts[index] if index < len(self._cuts) else ""
         self._next = index + 1 if end else len(self._cuts) + 1
-        self._parts.append(_read_in_thread(ListingPart(reader, end), self._stop))
+        part, future = ListingPart(reader, end), Future[ListingPart]()
+
+        def read_ahead() -> None:
+            try:
+                future.set_result(part.read_ahead(self._stop))
+            except BaseException as error:  # noqa: BLE001 - raised by `result`
+                future.set_exception(error)
+
+        # A daemon thread does not keep the program from ending.
+        Thread(target=read_ahead, daemon=True).start()
+        self._parts.append(future)
 
     def _has_folder(self, name: str) -> bool:
         return "/" in name[len(self._prefix) :]
-
-
-def _read_in_thread(part: ListingPart, stop: Event) -> Future[ListingPart]:
-    """Reads ahead in a daemon thread, which does not keep the program from ending."""
-    future: Future[ListingPart] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(part.read_ahead(stop))
-        except BaseException as error:  # noqa: BLE001 - raised by `result`
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return future
