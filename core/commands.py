@@ -108,7 +108,13 @@ class FnloaderCommand(BaseCommand):
         except StoreError as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:
-            raise CommandError(_database_error_text(error)) from error
+            text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            missing = ("no such table", "no such column", "does not exist", "doesn't exist", "ORA-00942")
+            if isinstance(error, OperationalError | ProgrammingError) and any(word in text for word in missing):
+                raise CommandError(f"Database not migrated ({text}). Run `python manage.py migrate`.") from error
+            raise CommandError(
+                f"Database error: {text}. No partial changes were saved. Check DATABASE_URL and the server."
+            ) from error
         finally:
             signal.signal(signal.SIGTERM, previous)
         if status:
@@ -128,14 +134,6 @@ class FnloaderCommand(BaseCommand):
         self.stdout.write(f"{question} [y/N] ", ending="")
         self.stdout.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-
-def _database_error_text(error: Exception) -> str:
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    missing = ("no such table", "no such column", "does not exist", "doesn't exist", "ORA-00942")
-    if isinstance(error, OperationalError | ProgrammingError) and any(word in text for word in missing):
-        return f"Database not migrated ({text}). Run `python manage.py migrate`."
-    return f"Database error: {text}. No partial changes were saved. Check DATABASE_URL and the server."
 
 
 def at_least_one(text: str) -> int:

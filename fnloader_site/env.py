@@ -54,11 +54,9 @@ class Environment:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.problems: list[SettingsProblem] = []
-        dotenv = Path(os.environ.get("FNLOADER_ENV_FILE", base / ".env"))
-        if dotenv.is_file():
-            self._read_dotenv(dotenv)
-
-    def _read_dotenv(self, path: Path) -> None:
+        path = Path(os.environ.get("FNLOADER_ENV_FILE", base / ".env"))
+        if not path.is_file():
+            return
         content = self._parse("ENV_FILE", path.read_bytes, b"", f"a readable file: {path}")
         dotenv = parse_dotenv(content)
         for number in dotenv.wrong_lines:

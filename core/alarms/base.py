@@ -56,9 +56,19 @@ def summary(alarms: Sequence[Alarm]) -> str:
 
 def body(alarms: Sequence[Alarm]) -> str:
     """The alarms as text, errors first and what is resolved last."""
-    ordered = sorted(alarms, key=lambda alarm: (not alarm.is_up, alarm.level != "wrong"))
+
+    def local(when: datetime) -> str:
+        return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}"
+
+    paragraphs = []
+    for alarm in sorted(alarms, key=lambda alarm: (not alarm.is_up, alarm.level != "wrong")):
+        since = f"since {local(alarm.since)}" if alarm.since else ""
+        title, details = alarm.get_level_display().upper(), [since, printable(alarm.why), printable(alarm.way_out)]
+        if alarm.recovered_at:
+            title, details = "RESOLVED", [f"since {local(alarm.recovered_at)}, raised {local(alarm.raised_at)}"]
+        paragraphs.append("\n    ".join([f"{title}: {printable(alarm.what)}", *filter(None, details)]))
     footer = f"-- \nfnloader on {settings.HOST_NAME} {settings.SITE_URL}"
-    return "\n\n".join([*map(_paragraph, ordered), footer])
+    return "\n\n".join([*paragraphs, footer])
 
 
 def answer_text(answer: bytes | str, url: str) -> str:
@@ -71,17 +81,3 @@ def answer_text(answer: bytes | str, url: str) -> str:
         if len(secret) >= _MIN_SECRET_LENGTH and secret != parts.hostname:
             text = text.replace(secret, "…")
     return printable(text)[:MAX_ANSWER_LENGTH]
-
-
-def _paragraph(alarm: Alarm) -> str:
-    """An alarm in a mail."""
-
-    def local(when: datetime) -> str:
-        return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}"
-
-    what = printable(alarm.what)
-    if alarm.recovered_at:
-        return f"RESOLVED: {what}\n    since {local(alarm.recovered_at)}, raised {local(alarm.raised_at)}"
-    since = f"since {local(alarm.since)}" if alarm.since else ""
-    lines = (f"{alarm.get_level_display().upper()}: {what}", since, printable(alarm.why), printable(alarm.way_out))
-    return "\n    ".join(line for line in lines if line)

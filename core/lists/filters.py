@@ -63,11 +63,18 @@ class BaseFilterSet(filters.FilterSet):
     @property
     def active(self) -> list[tuple[str, str, str]]:
         """The filters in use: parameter, label and displayed value."""
-        return [
-            (field.html_name, str(field.label), _displayed_value(field))
-            for field in self.form
-            if field.value() and not field.errors and self.is_bound
-        ]
+        used = []
+        for field in self.form:
+            value = field.value()
+            if not (value and self.is_bound) or field.errors:
+                continue
+            text = str(value)
+            if isinstance(field.field, forms.DateTimeField):
+                text = text.replace("T", " ")
+            choices = getattr(field.field, "choices", ())
+            label = next((str(label) for key, label in choices if str(key) == str(value)), text)
+            used.append((field.html_name, str(field.label), label))
+        return used
 
 
 class PastedTextField(forms.CharField):
@@ -109,22 +116,16 @@ class LocalTimeField(forms.DateTimeField):
         except forms.ValidationError as error:
             if error.code != "ambiguous_timezone":
                 raise
-            raise forms.ValidationError(
-                _clock_change_text((error.params or {})["datetime"]), code=error.code
-            ) from error
+            local, zone = (error.params or {})["datetime"], timezone.get_current_timezone()
+            # A time that never is becomes another one on the way through UTC.
+            exists = local.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) == local
+            what = f"{'occurs twice' if exists else 'does not exist'} in {timezone.get_current_timezone_name()}"
+            text = f"{local:%Y-%m-%d %H:%M} {what}, as clocks change; use a time before or after."
+            raise forms.ValidationError(text, code=error.code) from error
         # The first and last years are beyond what Python knows, in another zone.
         if when and not MINYEAR < when.year < MAXYEAR:
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
         return when
-
-
-def _clock_change_text(when: datetime) -> str:
-    zone = timezone.get_current_timezone()
-    # A time that never is becomes another one on the way through UTC.
-    exists = when.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) == when
-    what = "occurs twice" if exists else "does not exist"
-    name = timezone.get_current_timezone_name()
-    return f"{when:%Y-%m-%d %H:%M} {what} in {name}, as clocks change; use a time before or after."
 
 
 class AfterFilter(filters.DateTimeFilter):
@@ -155,11 +156,3 @@ class RecentFilter(filters.ChoiceFilter):
     def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
         """Counts back from now."""
         return qs.filter(**{f"{self.field_name}__gte": timezone.now() - PERIODS[value][1]}) if value else qs
-
-
-def _displayed_value(field: forms.BoundField) -> str:
-    value = field.value()
-    choices = getattr(field.field, "choices", None)
-    if choices is None:
-        return str(value).replace("T", " ") if isinstance(field.field, forms.DateTimeField) else str(value)
-    return next((str(label) for key, label in choices if str(key) == str(value)), str(value))

@@ -12,6 +12,10 @@ from django.views.decorators.http import require_safe
 
 from fnloader_site.monitoring.health import failing_service
 
+_FORWARDED = frozenset(
+    {"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_VIA"}
+)
+
 
 def monitoring_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware before all others: these URLs answer whatever `Host` a balancer or Prometheus sends, without a redirect."""
@@ -45,22 +49,12 @@ def metrics(request: HttpRequest) -> HttpResponse:
     expected = f"Bearer {settings.METRICS_TOKEN}"
     authorization = request.headers.get("Authorization", "")
     has_token = settings.METRICS_TOKEN and secrets.compare_digest(authorization.encode(), expected.encode())
-    if not (has_token or _is_local(request)):
+    # A proxy on this machine forwards requests from elsewhere.
+    address = request.META.get("REMOTE_ADDR") or "127.0.0.1"  # empty: a Unix socket
+    is_local = address in ("127.0.0.1", "::1", "::ffff:127.0.0.1") and not _FORWARDED & set(request.META)
+    if not (has_token or is_local):
         text = "Permission denied: requests from another machine need METRICS_TOKEN.\n"
         return HttpResponse(text, content_type="text/plain", status=403)
     from fnloader_site.monitoring.metrics import exposition
 
     return HttpResponse(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _is_local(request: HttpRequest) -> bool:
-    # A proxy on this machine forwards requests from elsewhere.
-    forwarded = {
-        "HTTP_X_FORWARDED_FOR",
-        "HTTP_X_FORWARDED_PROTO",
-        "HTTP_X_FORWARDED_HOST",
-        "HTTP_FORWARDED",
-        "HTTP_VIA",
-    }
-    address = request.META.get("REMOTE_ADDR") or "127.0.0.1"  # empty: a Unix socket
-    return address in ("127.0.0.1", "::1", "::ffff:127.0.0.1") and not forwarded & set(request.META)

@@ -75,9 +75,11 @@ def _running_ingests() -> Iterator[RunningTask]:
         forecast = current_forecast(batch)
         if forecast is None:
             continue
-        end = f"no progress since {_minute(forecast.at - forecast.idle)}" if forecast.stalled else ""
+        end = ""
         if forecast.earliest:
-            end = f"done at {_minute(forecast.earliest)} at the earliest"
+            end = f"done at {timezone.localtime(forecast.earliest):%Y-%m-%d %H:%M} at the earliest"
+        elif forecast.stalled:
+            end = f"no progress since {timezone.localtime(forecast.at - forecast.idle):%Y-%m-%d %H:%M}"
         total = max(batch.upload_oks or 0, forecast.remaining)
         yield RunningTask(
             f"Ingest of batch {batch}",
@@ -89,10 +91,6 @@ def _running_ingests() -> Iterator[RunningTask]:
             url=_url(batch),
             forecast=end,
         )
-
-
-def _minute(when: datetime) -> str:
-    return f"{timezone.localtime(when):%Y-%m-%d %H:%M}"
 
 
 def _url(batch: Batch) -> str:

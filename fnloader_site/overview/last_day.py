@@ -47,7 +47,13 @@ class HourlyCounts:
 def loading_charts(now: datetime) -> list[Chart]:
     """Samples loaded, failures, and insert time by hour; five queries."""
     slots = TimeSlots.until(now, DAY, SLOT_SECONDS)
-    hours = _hours(slots)
+    key = f"lastday-{slots.first}"
+    earlier: list[HourlyCounts] | None = cache.get(key)
+    if earlier is None:
+        hours = _count_hours(slots)
+        cache.set(key, hours[:-UNCACHED_HOURS], SLOT_SECONDS)
+    else:
+        hours = earlier + _count_hours(slots.last(UNCACHED_HOURS))
     return [
         Chart(
             "Samples loaded per hour",
@@ -93,16 +99,6 @@ def batches_ended_chart(now: datetime) -> Chart:
         ],
         "Batches whose ingest is complete.",
     )
-
-
-def _hours(slots: TimeSlots) -> list[HourlyCounts]:
-    key = f"lastday-{slots.first}"
-    earlier: list[HourlyCounts] | None = cache.get(key)
-    if earlier is None:
-        hours = _count_hours(slots)
-        cache.set(key, hours[:-UNCACHED_HOURS], SLOT_SECONDS)
-        return hours
-    return earlier + _count_hours(slots.last(UNCACHED_HOURS))
 
 
 def _count_hours(slots: TimeSlots) -> list[HourlyCounts]:

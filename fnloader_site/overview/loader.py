@@ -12,7 +12,7 @@ from core.formatting import pluralize
 from fnloader_site.overview.entries import LIST_LENGTH, RunningTask
 from fnloader_site.overview.last_day import loading_charts
 from loader.concerns import loader_concerns
-from loader.models import Feed, LoadAttempt, Server
+from loader.models import Feed, LoadAttempt
 from loader.querysets import feeds_with_state
 
 MAX_FEEDS = 100
@@ -64,9 +64,17 @@ def loader_section(now: datetime) -> LoaderSection:
     status = loader_concerns()
     feeds: list[Any] = list(feeds_with_state().order_by("name")[: MAX_FEEDS + 1])
     attempts = LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")[:LIST_LENGTH]
+    running = []
+    for server in status.servers:
+        if server.held:  # type: ignore[attr-defined]
+            process = f"process {server.lease_pid} on {server.lease_host}"
+            waiting = sum(feed.waiting for feed in feeds if feed.server_id == server.pk)
+            forecast = f"{pluralize(waiting, 'sample')} waiting" if waiting else "nothing is due"
+            since = server.lease_heartbeat
+            running.append(RunningTask(f"Loading into {server}", process, since, "last heartbeat", forecast=forecast))
     return LoaderSection(
         concerns=status.concerns,
-        running=[_running_loader(server, feeds) for server in status.servers if server.held],  # type: ignore[attr-defined]
+        running=running,
         feeds=feeds[:MAX_FEEDS],
         more_feeds=len(feeds) > MAX_FEEDS,
         attempts=[AttemptRow(attempt) for attempt in attempts],
@@ -75,10 +83,3 @@ def loader_section(now: datetime) -> LoaderSection:
         oldest=min((feed.oldest for feed in feeds if feed.oldest), default=None),
         rejected=sum(feed.rejected for feed in feeds),
     )
-
-
-def _running_loader(server: Server, feeds: list[Any]) -> RunningTask:
-    process = f"process {server.lease_pid} on {server.lease_host}"
-    waiting = sum(feed.waiting for feed in feeds if feed.server_id == server.pk)
-    forecast = f"{pluralize(waiting, 'sample')} waiting" if waiting else "nothing is due"
-    return RunningTask(f"Loading into {server}", process, server.lease_heartbeat, "last heartbeat", forecast=forecast)

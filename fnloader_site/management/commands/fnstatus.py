@@ -39,23 +39,16 @@ class Command(FnloaderCommand):
 
         concerns = worst_first(all_concerns(options["database"]))
         if options["alarm"]:
-            self._send_alarms(concerns, options["database"])
+            from core.alarms.notifications import deliver, record_changes
+
+            if options["database"] != "default":
+                self.usage("--alarm needs the default database, which records what was sent")
+            record_changes(concerns)
+            for channel, result in deliver().items():
+                self.stderr.write(f"{channel}: {result}")
         if options["json"]:
             self._print_json(concerns)
-        else:
-            self._print_text(concerns)
-        return CONCERNS_FOUND if concerns else 0
-
-    def _send_alarms(self, concerns: list[Concern], db: str) -> None:
-        from core.alarms.notifications import deliver, record_changes
-
-        if db != "default":
-            self.usage("--alarm needs the default database, which records what was sent")
-        record_changes(concerns)
-        for channel, result in deliver().items():
-            self.stderr.write(f"{channel}: {result}")
-
-    def _print_text(self, concerns: list[Concern]) -> None:
+            return CONCERNS_FOUND if concerns else 0
         for concern in concerns:
             since = f" since {format_time(concern.since)}" if concern.since else ""
             self.stdout.write(f"{concern.level.label.upper()}: {concern.what}{since}")
@@ -64,6 +57,7 @@ class Command(FnloaderCommand):
                     self.stdout.write(f"    {line}")
         if not concerns:
             self.stdout.write("All clear")
+        return CONCERNS_FOUND if concerns else 0
 
     def _print_json(self, concerns: list[Concern]) -> None:
         documents = [

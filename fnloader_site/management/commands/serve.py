@@ -42,7 +42,15 @@ class Command(FnloaderCommand):
 
         host, port = options["bind"]
         has_users = User.objects.filter(is_active=True).exists()
-        _ensure_free(host, port)
+        try:
+            family, kind, _, _, listen = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(listen)
+        except OSError as error:
+            raise CommandError(
+                f"Can't listen on {host}:{port} ({error}). Choose another address: --bind HOST:PORT."
+            ) from error
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         environment = {**os.environ, "BIND": address}
         base = Path(settings.BASE_DIR)
@@ -66,15 +74,3 @@ def _address(text: str) -> tuple[str, int]:
     if not port.isdigit() or not 0 < int(port) < 65536 or not host:
         raise argparse.ArgumentTypeError(f"'{text}' is not a valid address; use HOST:PORT such as 127.0.0.1:8000")
     return host.strip("[]"), int(port)
-
-
-def _ensure_free(host: str, port: int) -> None:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise CommandError(
-            f"Can't listen on {host}:{port} ({error}). Choose another address: --bind HOST:PORT."
-        ) from error
