@@ -50,7 +50,9 @@ def loader_concerns(db: str = "default") -> LoaderReport:
     feeds: list[Any] = list(_feeds(db))
     now = servers[0].now if servers else timezone.now()
     feeds_of_server = Counter(feed.server_id for feed in feeds)
-    open_attempts = _open_attempts(db)
+    rows = LoadAttempt.objects.using(db).filter(server__isnull=False, outcome=AttemptOutcome.OPEN).order_by()
+    groups = rows.values_list("server").annotate(n=Count("*"), first=Min("insert_start_time"))
+    open_attempts = {server: StateCount(number, earliest) for server, number, earliest in groups}
     concerns = list(_clocks(servers, feeds, now))
     for server in servers:
         server.is_fed = server.pk in feeds_of_server
@@ -80,12 +82,6 @@ def _feeds(db: str) -> QuerySet[Feed]:
         rejected=number_of(rejected),
         rejected_since=of_feed(rejected, Min("first_seen")),
     )
-
-
-def _open_attempts(db: str) -> dict[int | None, StateCount]:
-    rows = LoadAttempt.objects.using(db).filter(server__isnull=False, outcome=AttemptOutcome.OPEN).order_by()
-    groups = rows.values_list("server").annotate(n=Count("*"), first=Min("insert_start_time"))
-    return {server: StateCount(number, earliest) for server, number, earliest in groups}
 
 
 def _clocks(servers: list[Any], feeds: list[Any], now: datetime) -> Iterator[Concern]:

@@ -60,7 +60,11 @@ class SampleReport:
     @property
     def sentence(self) -> str:
         """Where it is loaded and since when, or why it is not."""
-        places = [_place_text(file) for file in self.loaded]
+        places = []
+        for file in self.loaded:
+            since = f", {format_age(file.done_at)} ago" if file.done_at else ""
+            result = f" ({file.get_result_display()[0].lower()}{file.get_result_display()[1:]})" if file.result else ""
+            places.append(f"in {file.feed.server.url}{since}{result}")
         if not places:
             old = [attempt for attempt in self.attempts if attempt.in_server]
             places = [f"in {attempt.findneighbour_server_url} (older loader)" for attempt in old[:1]]
@@ -120,12 +124,6 @@ def ids_containing(text: str, feed: Feed, since: datetime, until: datetime, limi
     rows = BucketObject.objects.filter(feed=feed, state__in=ObjectState.values, created__gte=since, created__lt=until)
     rows = rows.filter(name__contains=text)
     return sorted(set(rows.order_by("created").values_list("seqid", flat=True)[: limit + 1]))
-
-
-def _place_text(file: BucketObject) -> str:
-    since = f", {format_age(file.done_at)} ago" if file.done_at else ""
-    result = f" ({file.get_result_display()[0].lower()}{file.get_result_display()[1:]})" if file.result else ""
-    return f"in {file.feed.server.url}{since}{result}"
 
 
 def _reason_text(file: BucketObject) -> str:

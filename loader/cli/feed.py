@@ -27,7 +27,7 @@ from loader.feeds.manage import add_feed, check_settings, client_for, get_feed, 
 from loader.feeds.remove import removal_summary, remove_feed
 from loader.feeds.server_urls import WrongUrl
 from loader.feeds.store_urls import meaning, open_feed_store
-from loader.maintenance.reconcile import Reconciliation, reconciliation
+from loader.maintenance.reconcile import reconciliation
 from loader.models import Feed
 from objectstores.base import StoreError
 
@@ -92,23 +92,19 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         command.usage(str(error))
     where = f"{feed.store_url} ({note})" if (note := meaning(feed.store_url)) else feed.store_url
     command.stdout.write(f"Feed '{feed.name}' from {where} into {feed.server} {_would_be(options, 'was')} added.")
-    if options["dry_run"]:
-        _preview_first_names(command, feed)
-    else:
+    if not options["dry_run"]:
         command.stdout.write(
             f"Next: manage.py feed test {feed.name}, then manage.py fnload {feed.server.url} {quote(feed.store_url)}"
         )
-    return 0
-
-
-def _preview_first_names(command: FnloaderCommand, feed: Feed) -> None:
+        return 0
     try:
         names, left_out = first_names(feed)
     except StoreError as error:
         command.stdout.write(f"Its names can't be shown: {error}")
-        return
+        return 0
     lines = preview_lines(preview_names(feed, names)) or ["No file of the first objects would be loaded."]
     command.stdout.write("\n".join([*lines, *left_out_lines(left_out.counts(), "")]))
+    return 0
 
 
 def _set_arguments(parser: CommandParser) -> None:
@@ -283,24 +279,18 @@ def _reconcile(command: FnloaderCommand, options: dict[str, Any]) -> int:
             "listed": compared.listed,
             **{kind.value: compared.counts[kind] for kind in FindingKind},
         }
-        queued = _repair(command, compared, options) if options["repair"] and not options["dry_run"] else 0
+        queued, lost = 0, compared.counts[FindingKind.LOST]
+        if options["repair"] and not options["dry_run"] and lost:
+            if not command.confirmed(f"Queue {pluralize(lost, 'file')}?", yes=options["yes"]):
+                raise CommandError(f"{pluralize(lost, 'lost sample')} not queued. Confirm, or add --yes.")
+            queued = compared.repair()
+            command.stderr.write(f"{pluralize(queued, 'file')} queued.")
     if options["json"]:
         command.stdout.write(json.dumps({"counts": counts, "queued": queued}))
     else:
         texts = (f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
         command.stdout.write(f"{feed.name}: {', '.join(texts)}")
     return DIFFERENCES if compared.counts else 0
-
-
-def _repair(command: FnloaderCommand, compared: Reconciliation, options: dict[str, Any]) -> int:
-    lost = compared.counts[FindingKind.LOST]
-    if not lost:
-        return 0
-    if not command.confirmed(f"Queue {pluralize(lost, 'file')}?", yes=options["yes"]):
-        raise CommandError(f"{pluralize(lost, 'lost sample')} not queued. Confirm, or add --yes.")
-    queued = compared.repair()
-    command.stderr.write(f"{pluralize(queued, 'file')} queued.")
-    return queued
 
 
 def _subcommand(

@@ -54,8 +54,7 @@ def find_faults(content: bytes, name: str, rules: FastaRules) -> list[str]:
     if not text or text.isspace():
         return ["the file is empty"]
     broken = _text_problem(text)
-    # Lines end in LF from here on; each kind of end counts as one line.
-    text = text.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    text = _with_line_feeds(text)
     skipped = len(text) - len(text.lstrip())
     first_line = text.count(b"\n", 0, skipped) + 1
     text = text[skipped:]
@@ -73,8 +72,11 @@ def without_mark(content: bytes) -> bytes:
 
 def header_problems(header: bytes, name: str, rules: FastaRules) -> tuple[str, list[str]]:
     """The id in the header of a record, and its faults. What follows the first space of a header is not read."""
-    words = header.split(None, 1)
-    header_name = _decoded(words[0]) if words else ""
+    word = (header.split(None, 1) or [b""])[0]
+    try:
+        header_name = word.decode()
+    except UnicodeDecodeError:
+        header_name = word.decode("cp1252", "replace")
     if not header_name.startswith(rules.prefix):
         return "", [f"the header does not begin with '{rules.prefix}': '{_shortened(header_name)}'"]
     guid, file_id = header_name.removeprefix(rules.prefix), rules.names.sample_id(name)
@@ -98,14 +100,15 @@ def header_problems(header: bytes, name: str, rules: FastaRules) -> tuple[str, l
 def _text_problem(text: bytes) -> str:
     """Where the file is not text; empty if it is. The description in the header may be in any encoding: nobody reads it."""
     if (at := text.find(b"\0")) >= 0:
-        return f"line {_line_of(text, at)} is not text: it contains a NUL (byte {at})"
+        return f"line {_with_line_feeds(text[:at]).count(NEWLINE) + 1} is not text: it contains a NUL (byte {at})"
     if described := DESCRIPTION.match(text):
         start, end = described.span(1)
         text = text[:start] + b" " * (end - start) + text[end:]
     try:
         text.decode("utf-8")
     except UnicodeDecodeError as error:
-        return f"line {_line_of(text, error.start)} is not UTF-8 (byte {error.start})"
+        line = _with_line_feeds(text[: error.start]).count(NEWLINE) + 1
+        return f"line {line} is not UTF-8 (byte {error.start})"
     return ""
 
 
@@ -144,15 +147,9 @@ def _letter_faults(text: bytes, first_line: int, rules: FastaRules) -> Iterator[
     yield f"{len(letters):,} {subject} not accepted by findNeighbour4: {named}"
 
 
-def _line_of(text: bytes, at: int) -> int:
-    return text[:at].replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(NEWLINE) + 1
-
-
-def _decoded(name: bytes) -> str:
-    try:
-        return name.decode()
-    except UnicodeDecodeError:
-        return name.decode("cp1252", "replace")
+def _with_line_feeds(text: bytes) -> bytes:
+    """Its lines end in LF; each kind of end counts as one line."""
+    return text.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _shortened(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -31,10 +32,16 @@ def get_or_create_feed(server_url: str, store_url: str, db: str) -> Feed:
         return feed
     stored_url = canonical_store_url(store_url)
     open_feed_store(stored_url).close()
+    base = slugify(urlsplit(store_url).netloc.partition("@")[0] or store_url)[:50] or "feed"
     with transaction.atomic(using=db):
         server, _ = Server.objects.using(db).get_or_create(identity=server_identity, defaults={"url": url})
+        taken = set(Feed.objects.using(db).filter(name__startswith=base).values_list("name", flat=True))
+        names = chain([base], (f"{base}-{number}" for number in count(2)))
         return Feed.objects.using(db).create(
-            name=_free_name(store_url, db), server=server, store_url=stored_url, store_digest=digest(stored_url)
+            name=next(name for name in names if name not in taken),
+            server=server,
+            store_url=stored_url,
+            store_digest=digest(stored_url),
         )
 
 
@@ -114,11 +121,3 @@ def _find_feed(server_identity: str, store_url: str, db: str) -> Feed | None:
         if feed := feeds.filter(store_digest=digest(url)).first():
             return feed
     return None
-
-
-def _free_name(store_url: str, db: str) -> str:
-    base = slugify(urlsplit(store_url).netloc.partition("@")[0] or store_url)[:50] or "feed"
-    taken = set(Feed.objects.using(db).filter(name__startswith=base).values_list("name", flat=True))
-    return next(
-        name for number in range(1, 10**6) if (name := base if number == 1 else f"{base}-{number}") not in taken
-    )

@@ -48,7 +48,13 @@ def remove_feed(feed: Feed, db: str, progress: Callable[[int, int], None] = lamb
     """
     summary = removal_summary(feed, db)
     lease = Lease(feed.server, db, settings.HOST_NAME)
-    _acquire(lease)
+    until = monotonic() + LEASE_WAIT
+    while not lease.acquire():
+        if monotonic() > until:
+            raise OperationRefused(
+                f"{lease.server} is being fed by {lease.owner()}. Stop it or pause its feeds, then retry."
+            )
+        time.sleep(0.5)
     try:
         _close_open(feed, db)
         done = 0
@@ -69,16 +75,6 @@ def remove_feed(feed: Feed, db: str, progress: Callable[[int, int], None] = lamb
     finally:
         lease.release()
     return summary
-
-
-def _acquire(lease: Lease) -> None:
-    until = monotonic() + LEASE_WAIT
-    while not lease.acquire():
-        if monotonic() > until:
-            raise OperationRefused(
-                f"{lease.server} is being fed by {lease.owner()}. Stop it or pause its feeds, then retry."
-            )
-        time.sleep(0.5)
 
 
 def _close_open(feed: Feed, db: str) -> None:

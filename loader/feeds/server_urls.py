@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from loader.models.feeds import URL_LENGTH
@@ -35,13 +36,7 @@ def normalise(url: str) -> str:
 def identity(url: str, host_name: str) -> str:
     """Which server a normalised URL means: on another host, `localhost` is another server (design.md, "The data")."""
     host = urlsplit(url).hostname or ""
-    return f"{url} on {host_name}" if _is_loopback(host) else url
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    is_loopback = host == "localhost" or host.endswith(".localhost")
+    with suppress(ValueError):
+        is_loopback = is_loopback or ipaddress.ip_address(host).is_loopback
+    return f"{url} on {host_name}" if is_loopback else url

@@ -37,7 +37,11 @@ class InsertResponse:
     def kind(self) -> ResponseKind:
         """What it means, before the server was asked whether the sample exists."""
         if self.status in IN_SERVER:
-            return ResponseKind.DONE if _is_json_text(self.body) else ResponseKind.MISCONFIGURED
+            try:
+                is_text = isinstance(json.loads(self.body), str)
+            except ValueError:
+                is_text = False
+            return ResponseKind.DONE if is_text else ResponseKind.MISCONFIGURED
         if self.status == 409:
             return ResponseKind.LOCKED
         if self.status in (0, 502, 504):
@@ -75,13 +79,6 @@ def blames_server(text: str) -> bool:
     Letters and ids that our own check let pass are the file's fault, whatever the server.
     """
     return not FAULT_OF_THE_FILE.search(text)
-
-
-def _is_json_text(body: bytes) -> bool:
-    try:
-        return isinstance(json.loads(body), str)
-    except ValueError:
-        return False
 
 
 class ServerUnavailable(Exception):

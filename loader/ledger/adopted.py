@@ -49,9 +49,10 @@ def old_results(feed: Feed, items: Iterable[StoredObject], db: str) -> dict[str,
         return {}
     created = {item.name: item.created for item in items}
     by_name: dict[str, list[LoadAttempt]] = {}
+    server_url = feed.server.url.strip().rstrip("/").lower()
     # Sorted here: told to sort, SQLite would read all adopted rows in the order of their keys.
     for attempt in sorted(adopted.filter(file_name__in=list(created)).order_by(), key=lambda attempt: attempt.pk):
-        if _comparable(attempt.findneighbour_server_url or "") == _comparable(feed.server.url):
+        if (attempt.findneighbour_server_url or "").strip().rstrip("/").lower() == server_url:
             by_name.setdefault(attempt.file_name or "", []).append(attempt)
     results = ((name, _result(attempts, created[name])) for name, attempts in by_name.items())
     return {name: result for name, result in results if result}
@@ -61,18 +62,13 @@ def _result(attempts: list[LoadAttempt], created: datetime | None) -> OldResult 
     inserted = next((attempt for attempt in attempts if attempt.insert_status_code in IN_SERVER), None)
     if inserted:
         return OldResult(in_server=True, guid=(inserted.fn4id or "")[:64])
-    status = next((attempt.parse_status for attempt in reversed(attempts) if _is_rejection(attempt)), "")
+    status: str | None = ""
+    for attempt in attempts:
+        if attempt.completed or (attempt.parse_status or "").startswith("Failed"):
+            status = attempt.parse_status
     # An object that was written after it was last tried is another one: its old fault says nothing about it.
     tried = [at for attempt in attempts for column in _TIMES if (at := getattr(attempt, column))]
     if status == "" or (created and tried and created > max(tried)):
         return None
     reason = f"{REJECTED_BEFORE}: {status}" if status else REJECTED_BEFORE
     return OldResult(in_server=False, reason=reason[:TEXT_LENGTH])
-
-
-def _is_rejection(attempt: LoadAttempt) -> bool:
-    return bool(attempt.completed) or (attempt.parse_status or "").startswith("Failed")
-
-
-def _comparable(url: str) -> str:
-    return url.strip().rstrip("/").lower()

@@ -46,7 +46,11 @@ def scan(feed: Feed, store: Store, db: str, clock: DatabaseClock, heartbeat: Cal
     is incomplete; the rows written so far are correct and stay.
     """
     result, started, waiting, analyze_at = ScanResult(), clock.now(), array("q"), ANALYZE_AFTER
-    _correct_times(feed, started, db)
+    # After a clock was set back: what waits and was first seen in the future was seen now, and is due.
+    rows = BucketObject.objects.using(db).filter(feed=feed, state=ObjectState.WAITING)
+    early = rows.filter(first_seen__gt=started + CLOCK_TOLERANCE)
+    if early.exists():
+        early.update(first_seen=started)
     names, left_out = feed.name_rules, LeftOut()
     listing = store.list(on_page=heartbeat)
     while page := list(islice(listing, PAGE_SIZE)):
@@ -58,7 +62,10 @@ def scan(feed: Feed, store: Store, db: str, clock: DatabaseClock, heartbeat: Cal
             left_out.add(item.name for item in page if not names.is_fasta(item.name))
         result.found += _merge(feed, files, waiting, db, clock.now())
         if result.found >= analyze_at:
-            _refresh_statistics(db)
+            # Until its statistics are current, which takes it up to a minute, it reads all rows of a feed for each look-up.
+            if connections[db].vendor == "postgresql":
+                with connections[db].cursor() as cursor:
+                    cursor.execute("ANALYZE loader_bucketobject")
             analyze_at *= 4
     result.gone = _mark_gone(feed, waiting, started, db, clock.now())
     Feed.objects.using(db).filter(pk=feed.pk).update(checked_at=clock.now(), left_out=left_out.counts())
@@ -138,22 +145,6 @@ def _done_before(feed: Feed, items: list[StoredObject], db: str) -> dict[str, Ol
         return {}
     known = BucketObject.objects.using(db).filter(feed=feed, name__in=list(found)).values_list("name", flat=True)
     return {name: found[name] for name in found.keys() - set(known)}
-
-
-def _correct_times(feed: Feed, now: datetime, db: str) -> None:
-    """After a clock was set back: what waits and was first seen in the future was seen now, and is due."""
-    rows = BucketObject.objects.using(db).filter(
-        feed=feed, state=ObjectState.WAITING, first_seen__gt=now + CLOCK_TOLERANCE
-    )
-    if rows.exists():
-        rows.update(first_seen=now)
-
-
-def _refresh_statistics(db: str) -> None:
-    """PostgreSQL reads all rows of a feed for each look-up until its statistics are current, which takes it up to a minute."""
-    if connections[db].vendor == "postgresql":
-        with connections[db].cursor() as cursor:
-            cursor.execute("ANALYZE loader_bucketobject")
 
 
 def _mark_gone(feed: Feed, listed: array[int], before: datetime, db: str, now: datetime) -> int:

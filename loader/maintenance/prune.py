@@ -36,13 +36,6 @@ def prune(
     days: float, db: str = "default", *, dry_run: bool = False, stop: Callable[[], bool] = lambda: False
 ) -> PruneSummary:
     """Deletes detail that is older than `days`, a page in each transaction; after an interruption, call it again."""
-    attempts, scans = _old(days, db)
-    if dry_run:
-        return PruneSummary(attempts.count(), scans.count())
-    return PruneSummary(_delete(attempts, stop), _delete(scans, stop))
-
-
-def _old(days: float, db: str) -> tuple[models.QuerySet[LoadAttempt], models.QuerySet[BatchLoad]]:
     before = Now() - timedelta(days=days)
     done = BucketObject.objects.filter(pk=OuterRef("bucket_object")).exclude(
         state__in=(ObjectState.WAITING, ObjectState.LOADING)
@@ -55,7 +48,9 @@ def _old(days: float, db: str) -> tuple[models.QuerySet[LoadAttempt], models.Que
     scans = BatchLoad.objects.using(db).filter(
         Q(batch_size=0), check_time__lt=before, feed__isnull=False, bl_int_id__lt=last, number_in_server=None
     )
-    return attempts, scans
+    if dry_run:
+        return PruneSummary(attempts.count(), scans.count())
+    return PruneSummary(_delete(attempts, stop), _delete(scans, stop))
 
 
 def _delete(rows: models.QuerySet[models.Model], stop: Callable[[], bool]) -> int:

@@ -90,7 +90,12 @@ class FeedPass:
             return Journal(context, batch, queue.last_place(batch, context.db))
         context.clock.sync()
         scanned = scan(context.feed, context.store, context.db, context.clock, context.heartbeat)
-        in_server = self._count_server(server_row)
+        # The server's samples are counted if something was loaded since, or an hour has passed (domain.md 4).
+        in_server, now = None, context.clock.now
+        counted_at = server_row.values_list("counted_at", flat=True).get()
+        if not counted_at or now() - counted_at >= COUNT_EVERY:
+            in_server = context.fn4.count()
+            server_row.update(number_in_server=in_server, counted_at=now())
         batch = queue.new_batch(context.feed, scanned, context.db, context.host, context.clock.now(), in_server)
         result.listed, result.ignored, result.new = scanned.listed, scanned.ignored, scanned.found
         result.due, result.gone = batch.batch_size or 0, scanned.gone
@@ -121,13 +126,3 @@ class FeedPass:
                 )
             context.pause(0.5, renew=False)
         context.clock.sync()
-
-    def _count_server(self, server_row: QuerySet[Server]) -> int | None:
-        """Counts the server's samples if something was loaded since, or an hour has passed; else None (domain.md 4)."""
-        now = self.context.clock.now
-        counted_at = server_row.values_list("counted_at", flat=True).get()
-        if counted_at and now() - counted_at < COUNT_EVERY:
-            return None
-        number = self.context.fn4.count()
-        server_row.update(number_in_server=number, counted_at=now())
-        return number

@@ -133,8 +133,12 @@ class Prefetch:
         for _ in range(2):
             content = self._store.read(item.name, etag=item.etag, limit=feed.largest)
             fetched.read_end = self._clock.now()
-            fetched.problem = _damage(content, item)
-            if not fetched.problem:
+            if len(content) != item.size:
+                fetched.problem = f"the file has {len(content):,} bytes, but {item.size:,} were listed (truncated?)"
+            elif item.md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != item.md5:
+                fetched.problem = "the MD5 of the file differs from the listed one (damaged?)"
+            else:
+                fetched.problem = ""
                 break
         fetched.head = first_characters(content)
         if fetched.problem:
@@ -148,11 +152,3 @@ class Prefetch:
             fetched.outcome = FetchOutcome.READY
         except NotLoadable as error:
             fetched.problem = str(error)
-
-
-def _damage(content: bytes, item: BucketObject) -> str:
-    if len(content) != item.size:
-        return f"the file has {len(content):,} bytes, but {item.size:,} were listed (truncated?)"
-    if item.md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != item.md5:
-        return "the MD5 of the file differs from the listed one (damaged?)"
-    return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -20,7 +19,14 @@ class AllFeedsRunner:
         """Runs until it is stopped, or once each."""
         threads: dict[int, threading.Thread] = {}
         while not self.options.stop():
-            for server in self._servers():
+            servers: list[int] = []
+            try:
+                servers = list(self.options.feeds().order_by("server").values_list("server", flat=True).distinct())
+            except (DatabaseError, InterfaceError) as error:
+                if self.options.once:
+                    raise
+                self.options.database_failed(error)
+            for server in servers:
                 if not (server in threads and threads[server].is_alive()):
                     threads[server] = threading.Thread(target=self._serve, args=(server,), name=f"server-{server}")
                     threads[server].start()
@@ -29,14 +35,6 @@ class AllFeedsRunner:
             self.options.wait(REFRESH_SECONDS)
         for thread in threads.values():
             thread.join()
-
-    def _servers(self) -> Iterator[int]:
-        try:
-            yield from list(self.options.feeds().order_by("server").values_list("server", flat=True).distinct())
-        except (DatabaseError, InterfaceError) as error:
-            if self.options.once:
-                raise
-            self.options.database_failed(error)
 
     def _serve(self, server: int) -> None:
         """The work of one thread, which closes its own connections."""

@@ -167,20 +167,19 @@ class ServerWorker:
         for pk, feed in sorted(feeds.items()):
             if pk in self.slots:
                 self.slots[pk].feed_pass.context.feed = feed
-            elif pk not in self._finished and monotonic() >= self._retry_at.get(pk, 0.0):
-                self._open(feed)
-
-    def _open(self, feed: Feed) -> None:
-        self._retry_at.pop(feed.pk, None)
-        try:
-            self.add(feed, open_feed_store(feed.store_url))
-        except StoreError as error:
-            self.options.log(feed, str(error))
-            if self.options.once:
-                self.options.statuses.append(1)
-                self._finished.add(feed.pk)
-            else:
-                self._retry_at[feed.pk] = monotonic() + RETRY_SECONDS
+                continue
+            if pk in self._finished or monotonic() < self._retry_at.get(pk, 0.0):
+                continue
+            self._retry_at.pop(pk, None)
+            try:
+                self.add(feed, open_feed_store(feed.store_url))
+            except StoreError as error:
+                self.options.log(feed, str(error))
+                if self.options.once:
+                    self.options.statuses.append(1)
+                    self._finished.add(pk)
+                else:
+                    self._retry_at[pk] = monotonic() + RETRY_SECONDS
 
     def _turn(self, slot: FeedSlot) -> None:
         options, feed = self.options, slot.feed
