@@ -117,7 +117,11 @@ def comparable(text: str) -> str:
     """
     if text.isascii():
         return text.strip()
-    visible = (letter for letter in unicodedata.normalize("NFC", text) if not _is_invisible(letter))
+    visible = (
+        letter
+        for letter in unicodedata.normalize("NFC", text)
+        if not (unicodedata.category(letter) == "Cf" or letter in _INVISIBLE or "\ufe00" <= letter <= "\ufe0f")
+    )
     # Once more: letters may compose where something invisible stood between them.
     plain = (" " if unicodedata.category(letter) == "Zs" else letter for letter in visible)
     return unicodedata.normalize("NFC", "".join(plain)).strip()
@@ -127,10 +131,6 @@ def comparison_form(identifier: str) -> str | None:
     """`identifier_norm` of a record: what to compare instead of its identifier; None if that is the identifier itself."""
     norm = comparable(identifier)
     return norm if norm != identifier else None
-
-
-def _is_invisible(letter: str) -> bool:
-    return unicodedata.category(letter) == "Cf" or letter in _INVISIBLE or "\ufe00" <= letter <= "\ufe0f"
 
 
 class KeyMatcher:
@@ -144,16 +144,10 @@ class KeyMatcher:
         """`own`: a key of this batch; `foreign`: of another one; `invalid`: `decode` would raise InvalidKey."""
         try:
             raw = binascii.a2b_base64(key.encode("ascii").translate(_TO_STANDARD), strict_mode=True)
-        except (binascii.Error, UnicodeEncodeError):
+            if not raw.isascii():
+                raw.decode()
+        except (binascii.Error, UnicodeError):
             return "invalid"
-        if not raw.endswith(_ENDS) or raw.count(_DELIMITER) < 3 or not (raw.isascii() or _is_utf8(raw)):
+        if not raw.endswith(_ENDS) or raw.count(_DELIMITER) < 3:
             return "invalid"
         return "own" if raw.startswith(self._head) else "foreign"
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

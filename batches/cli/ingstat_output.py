@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from batches.choices import Verdict
@@ -21,6 +20,7 @@ EXIT_STATUS_LABELS: dict[int, str] = {
     0: "complete",
 }
 """Labels of exit statuses in a summary, the worst first."""
+UNKNOWN_TIME = "an unknown time"
 
 
 def count_lines(bid: str, counted: ObjectCount, change: Change) -> Iterator[str]:
@@ -41,23 +41,19 @@ def result_lines(result: CheckResult) -> Iterator[str]:
         yield f"{batch}: ingest is still in progress, {pluralize(remaining, 'object')} remaining."
         return
     if result.stored:
-        yield f"{batch} was found complete at {_time(batch.ingest_done_at)}; nothing was counted now."
+        yield f"{batch} was found complete at {format_time(batch.ingest_done_at) or UNKNOWN_TIME}; nothing was counted now."
         yield f"  To check it again, undo that result: manage.py batch rollback {batch} ingest"
     state = "complete, but has errors" if remaining else "complete"
     took = f" after {format_duration(batch.ingest_duration)}" if batch.ingest_duration is not None else ""
     ingested = "an unknown number" if batch.ingest_oks is None else batch.ingest_oks
     yield (
         f"{batch}: ingest is {state}: {ingested} ingested, {remaining} remaining; ended at"
-        f" {_time(batch.ingest_complete_time)}{took}."
+        f" {format_time(batch.ingest_complete_time) or UNKNOWN_TIME}{took}."
     )
     if result.unmatched:
         yield f"  {pluralize(result.unmatched, 'remaining object')} without a record of the batch."
     if batch.upload_errs:
         yield f"  {pluralize(batch.upload_errs, 'record')} not uploaded, or uncertain: manage.py batch show {batch}"
-
-
-def _time(when: datetime | None) -> str:
-    return format_time(when) or "an unknown time"
 
 
 def summary_lines(results: list[dict[str, Any]]) -> Iterator[str]:

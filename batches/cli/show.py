@@ -14,7 +14,6 @@ from batches.choices import BatchStatus, action_counts
 from batches.cli import facts
 from batches.cli.arguments import add_batch_argument, print_uncertain
 from batches.ingest.forecast import forecast_text
-from batches.models import Batch
 from batches.querysets import NEXT_STEP, count_actions, get_batch, select_batches
 from batches.remaining import remaining_objects_of
 from batches.reports.failure_causes import failure_causes
@@ -139,7 +138,13 @@ def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
     if options["csv"]:
         remaining.write_csv(command.stdout.document, remaining_objects_of(batch))
     elif options["json"]:
-        _write_objects_as_json(command, batch)
+        # Written as it is read: there may be a million objects.
+        now, separator = timezone.now(), "["
+        for item in remaining_objects_of(batch):
+            cells = dict(zip(remaining.COLUMNS, item.cells(now), strict=True))
+            command.stdout.document.write(separator + "\n  " + json_text(cells), ending="")
+            separator = ","
+        command.stdout.document.write("[]" if separator == "[" else "\n]")
     else:
         if note := store_changed_note(batch):
             command.stdout.write(note)
@@ -162,16 +167,6 @@ def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
         if more:
             command.stdout.write(f"{more} of them are not listed; to list all, use --csv or --json.")
     return 0
-
-
-def _write_objects_as_json(command: FnloaderCommand, batch: Batch) -> None:
-    """A list, written as it is read: there may be a million objects."""
-    now, separator = timezone.now(), "["
-    for item in remaining_objects_of(batch):
-        cells = dict(zip(remaining.COLUMNS, item.cells(now), strict=True))
-        command.stdout.document.write(separator + "\n  " + json_text(cells), ending="")
-        separator = ","
-    command.stdout.document.write("[]" if separator == "[" else "\n]")
 
 
 SUBCOMMANDS = [

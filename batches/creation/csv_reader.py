@@ -90,8 +90,11 @@ def open_table(
     """
     try:
         encoding = _encoding(path, form)
-        delimiter, skipped = _separator_line(path, encoding)
-        delimiter = form.delimiter or delimiter or _guess_delimiter(path, encoding, skipped, required)
+        # A line such as `sep=;` may stand before the header.
+        with _open_text(path, encoding) as file:
+            separator = _SEPARATOR_LINE.fullmatch(file.readline(100).rstrip("\r\n"))
+        stated, skipped = (separator[1], 1) if separator else ("", 0)
+        delimiter = form.delimiter or stated or _guess_delimiter(path, encoding, skipped, required)
     except OSError as error:
         raise OperationRefused(f"Could not read {path}: {error.strerror}.") from error
     rows = _parse(path, encoding, delimiter, skipped)
@@ -141,22 +144,18 @@ def _encoding(path: Path, form: CsvFormat) -> str:
         for mark, encoding in _BYTE_ORDER_MARKS:
             if start.startswith(mark):
                 return encoding
-        if form.encoding is None or _is_utf8(chain([start], iter(lambda: raw.read(1 << 16), b""))):
+        if form.encoding is None:
             return "utf-8"
-    return form.encoding
-
-
-def _is_utf8(chunks: Iterable[bytes]) -> bool:
-    """Whether it is UTF-8, and holds more than ASCII."""
-    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
-    try:
-        for chunk in chunks:
-            is_ascii = is_ascii and chunk.isascii()
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return not is_ascii
+        # Whether it is UTF-8, and holds more than ASCII.
+        decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
+        try:
+            for chunk in chain([start], iter(lambda: raw.read(1 << 16), b"")):
+                is_ascii = is_ascii and chunk.isascii()
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return form.encoding
+    return form.encoding if is_ascii else "utf-8"
 
 
 @contextmanager
@@ -170,13 +169,6 @@ def _open_text(path: Path, encoding: str) -> Iterator[TextIO]:
         raw = path.read_bytes()[:1_000_000] if encoding not in ("utf-16", "utf-32") else b""
         hint = f": {_encoding_hint(raw, encoding)}" if raw else "; it may be cut off"
         raise OperationRefused(f"{path} is not valid {encoding}{hint}.") from error
-
-
-def _separator_line(path: Path, encoding: str) -> tuple[str | None, int]:
-    """The delimiter of a line such as `sep=;` before the header, and the number of lines before the header."""
-    with _open_text(path, encoding) as file:
-        match = _SEPARATOR_LINE.fullmatch(file.readline(100).rstrip("\r\n"))
-    return (match[1], 1) if match else (None, 0)
 
 
 def _guess_delimiter(path: Path, encoding: str, skipped: int, required: Sequence[str]) -> str:
@@ -206,7 +198,12 @@ def _parse(path: Path, encoding: str, delimiter: str, skipped: int) -> Iterator[
             try:
                 values = next(reader, None)
             except csv.Error as error:
-                raise OperationRefused(_explain(path, start, reader.line_num + skipped, str(error))) from error
+                at, text = reader.line_num + skipped, f"{error}."
+                if "unexpected end of data" in text:
+                    at, text = start, "a quote is opened in this row and never closed."
+                elif "expected after" in text:
+                    text = "there is text behind a closing quote. Quotes inside a cell are doubled."
+                raise OperationRefused(f"{path}, line {at}: {text}") from error
             finally:
                 csv.field_size_limit(limit)
             if values is None:
@@ -214,14 +211,6 @@ def _parse(path: Path, encoding: str, delimiter: str, skipped: int) -> Iterator[
             if values and not (is_first and not any(map(str.strip, values))):
                 is_first = False
                 yield reader.line_num + skipped, values
-
-
-def _explain(path: Path, start: int, line: int, error: str) -> str:
-    if "unexpected end of data" in error:
-        return f"{path}, line {start}: a quote is opened in this row and never closed."
-    if "expected after" in error:
-        return f"{path}, line {line}: there is text behind a closing quote. Quotes inside a cell are doubled."
-    return f"{path}, line {line}: {error}."
 
 
 def _named(header: Sequence[str], known: Iterable[str]) -> list[str]:

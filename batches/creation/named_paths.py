@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -70,19 +71,13 @@ class FolderFiles:
             if os.path.lexists(place / part):
                 place /= part
                 continue
-            names = self._listing(place).get(comparable(part), [])
+            if place not in self._names:
+                self._names[place] = {}
+                with suppress(OSError):
+                    for name in os.listdir(place):  # noqa: PTH208 - names, not paths
+                        self._names[place].setdefault(comparable(name), []).append(name)
+            names = self._names[place].get(comparable(part), [])
             if len(names) != 1:
                 return None
             place /= names[0]
         return place
-
-    def _listing(self, place: Path) -> dict[str, list[str]]:
-        if place not in self._names:
-            names: dict[str, list[str]] = {}
-            try:
-                for name in os.listdir(place):  # noqa: PTH208 - names, not paths
-                    names.setdefault(comparable(name), []).append(name)
-            except OSError:
-                names = {}
-            self._names[place] = names
-        return self._names[place]

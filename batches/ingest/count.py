@@ -86,7 +86,12 @@ def count(store: Store, batch: Batch, remaining: RemainingKeys | None = None) ->
     examples: list[str] = []
     if remaining:
         remaining.clear()
-    for names in store.names(prefix(batch.bid), [base + key for key in _split_points(batch)]):
+    records = BatchRecord.objects.filter(batch=batch, key__isnull=False)
+    last_row = records.order_by("row").values_list("row", flat=True).last() or 0
+    # At keys that are spread over all records of a large batch, its listing can be split.
+    cuts = range(1, last_row + 1, max(last_row // SPLIT_POINTS, 1)) if last_row >= MIN_ROWS_TO_SPLIT else ()
+    keys = records.filter(row__in=cuts).values_list("key", flat=True)
+    for names in store.names(prefix(batch.bid), [base + key for key in keys if key]):
         chunk = [name[len(base) :] for name in names] if base else names
         owners = list(map(classify, chunk))
         own = [key for key, owner in zip(chunk, owners, strict=True) if owner == "own"]
@@ -103,13 +108,3 @@ def count(store: Store, batch: Batch, remaining: RemainingKeys | None = None) ->
                 remaining.add(lines)
     observation = Observation(number, digest.hexdigest())
     return ObjectCount(timezone.now(), observation, foreign, invalid, tuple(examples))
-
-
-def _split_points(batch: Batch) -> list[str]:
-    """Keys of a large batch, spread over all its records, at which its listing can be split."""
-    records = BatchRecord.objects.filter(batch=batch, key__isnull=False)
-    last_row = records.order_by("row").values_list("row", flat=True).last() or 0
-    if last_row < MIN_ROWS_TO_SPLIT:
-        return []
-    rows = range(1, last_row + 1, max(last_row // SPLIT_POINTS, 1))
-    return [key for key in records.filter(row__in=rows).values_list("key", flat=True) if key]

@@ -67,7 +67,15 @@ def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> Hea
     None: there are no errors, or the last count is less than `spacing` seconds old. Raises OperationRefused for a batch without a
     result, or if it was undone meanwhile, and StoreError when the count fails: then nothing is written.
     """
-    _ensure_healable(batch)
+    if batch.status != BatchStatus.INGESTED:
+        raise OperationRefused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
+    if batch.archived_at:
+        raise OperationRefused(f"{batch} is archived, so it is no longer checked for healing.")
+    if batch.ingest_done_at is None or not _results(batch).exists():
+        raise OperationRefused(
+            f"The result of {batch} was imported, not counted here, so its remaining objects are not known. To count them:"
+            f" manage.py batch rollback {batch} ingest, then manage.py ingstat {batch}"
+        )
     if not batch.ingest_errs or not batch.claim_count(spacing * EARLY):
         return None
     with RemainingKeys() as remaining, closing(open_store(store_url(batch))) as store:
@@ -88,18 +96,6 @@ def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> Hea
                 _apply_healing(result, counted, remaining)
             run.save_count(counted)
     return result
-
-
-def _ensure_healable(batch: Batch) -> None:
-    if batch.status != BatchStatus.INGESTED:
-        raise OperationRefused(f"{batch} has no result yet: run `manage.py ingstat {batch}` first.")
-    if batch.archived_at:
-        raise OperationRefused(f"{batch} is archived, so it is no longer checked for healing.")
-    if batch.ingest_done_at is None or not _results(batch).exists():
-        raise OperationRefused(
-            f"The result of {batch} was imported, not counted here, so its remaining objects are not known. To count them:"
-            f" manage.py batch rollback {batch} ingest, then manage.py ingstat {batch}"
-        )
 
 
 def _last_observation(batch: Batch) -> Observation | None:

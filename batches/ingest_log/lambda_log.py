@@ -147,7 +147,12 @@ class LambdaLogParser:
 
     def _feed_text(self, stream: str, timestamp: int, line: LogLine, request: str) -> None:
         if line.kind is LineKind.KEY:
-            self._start_try(stream, request, timestamp, unquote(line.text.split()[0] if line.text else ""))
+            key, state = unquote(line.text.split()[0] if line.text else ""), self._state(stream, request)
+            self._close(state)
+            state.named = True
+            if self._is_own(key):
+                state.current = IngestTry(key, timestamp, candidate=state.candidate)
+                self._set_last_named(timestamp)
         elif line.kind is LineKind.BATCH and line.text == self._bid:
             self._set_last_named(timestamp)
         elif line.kind is LineKind.ERROR:
@@ -176,14 +181,6 @@ class LambdaLogParser:
 
     def _set_last_named(self, timestamp: int) -> None:
         self.last_named = max(self.last_named or timestamp, timestamp)
-
-    def _start_try(self, stream: str, request: str, timestamp: int, key: str) -> None:
-        state = self._state(stream, request)
-        self._close(state)
-        state.named = True
-        if self._is_own(key):
-            state.current = IngestTry(key, timestamp, candidate=state.candidate)
-            self._set_last_named(timestamp)
 
     def _add_exception(self, stream: str, request: str, text: str) -> None:
         message, detail = split_exception(text)

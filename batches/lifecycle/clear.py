@@ -14,7 +14,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from batches import remaining
@@ -118,7 +117,16 @@ def clear(
 def _clear_group(batch: Batch, store: Store, base: str, keys: list[str], result: ClearResult) -> None:
     records = BatchRecord.objects.filter(batch=batch, key_digest__in=[digest(key) for key in keys])
     before = list(records.only("key", "upload_outcome", "upload_message"))
-    _mark_records(batch, records)
+    outcome, message = UploadOutcome.UNCERTAIN, UNCERTAIN_MESSAGE
+    ingested = batch.status == BatchStatus.INGESTED
+    if ingested:
+        outcome, message = UploadOutcome.CLEARED, CLEARED_MESSAGE
+    with transaction.atomic():
+        lost = 0 if ingested else records.filter(upload_outcome=UploadOutcome.SUCCESS).count()
+        if not batch.record_clearing(lost=lost):
+            raise OperationRefused(f"Clearing of {batch} stopped: it was uploaded, checked or rolled back meanwhile.")
+        sent = records.filter(upload_outcome__in=[UploadOutcome.SUCCESS, *UNCLEAR])
+        sent.update(upload_outcome=outcome, upload_message=message)
     refused: frozenset[str] = frozenset()
     try:
         store.delete(base + key for key in keys)
@@ -146,17 +154,3 @@ def _restore_records(batch: Batch, records: list[BatchRecord]) -> None:
         if records and not batch.record_clearing(lost=-found):
             raise OperationRefused(f"Clearing of {batch} stopped: it was uploaded, checked or rolled back meanwhile.")
         BatchRecord.objects.bulk_update(records, ["upload_outcome", "upload_message"], batch_size=GROUP_SIZE)
-
-
-def _mark_records(batch: Batch, records: QuerySet[BatchRecord]) -> None:
-    """Marks the records as deleted."""
-    ingested = batch.status == BatchStatus.INGESTED
-    outcome, message = UploadOutcome.UNCERTAIN, UNCERTAIN_MESSAGE
-    if ingested:
-        outcome, message = UploadOutcome.CLEARED, CLEARED_MESSAGE
-    with transaction.atomic():
-        lost = 0 if ingested else records.filter(upload_outcome=UploadOutcome.SUCCESS).count()
-        if not batch.record_clearing(lost=lost):
-            raise OperationRefused(f"Clearing of {batch} stopped: it was uploaded, checked or rolled back meanwhile.")
-        sent = records.filter(upload_outcome__in=[UploadOutcome.SUCCESS, *UNCLEAR])
-        sent.update(upload_outcome=outcome, upload_message=message)

@@ -33,7 +33,12 @@ def sync_file(batch: Batch) -> Path | None:
     """
     path = report_path(batch)
     if batch.ingest_errs:
-        return path if _is_current(path, batch) else write(batch)
+        result = _result_time(batch)
+        with suppress(FileNotFoundError):
+            # A float holds a time of today to some hundred nanoseconds, a row to a microsecond.
+            if result is not None and abs(path.stat().st_mtime - result.timestamp()) < 1e-5:
+                return path
+        return write(batch)
     # Another process may be doing the same.
     with suppress(FileNotFoundError):
         stamp = datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -70,13 +75,3 @@ def report_rows(batch: Batch) -> Iterator[list[str]]:
 
 def _result_time(batch: Batch) -> datetime | None:
     return batch.result_changed_at or batch.ingest_done_at
-
-
-def _is_current(path: Path, batch: Batch) -> bool:
-    """Whether the file is the report of the current result."""
-    result = _result_time(batch)
-    try:
-        # A float holds a time of today to some hundred nanoseconds, a row to a microsecond.
-        return result is not None and abs(path.stat().st_mtime - result.timestamp()) < 1e-5
-    except FileNotFoundError:
-        return False

@@ -51,13 +51,13 @@ def progress(row: Mapping[str, str], upload_reports: Iterable[str]) -> Progress:
 
 
 def _filled(row: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    return [name for name in names if _says_something(name, row.get(name, "").strip())]
-
-
-def _says_something(name: str, text: str) -> bool:
-    if name not in _COUNTS:
-        return bool(text)
-    try:
-        return bool(text) and parse_number(text) > 0
-    except InvalidCell:
-        return True
+    filled = []
+    for name in names:
+        text = row.get(name, "").strip()
+        try:
+            is_zero = name in _COUNTS and bool(text) and parse_number(text) <= 0
+        except InvalidCell:
+            is_zero = False
+        if text and not is_zero:
+            filled.append(name)
+    return filled

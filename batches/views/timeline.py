@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,31 +38,20 @@ def timeline(batch: Batch) -> list[TimelineEvent]:
         errors = f", {pluralize(batch.map_errs, 'error')}" if batch.map_errs else ""
         note = f"{batch.map_oks:,} records{errors}" if batch.map_oks is not None else ""
         events.append(TimelineEvent(batch.mapped_at, "mapped", "", note=note))
-    return sorted([*events, *_step_events(batch), *_check_events(batch)], key=lambda event: event.at, reverse=True)
-
-
-def _step_events(batch: Batch) -> Iterator[TimelineEvent]:
     for step in BatchStep.objects.filter(batch=batch).order_by("-began_at", "-pk")[:MAX_EVENTS]:
         upload = step.kind == StepKind.UPLOAD
         numbers = f"{step.oks:,} uploaded, {step.errs or 0:,} not" if upload and step.oks is not None else ""
         unfinished = "not ended" if not step.ended_at else ""
         note = ". ".join(text for text in (unfinished, numbers, step.note) if text)
         colour = "orange" if unfinished or (step.errs and upload) else "blue"
-        yield TimelineEvent(step.began_at, StepKind(step.kind).label, step.who, colour, note)
-
-
-def _check_events(batch: Batch) -> Iterator[TimelineEvent]:
-    checks = IngestCheck.objects.filter(batch=batch).order_by("-finished_at", "-pk")
+        events.append(TimelineEvent(step.began_at, StepKind(step.kind).label, step.who, colour, note))
     colours = {Verdict.COMPLETE: "green", Verdict.COMPLETE_WITH_ERRORS: "orange"}
-    for check in checks[:MAX_EVENTS]:
+    for check in IngestCheck.objects.filter(batch=batch).order_by("-finished_at", "-pk")[:MAX_EVENTS]:
         verdict = check.verdict_label if check.verdict else check.problem or "no verdict yet"
-        yield TimelineEvent(
-            check.finished_at,
-            CheckKind(check.kind).label,
-            check.asked_by,
-            colours.get(Verdict(check.verdict), "grey") if check.verdict else "grey",
-            f"{pluralize(check.remaining, 'object')} remaining: {verdict}",
-        )
+        colour = colours.get(Verdict(check.verdict), "grey") if check.verdict else "grey"
+        note = f"{pluralize(check.remaining, 'object')} remaining: {verdict}"
+        events.append(TimelineEvent(check.finished_at, CheckKind(check.kind).label, check.asked_by, colour, note))
+    return sorted(events, key=lambda event: event.at, reverse=True)
 
 
 def rate_text(rate: float) -> str:

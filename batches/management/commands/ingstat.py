@@ -6,7 +6,7 @@ import argparse
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -133,15 +133,12 @@ class Command(FnloaderCommand):
         if options["watch"]:
             watched = watch(self.stdout, self.stderr, bid, check_options)
             return self._finalize(watched, sleep) if watched else {"id": bid, "exit_status": 0}
-        return self._check(bid, check_options, sleep)
-
-    def _check(self, bid: str, options: CheckOptions, sleep: Callable[[float], None]) -> Result:
         batch = get_batch(bid)
         if note := store_changed_note(batch):
             self._print(note)
         result = check(
             batch,
-            options,
+            check_options,
             asked_by=os_user(),
             on_count=lambda *counted: self._print_lines(count_lines(bid, *counted)),
             sleep=sleep,
