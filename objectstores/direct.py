@@ -42,7 +42,13 @@ class DirectConnections:
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """One exchange, one attempt. Raises urllib3's HTTPError, or OSError, without a complete response; urllib3's
         NewConnectionError and ConnectTimeoutError mean that nothing was sent."""
-        head = self._head(method, target, headers, len(body))
+        given = {name.lower(): value for name, value in headers.items()}
+        defaults = {"host": self._authority, "accept-encoding": "identity", "content-length": str(len(body))}
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in (defaults | given).items())]
+        text = "\r\n".join([*lines, "", ""])
+        if not text.count("\r") == text.count("\n") == len(lines) + 1:
+            raise Misconfigured("line break in a header: check the credentials")
+        head = text.encode("latin-1")
         connection = self._acquire()
         reusable = False
         try:
@@ -72,16 +78,6 @@ class DirectConnections:
         self._closed = True
         while self._idle:
             self._idle.pop().close()
-
-    def _head(self, method: str, target: str, headers: Mapping[str, str], length: int) -> bytes:
-        """The head of a request; the given headers override our own."""
-        defaults = {"host": self._authority, "accept-encoding": "identity", "content-length": str(length)}
-        given = {name.lower(): value for name, value in headers.items()}
-        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in (defaults | given).items())]
-        head = "\r\n".join([*lines, "", ""])
-        if not head.count("\r") == head.count("\n") == len(lines) + 1:
-            raise Misconfigured("line break in a header: check the credentials")
-        return head.encode("latin-1")
 
     def _acquire(self) -> HTTPConnection:
         """An idle connection that is still open, or a new one."""

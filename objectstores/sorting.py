@@ -12,7 +12,6 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from typing import Any
 
 from objectstores.base import StoredObject, StoreError
 from objectstores.listing import NotInByteOrder
@@ -70,7 +69,17 @@ class ListingSorter:
                 rows = database.execute("SELECT name, size, etag, md5, created, archived FROM listed ORDER BY name")
                 while chunk := rows.fetchmany(CHUNK_SIZE):
                     on_page()
-                    yield list(map(_unpack, chunk))
+                    yield [
+                        StoredObject(
+                            name.decode(),
+                            size,
+                            etag,
+                            md5,
+                            created and datetime.fromisoformat(created),
+                            bool(archived),
+                        )
+                        for name, size, etag, md5, created, archived in chunk
+                    ]
         except sqlite3.Error as error:
             raise StoreError(f"{self._where}: its listing can't be sorted on disk: {error}. Check TMPDIR.") from error
 
@@ -96,8 +105,3 @@ class ListingSorter:
             if hash(name) not in known
         )
         database.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?)", new)
-
-
-def _unpack(row: tuple[Any, ...]) -> StoredObject:
-    name, size, etag, md5, created, archived = row
-    return StoredObject(name.decode(), size, etag, md5, created and datetime.fromisoformat(created), bool(archived))
