@@ -4,7 +4,8 @@ of all channels (docs/alarms.md)."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
 from django.conf import settings
 
@@ -13,9 +14,6 @@ from core.alarms.chats import ChatChannel
 from core.alarms.mail import MailChannel
 from core.formatting import printable
 from core.models import Alarm
-
-if TYPE_CHECKING:
-    import requests
 
 HTTP_TIMEOUT = 15.0
 _MAX_ANSWER_BYTES = 4000
@@ -109,17 +107,10 @@ def _request(method: str, url: str, body: dict[str, Any] | None) -> None:
         # The text of the error has the URL, which may hold a secret.
         raise DeliveryFailed(f"No response ({type(error).__name__})") from None
     with response:
-        if not 200 <= response.status_code < 300:
-            answer = _beginning(response, url)
-            raise DeliveryFailed(f"HTTP {response.status_code}{answer and ': '}{answer}")
-
-
-def _beginning(response: requests.Response, url: str) -> str:
-    """How the body of an answer begins; empty if it does not arrive."""
-    from urllib3.exceptions import HTTPError
-
-    try:
-        # A single read: a receiver that drips would hold up the other channels.
-        return answer_text(response.raw.read1(_MAX_ANSWER_BYTES, decode_content=True), url)
-    except (HTTPError, OSError):
-        return ""
+        if 200 <= response.status_code < 300:
+            return
+        answer = ""
+        with suppress(HTTPError, OSError):
+            # A single read: a receiver that drips would hold up the other channels.
+            answer = answer_text(response.raw.read1(_MAX_ANSWER_BYTES, decode_content=True), url)
+        raise DeliveryFailed(f"HTTP {response.status_code}{answer and ': '}{answer}")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils import timezone
 
 from core.commands import CommandParser, FnloaderCommand, database
 from core.formatting import format_time
-
-if TYPE_CHECKING:
-    from core.concerns import Concern
 
 CONCERNS_FOUND = 10
 
@@ -47,7 +44,21 @@ class Command(FnloaderCommand):
             for channel, result in deliver().items():
                 self.stderr.write(f"{channel}: {result}")
         if options["json"]:
-            self._print_json(concerns)
+            documents = [
+                {
+                    "kind": concern.kind,
+                    "level": concern.level.code,
+                    "about": concern.about,
+                    "what": concern.what,
+                    "why": concern.why,
+                    "way_out": f"{concern.way_out} {concern.command}".strip(),
+                    "since": concern.since.isoformat() if concern.since else None,
+                }
+                for concern in concerns
+            ]
+            self.stdout.document.write(
+                json.dumps({"asked_at": timezone.now().isoformat(), "concerns": documents}, indent=2)
+            )
             return CONCERNS_FOUND if concerns else 0
         for concern in concerns:
             since = f" since {format_time(concern.since)}" if concern.since else ""
@@ -58,20 +69,3 @@ class Command(FnloaderCommand):
         if not concerns:
             self.stdout.write("All clear")
         return CONCERNS_FOUND if concerns else 0
-
-    def _print_json(self, concerns: list[Concern]) -> None:
-        documents = [
-            {
-                "kind": concern.kind,
-                "level": concern.level.code,
-                "about": concern.about,
-                "what": concern.what,
-                "why": concern.why,
-                "way_out": f"{concern.way_out} {concern.command}".strip(),
-                "since": concern.since.isoformat() if concern.since else None,
-            }
-            for concern in concerns
-        ]
-        self.stdout.document.write(
-            json.dumps({"asked_at": timezone.now().isoformat(), "concerns": documents}, indent=2)
-        )
