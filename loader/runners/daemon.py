@@ -62,10 +62,10 @@ class LoadOptions:
     trouble: str = ""
     """Of the feed that had one last."""
 
-    def wait(self, seconds: float) -> None:
-        """Waits, and ends early if the loader is to stop."""
+    def wait(self, seconds: float, early: Callable[[], bool] = lambda: False) -> None:
+        """Waits, and ends early if the loader is to stop, or `early` is true."""
         until = monotonic() + seconds
-        while monotonic() < until and not self.stop():
+        while monotonic() < until and not self.stop() and not early():
             time.sleep(POLL_SECONDS)
 
     def database_failed(self, error: Exception) -> None:
@@ -137,7 +137,11 @@ class ServerWorker:
                     return
                 options.wait(RETRY_SECONDS)
             else:
-                self._wait()
+                # Until a turn is due, or it is time to read the feeds again.
+                options.wait(
+                    REFRESH_SECONDS,
+                    lambda: any(slot.ready for slot in self.slots.values()) or (options.once and not self.slots),
+                )
         for slot in self.slots.values():
             if result := slot.feed_pass.unfinished:
                 options.report(slot.feed, replace(result, stopped=True))
@@ -206,11 +210,3 @@ class ServerWorker:
             options.statuses.append(1 if result.trouble else 0 if result.clean else 10)
             self._finished.add(feed.pk)
             self.slots.pop(feed.pk).close()
-
-    def _wait(self) -> None:
-        """Waits until a turn is due, or it is time to read the feeds again."""
-        until = monotonic() + REFRESH_SECONDS
-        while not self.options.stop() and monotonic() < until and not any(slot.ready for slot in self.slots.values()):
-            if self.options.once and not self.slots:
-                return
-            time.sleep(POLL_SECONDS)
