@@ -18,7 +18,7 @@ from core.digests import digest
 from loader.choices import ObjectState
 from loader.coordination.database_clock import DatabaseClock
 from loader.coordination.write_lock import locked_transaction
-from loader.ledger.adopted import OldResult, old_results
+from loader.ledger.adopted import old_results
 from loader.ledger.left_out import LeftOut
 from loader.models import BucketObject, Feed
 from objectstores.base import Store, StoredObject
@@ -109,7 +109,13 @@ def _select(feed: Feed, versions: Collection[str], db: str, columns: str) -> lis
 
 def _insert_new(feed: Feed, versions: dict[str, StoredObject], db: str, now: datetime) -> None:
     """Adds a row for each version, all or none. They wait, unless an older loader completed them."""
-    done, names, connection = _done_before(feed, list(versions.values()), db), feed.name_rules, connections[db]
+    names, connection = feed.name_rules, connections[db]
+    done = old_results(feed, versions.values(), db)
+    if done:
+        # A new version of a name that is in our ledger is loaded (domain.md 4).
+        ledger = BucketObject.objects.using(db).filter(feed=feed, name__in=list(done))
+        for name in ledger.values_list("name", flat=True):
+            done.pop(name, None)
     # Django's bulk_create takes ten times as long to write the same statement.
     fields = BucketObject._meta.local_concrete_fields  # noqa: SLF001 - Django documents it
     blank: dict[str, Any] = {str(field.column): field.get_default() for field in fields if not field.primary_key}
@@ -133,18 +139,6 @@ def _insert_new(feed: Feed, versions: dict[str, StoredObject], db: str, now: dat
     columns, places = ", ".join(map(connection.ops.quote_name, blank)), ", ".join(["%s"] * len(blank))
     with locked_transaction(db), connection.cursor() as cursor:
         cursor.executemany(f"INSERT INTO loader_bucketobject ({columns}) VALUES ({places})", rows)  # noqa: S608
-
-
-def _done_before(feed: Feed, items: list[StoredObject], db: str) -> dict[str, OldResult]:
-    """What became of the objects that an older loader tried, by name.
-
-    A new version of a name that is in our ledger is loaded (domain.md 4).
-    """
-    found = old_results(feed, items, db)
-    if not found:
-        return {}
-    known = BucketObject.objects.using(db).filter(feed=feed, name__in=list(found)).values_list("name", flat=True)
-    return {name: found[name] for name in found.keys() - set(known)}
 
 
 def _mark_gone(feed: Feed, listed: array[int], before: datetime, db: str, now: datetime) -> int:

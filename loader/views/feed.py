@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any
 
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
@@ -58,26 +57,21 @@ class FeedTestView(PermissionView, View):
     def post(self, request: HttpRequest, name: str) -> HttpResponse:
         """As `feed test`, for up to TEST_SECONDS."""
         feed = get_object_or_404(Feed.objects.select_related("server"), name=name)
-        links, finished = _test_links(feed)
-        context: dict[str, Any] = {"feed": feed, "links": links, "finished": finished, "seconds": TEST_SECONDS}
-        return render(request, "loader/feed_test.html", context)
+        links: list[CheckedLink] = []
 
+        def run() -> None:
+            try:
+                for link in diagnose(feed, "default"):
+                    links.append(link)
+            finally:
+                connection.close()  # this thread's own
 
-def _test_links(feed: Feed) -> tuple[list[CheckedLink], bool]:
-    links: list[CheckedLink] = []
-
-    def run() -> None:
+        pool, finished = ThreadPoolExecutor(1), True
         try:
-            for link in diagnose(feed, "default"):
-                links.append(link)
+            pool.submit(run).result(TEST_SECONDS)
+        except FutureTimeout:
+            finished = False
         finally:
-            connection.close()  # this thread's own
-
-    pool = ThreadPoolExecutor(1)
-    try:
-        pool.submit(run).result(TEST_SECONDS)
-    except FutureTimeout:
-        return list(links), False
-    finally:
-        pool.shutdown(wait=False)
-    return links, True
+            pool.shutdown(wait=False)
+        context = {"feed": feed, "links": list(links), "finished": finished, "seconds": TEST_SECONDS}
+        return render(request, "loader/feed_test.html", context)
