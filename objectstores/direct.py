@@ -89,18 +89,18 @@ class DirectConnections:
             if connection.is_connected:
                 return connection
             connection.close()
-        if self._secure and self._context is None:
-            context = create_urllib3_context()
-            try:
-                context.load_verify_locations(self._ca_bundle)
-            except OSError as error:
-                raise Misconfigured(f"{self._ca_bundle} is not a CA bundle: {error}") from error
-            self._context = context
-        connection = HTTPConnection(self._host, self._port, timeout=self._connect_timeout)
+        timeout = self._connect_timeout
         if self._secure:
-            connection = HTTPSConnection(
-                self._host, self._port, timeout=self._connect_timeout, ssl_context=self._context
-            )
+            if self._context is None:
+                context = create_urllib3_context()
+                try:
+                    context.load_verify_locations(self._ca_bundle)
+                except OSError as error:
+                    raise Misconfigured(f"{self._ca_bundle} is not a CA bundle: {error}") from error
+                self._context = context
+            connection = HTTPSConnection(self._host, self._port, timeout=timeout, ssl_context=self._context)
+        else:
+            connection = HTTPConnection(self._host, self._port, timeout=timeout)
         try:
             connection.connect()
         except ssl.SSLError as error:

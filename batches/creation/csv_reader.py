@@ -146,7 +146,7 @@ def _encoding(path: Path, form: CsvFormat) -> str:
                 return encoding
         if form.encoding is None:
             return "utf-8"
-        # Whether it is UTF-8, and holds more than ASCII.
+        # Valid UTF-8 that holds more than ASCII is UTF-8, whatever the form says.
         decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
         try:
             for chunk in chain([start], iter(lambda: raw.read(1 << 16), b"")):

@@ -62,7 +62,7 @@ def scan(feed: Feed, store: Store, db: str, clock: DatabaseClock, heartbeat: Cal
             left_out.add(item.name for item in page if not names.is_fasta(item.name))
         result.found += _merge(feed, files, waiting, db, clock.now())
         if result.found >= analyze_at:
-            # Until its statistics are current, which takes it up to a minute, it reads all rows of a feed for each look-up.
+            # PostgreSQL reads all rows of a feed for each look-up until its statistics are current: that may take a minute.
             if connections[db].vendor == "postgresql":
                 with connections[db].cursor() as cursor:
                     cursor.execute("ANALYZE loader_bucketobject")
