@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = "fnloader_site.settings"
@@ -65,17 +65,65 @@ def _text(file: IO[str]) -> str:
 
 def _serve(connection: socket.socket) -> None:
     _preload()
+    site, environment = None, None
     while True:
         head, fds, _, _ = socket.recv_fds(connection, 1 << 20, 2)
         if not head:
             return
         job = json.loads(head[4:])
-        pid = os.fork()
-        if not pid:
-            _run(job["words"], job["environment"], fds)
+        # Most tests call several commands with the same settings: the second one finds them read, and Django set up.
+        if job["environment"] != environment:
+            if site:
+                site.close()
+                os.wait()
+            site, environment = _fork_site(job["environment"]), job["environment"]
+        if site:
+            socket.send_fds(site, [head], fds)
+            status = site.recv(4)
+        else:
+            status = _run_in_fork(job, fds)
         for fd in fds:
             os.close(fd)
-        connection.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]).to_bytes(4, signed=True))
+        connection.send(status)
+
+
+def _fork_site(environment: dict[str, str]) -> socket.socket | None:
+    """A process with these settings, which forks one for each command; None if they are wrong: each says so itself."""
+    ours, theirs = socket.socketpair()
+    if os.fork():
+        theirs.close()
+        if ours.recv(1):
+            return ours
+        ours.close()
+        os.wait()
+        return None
+    ours.close()
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        import django
+
+        django.setup()
+        from batches.management.commands import batch, ingstat  # noqa: F401 - what most tests call
+        from loader.management.commands import feed, fnload  # noqa: F401
+    except BaseException:  # noqa: BLE001 - a command is run with these settings, and says what is wrong
+        os._exit(1)
+    theirs.send(b"1")
+    gc.freeze()
+    while True:
+        head, fds, _, _ = socket.recv_fds(theirs, 1 << 20, 2)
+        if not head:
+            os._exit(0)
+        theirs.send(_run_in_fork(json.loads(head[4:]), fds))
+        for fd in fds:
+            os.close(fd)
+
+
+def _run_in_fork(job: dict[str, Any], fds: list[int]) -> bytes:
+    pid = os.fork()
+    if not pid:
+        _run(job["words"], job["environment"], fds)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]).to_bytes(4, signed=True)
 
 
 def _preload() -> None:
