@@ -85,12 +85,12 @@ except RuntimeError:
 IN_A_COMMAND = """
 import sentry_sdk
 from django.core.management import call_command
-from batches.management.commands.ingstat import Command
+from batches.management.commands import ingstat
 
-def broken(self, bid, options, sleep):
+def broken(bid):
     raise RuntimeError("the check broke")
 
-Command._check = broken
+ingstat.get_batch = broken
 try:
     call_command("ingstat", "plc")
 except RuntimeError as error:
