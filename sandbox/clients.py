@@ -201,8 +201,13 @@ class Fn4Sandbox(Sandbox):
         auth: str | None = None,
         prefix: str = "",
         stale_lock: float = 0.0,
+        lock_manager: bool = True,
+        lock_seconds: float = 120.0,
+        engine_build: str = "new",
     ) -> None:
         arguments = ["fn4", "--reference-length", str(reference_length), "--insert-seconds", str(insert_seconds)]
+        arguments += ["--lock-seconds", str(lock_seconds), "--engine-build", engine_build]
+        arguments += [] if lock_manager else ["--no-lock-manager"]
         arguments += ["--store", store] if store else []
         arguments += ["--auth", auth] if auth else []
         arguments += ["--prefix", prefix] if prefix else []
@@ -216,8 +221,9 @@ class Fn4Sandbox(Sandbox):
         return self.endpoint + self.prefix
 
     def samples(self) -> dict[str, dict[str, Any]]:
-        """What it was sent, by guid: `sha256` and `length` of the stored sequence (None: not stored), and the
-        `answers` to its insert calls, 0 for one still running.
+        """What it was sent, by guid: `sha256`, `md5` (of the upper-cased letters), `length`, `valid`, `links` (false: its
+        links are missing) and `added` of the stored sequence (None: not stored), and the `answers` to its insert `calls`,
+        0 for one that is still running or got none.
         """
         answer: dict[str, dict[str, Any]] = self.call("GET", "samples")
         return answer
@@ -226,21 +232,67 @@ class Fn4Sandbox(Sandbox):
         """The guids of the samples that are stored, in the order in which they came."""
         return [guid for guid, sample in self.samples().items() if sample["sha256"]]
 
-    def insert(self, guid: str, sequence: str) -> None:
-        """Store a sample without the API, as another loader may have done; the stats do not count it as an insert."""
-        self.call("POST", "samples", {"guid": guid, "seq": sequence})
+    def insert(self, guid: str, sequence: str, *, links: bool = True) -> None:
+        """Store a sample without the API, as another loader may have done; the stats do not count it as an insert.
+
+        Without `links` it is as an insert leaves it during which the engine died.
+        """
+        self.call("POST", "samples", {"guid": guid, "seq": sequence, "links": links})
 
     def forget(self, guid: str) -> None:
         """Remove a sample, as a server does that was restored from an older backup."""
         self.call("DELETE", "samples", guid=guid)
+
+    def emptied(self) -> None:
+        """Remove all samples, as a server does that was set up again."""
+        self.restored(0)
+
+    def restored(self, count: int) -> None:
+        """Remove all but the first samples, as a server does that was restored from an older backup."""
+        self.call("DELETE", "samples", keep=str(count))
 
     def insert_seconds(self, seconds: float) -> None:
         """Set how long an insert takes."""
         self.set(insert_seconds=seconds)
 
     def database_down(self, *, down: bool = True) -> None:
-        """Take its database down: only `server_time` still answers."""
+        """Take its database down: only what needs no samples still answers, as `server_time`."""
         self.set(database_down=down)
+
+    def read_only(self, *, on: bool = True) -> None:
+        """Make its database read-only: inserts are 500, all else answers."""
+        self.set(database_read_only=on)
+
+    def engine_down(self, *, down: bool = True) -> None:
+        """Take its engine down: inserts and `server_memory_usage` are 500, all else answers.
+
+        Set up again, it is filled from the database; links that are missing stay missing.
+        """
+        self.set(engine_down=down)
+
+    def engine_dies(self, count: int = 1) -> None:
+        """The next inserts are 503, stored without links; after the last of them the engine is down."""
+        self.set(engine_dies=count)
+
+    def breaks_links(self, count: int = 1) -> None:
+        """The next inserts are 503, stored without links; the engine continues."""
+        self.set(breaks_links=count)
+
+    def dies_before_links(self, count: int = 1) -> None:
+        """The next inserts end in a reset connection, stored without links."""
+        self.set(dies_before_links=count)
+
+    def engine_build(self, build: str) -> None:
+        """Which ids break links: `new` (jester 0.6 or newer) or `old`."""
+        self.set(engine_build=build)
+
+    def stuck_lock(self, *, on: bool = True) -> None:
+        """A crash leaves the lock of inserts now; off: somebody drops it."""
+        self.set(stuck_lock=on)
+
+    def lock_manager(self, *, on: bool = True, seconds: float | None = None) -> None:
+        """Whether the lock manager runs, and after which age it frees a lock that a crash left (None: as it was)."""
+        self.set(lock_manager=on, **({} if seconds is None else {"lock_seconds": seconds}))
 
 
 def _item(name: str, content: bytes, more: Mapping[str, object]) -> dict[str, object]:

@@ -1,35 +1,54 @@
-"""A stand-in of findNeighbour4, with the answers that were measured on a real server (domain.md 2)."""
+"""A stand-in of findNeighbour4, with the answers that were measured on a real server (domain.md 2).
+
+What still differs from the real server:
+
+- The reference has a length and no letters. Links count positions at which two samples both have A C G T, and not the
+  same; nothing is masked, and `nucleotides_excluded` is empty.
+- The positions that a 503 appends are those of the first 50 letters, not the differences from a reference.
+- The end of the 409's text is shorter. The text of a 403 after its first words, and of a failed database or engine, is made up.
+- `server_memory_usage` shows the rows of its own calls, not those of inserts, and made-up sizes; no `html`, and with a
+  read-only database it answers.
+- An engine that is set up again is filled from the database, as a restart of the whole server fills it.
+- Freeing a lock is exact to `lock_seconds`; the real lock manager looks once a minute.
+- A row that a death left has its annotation.
+- Of `/api/v2`, these are missing: clustering, alignments, `annotations`, `guids_with_quality_over`,
+  `guids_beginning_with`, `monitor`, `reset`. So are the pages outside of it, and headers of CORS, `Server` and `Date`.
+"""
 
 import argparse
 import asyncio
 import base64
-import datetime as dt
-import html
 import json
-import re
 import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote
 
+from sandbox.fn4_engine import BREAKS_LINKS, Condition, Damage, InsertLock
+from sandbox.fn4_questions import Questions
+from sandbox.fn4_wire import answer, died, not_found, page, read_form, text
 from sandbox.http import RawRequest, Response
-from sandbox.samples import SampleStore, SequenceError, StoredSample, Traffic, check_sequence
+from sandbox.samples import SampleStore
+from sandbox.sequences import SequenceError, check_sequence
 from sandbox.service import Service, add_arguments, run
+from sandbox.traffic import Traffic
 
 API = "/api/v2/"
-LOCKED = "A lock is in place preventing insertion.\n  This may arise because a separate process is inserting data.\n"
-DATABASE_DOWN = "(psycopg2.OperationalError) could not connect to server: Connection refused"
-SETTINGS = {"insert_seconds", "database_down", "stale_lock"}
-_BREAKS_LINKS = re.compile(r"""[^\x00-\x7f]|[/\\|#?%"^\[\]{}<>` ]""")
+LOCKED = (
+    "A lock is in place preventing insertion.  This may arise because\n"
+    "                (i) a separate process is inserting data; \n"
+    "                in this case, retry later or \n"
+    "                (ii) an error or crash left the lock."
+)
 
 
 class Fn4(Service):
     """The API over samples in memory.
 
-    `insert_seconds` is how long an insert takes; while one runs, and for `stale_lock` seconds after the start or
-    after it is set, every other one gets 409. As in the real server, the lock comes last: an id that is already there,
-    or a wrong sequence, is answered at once.
+    `insert_seconds` is how long an insert takes; while one runs, and while the lock is held for another reason, every
+    other one gets 409. As in the real server, the lock comes last: an id that is already there, or a wrong sequence, is
+    answered at once.
     """
 
     name = "fn4"
@@ -38,45 +57,62 @@ class Fn4(Service):
         super().__init__()
         self.reference_length = reference_length
         self.samples = samples
+        self.condition = Condition()
+        self.lock = InsertLock()
+        self.questions = Questions(samples, self.condition, reference_length)
         self.traffic = Traffic()
         self.insert_seconds = 0.0
-        self.database_down = False
         self.authorization: str | None = None
         self.prefix = ""
-        self._locked = False
-        self._locked_until = 0.0
         self.controls |= {
             "GET samples": lambda _: self._show_samples(),
             "POST samples": self._add_sample,
-            "DELETE samples": lambda request: self.samples.remove(request.query()["guid"]),
+            "DELETE samples": self._remove_samples,
             "DELETE stats": lambda _: self._new_traffic(),
         }
 
     def set(self, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
-        """`insert_seconds`, `database_down`, and `stale_lock`: seconds from now, 0 frees the lock."""
-        if name not in SETTINGS:
-            super().set(name, value)
-        elif name == "stale_lock":
-            self._locked_until = time.monotonic() + float(value)
-        elif name == "database_down":
-            self.database_down = bool(value)
-        else:
-            self.insert_seconds = float(value)
+        """The attributes of `Condition`, `insert_seconds`, and the lock: `stale_lock` (seconds from now, 0 frees it),
+        `stuck_lock`, `lock_manager`, `lock_seconds`.
+        """
+        match name:
+            case "insert_seconds":
+                self.insert_seconds = float(value)
+            case "stale_lock":
+                self.lock.stale(float(value))
+            case "stuck_lock":
+                self.lock.stuck(on=bool(value))
+            case "lock_manager":
+                self.lock.manager = bool(value)
+            case "lock_seconds":
+                self.lock.lock_seconds = float(value)
+            case _ if name in vars(self.condition):
+                self.condition.set(name, value)
+                if name == "engine_down" and not value:
+                    self.samples.start_engine()
+            case _:
+                super().set(name, value)
 
     def stats(self) -> dict[str, Any]:
-        """How busy it was with inserts, and what every service counts."""
-        return {**super().stats(), **self.traffic.show(), "samples": len(self.samples.by_guid)}
+        """How busy it was with inserts, what the samples lack, and what every service counts."""
+        return {
+            **super().stats(),
+            **self.traffic.show(),
+            "samples": len(self.samples.by_guid),
+            "links_missing": self.samples.without_links(),
+            "memory_questions": self.questions.memory_questions,
+        }
 
     def name_of(self, request: RawRequest) -> str:
         """The guid that a request is about."""
         if request.method == "POST":
-            return _text(_form(request).get("guid", b""))
+            return text(read_form(request).get("guid", b""))
         parts = request.path.removeprefix(self.prefix).removeprefix(API).split("/")
         return unquote(parts[0]) if len(parts) > 1 else ""
 
     def error(self, status: int, code: str, message: str) -> Response:
         """An error as the server words it: a page of HTML for 500, else a JSON string."""
-        return _page(status, message) if status == 500 else _answer(status, f"{code}: {message}")
+        return page(status, message) if status == 500 else answer(status, f"{code}: {message}")
 
     def answered(self, request: RawRequest, response: Response) -> None:
         """Write the request into the log."""
@@ -91,54 +127,26 @@ class Fn4(Service):
             return response
         path = unquote(request.path)
         if not path.startswith(self.prefix + API):
-            return _not_found()
+            return not_found()
         what = path.removeprefix(self.prefix + API)
-        if what == "insert":
-            return self._insert(request) if request.method == "POST" else _page(405, "Method Not Allowed")
-        return self._read(what) if request.method in {"GET", "HEAD"} else _page(405, "Method Not Allowed")
-
-    def _read(self, what: str) -> Response:
-        now = dt.datetime.now().isoformat()  # noqa: DTZ005 - the real server's time has no zone
-        match what.split("/"):
-            case ["server_time"]:
-                return _answer(200, {"server_name": "SANDBOX", "server_time": now})
-            case ["server_name"]:
-                return _answer(200, {"server_name": "SANDBOX", "server_description": "A stand-in, not the real server"})
-            case ["snpceiling"]:
-                return _answer(200, {"snpceiling": 20})
-        if self.database_down:
-            return _page(500, DATABASE_DOWN)
-        match what.split("/"):
-            case ["guids"]:
-                return _answer(200, list(self.samples.by_guid))
-            case ["guids_added_after_sample", guid]:
-                after = self.samples.after(guid)
-                return _page(404, f"Sample {guid} does not exist") if after is None else _answer(200, after)
-            case [guid, "exists"]:
-                return _answer(200, guid in self.samples.by_guid)
-            case [guid, ("valid" | "annotation") as question]:
-                return self._describe(guid, question)
-        return _not_found()
-
-    def _describe(self, guid: str, question: str) -> Response:
-        sample = self.samples.by_guid.get(guid)
-        if question == "valid":
-            return _answer(200, -1 if sample is None else int(not sample.valid))
-        if sample is None:
-            return _not_found()
-        quality = {"invalid": int(not sample.valid), "length": sample.length, "examinationDate": sample.added}
-        return _answer(200, {"guid": guid, "DNAQuality": quality})
+        if what in {"insert", "mirror"}:
+            if request.method != "POST":
+                return page(405, "The method is not allowed for the requested URL.")
+            return self._insert(request) if what == "insert" else _mirror(request)
+        if request.method not in {"GET", "HEAD"}:
+            return page(405, "The method is not allowed for the requested URL.")
+        return self.questions.answer(what)
 
     def _insert(self, request: RawRequest) -> Response | Awaitable[Response]:
-        form = _form(request)
-        guid = request.name = _text(form.get("guid", b""))
+        form = read_form(request)
+        guid = request.name = text(form.get("guid", b""))
         number = self.traffic.begin(guid, request.started)
         refusal = self._refusal(form, guid)
         if refusal:
             return self._ended(guid, number, refusal)
         if not self.insert_seconds:
             return self._ended(guid, number, self._store(guid, form["seq"]))
-        self._locked = True
+        self.lock.running = True
         task = asyncio.ensure_future(self._store_later(guid, form["seq"], number, request.received))
         self.background.add(task)
         task.add_done_callback(self.background.discard)
@@ -146,38 +154,37 @@ class Fn4(Service):
 
     def _refusal(self, form: dict[str, bytes], guid: str) -> Response | None:
         if "guid" not in form or "seq" not in form:
-            return _answer(501, f"seq and guid are not present in the POSTed data {sorted(form)}")
-        if self.database_down:
-            return _page(500, DATABASE_DOWN)
+            return answer(501, f"seq and guid are not present in the POSTed data {set(form)}")
         if len(guid) >= 60:
-            return _answer(
-                403, f"Supplied sample identifier is unacceptable: {guid} must have fewer than 60 characters"
-            )
+            return answer(403, f"Supplied sample identifier is unacceptable: {guid} must have fewer than 60 characters")
+        if obstacle := self.condition.obstacle:
+            return page(500, obstacle)
         if guid in self.samples.by_guid:
-            return _answer(201, f"Guid {guid} is already present")
+            return answer(201, f"Guid {guid} is already present")
         try:
             check_sequence(form["seq"], self.reference_length)
         except SequenceError as error:
-            return _page(500, str(error))
-        if self._locked or time.monotonic() < self._locked_until:
-            return _answer(409, LOCKED)
-        return None
+            return page(500, str(error))
+        return answer(409, LOCKED) if self.lock.held else None
 
     async def _store_later(self, guid: str, sequence: bytes, number: int, received: float) -> Response:
         try:
             await asyncio.sleep(max(0.0, received + self.insert_seconds - time.monotonic()))
             response = self._store(guid, sequence)
         finally:
-            self._locked = False
+            self.lock.running = False
         return self._ended(guid, number, response)
 
     def _store(self, guid: str, sequence: bytes) -> Response:
-        if self.database_down:
-            return _page(500, DATABASE_DOWN)
-        self.samples.add(guid, StoredSample(sequence))
-        if guid in {"", ".", ".."} or _BREAKS_LINKS.search(guid):
-            return _answer(503, f"Error raised on persisting {guid}: {_composition(sequence)}")
-        return _answer(200, f"Guid {guid} inserted.")
+        if obstacle := self.condition.obstacle:
+            return page(500, obstacle)
+        damage = self.condition.next_damage(guid)
+        self.samples.add(guid, sequence, links=damage is None, in_engine=damage in (None, Damage.LINKS))
+        if damage is None:
+            return answer(200, f"Guid {guid} inserted.")
+        if damage is Damage.ANSWER:
+            return died()
+        return answer(503, f"Error raised on persisting {guid}: {_composition(sequence)}")
 
     def _ended(self, guid: str, number: int, response: Response) -> Response:
         self.traffic.end(guid, number, response.status)
@@ -185,47 +192,29 @@ class Fn4(Service):
 
     def _new_traffic(self) -> None:
         self.traffic = Traffic()
+        self.questions.memory_questions = 0
 
     def _add_sample(self, request: RawRequest) -> None:
         data = json.loads(request.body)
-        self.samples.add(data["guid"], StoredSample(data["seq"].encode()))
+        links = bool(data.get("links", True))
+        self.samples.add(data["guid"], data["seq"].encode(), links=links, in_engine=links)
+
+    def _remove_samples(self, request: RawRequest) -> bool | int:
+        query = request.query()
+        return self.samples.keep_first(int(query["keep"])) if "keep" in query else self.samples.remove(query["guid"])
 
     def _show_samples(self) -> dict[str, Any]:
         shown: dict[str, Any] = {}
+        missing = dict.fromkeys(("sha256", "md5", "length", "valid", "links", "added"))
         for guid in [*self.samples.by_guid, *sorted(self.traffic.by_guid.keys() - self.samples.by_guid.keys())]:
             sample = self.samples.by_guid.get(guid)
             answers = self.traffic.by_guid.get(guid, [])
-            facts = sample.show() if sample else {"sha256": None, "length": None, "valid": None, "added": None}
-            shown[guid] = {**facts, "calls": len(answers), "answers": answers}
+            shown[guid] = {**(sample.show() if sample else missing), "calls": len(answers), "answers": answers}
         return shown
 
 
-def _form(request: RawRequest) -> dict[str, bytes]:
-    """The fields of a urlencoded body as Flask sees them; none for any other kind of body."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded" or "content-encoding" in request.headers:
-        return {}
-    form: dict[str, bytes] = {}
-    body, at = request.body, 0
-    while at < len(body):
-        end = body.find(b"&", at)
-        end = len(body) if end < 0 else end
-        equals = body.find(b"=", at, end)
-        if equals >= 0:
-            name = unquote(body[at:equals].decode("latin-1"))
-            # One copy, and no more: sequences have millions of letters.
-            form.setdefault(name, _plain(bytes(memoryview(body)[equals + 1 : end])))
-        at = end + 1
-    return form
-
-
-def _plain(value: bytes) -> bytes:
-    value = value.replace(b"+", b" ") if b"+" in value else value
-    return unquote_to_bytes(value) if b"%" in value else value
-
-
-def _text(value: bytes) -> str:
-    return value.decode(errors="replace")
+def _mirror(request: RawRequest) -> Response:
+    return answer(200, {name: text(value) for name, value in read_form(request).items()})
 
 
 def _composition(sequence: bytes) -> dict[str, list[int]]:
@@ -234,41 +223,40 @@ def _composition(sequence: bytes) -> dict[str, list[int]]:
     return {letter: [at for at, other in enumerate(head) if other == letter] for letter in sorted(set(head))}
 
 
-def _answer(status: int, data: Any) -> Response:  # noqa: ANN401 - JSON
-    response = Response(status, json.dumps(data).encode(), {"content-type": "text/html; charset=utf-8"})
-    response.close = True
-    return response
-
-
-def _page(status: int, text: str) -> Response:
-    title = {404: "Not Found", 405: "Method Not Allowed"}.get(status, "Internal Server Error")
-    lines = ["<!doctype html>", "<html lang=en>", f"<title>{status} {title}</title>", f"<h1>{title}</h1>"]
-    body = "\n".join([*lines, f"<p>{html.escape(text)}</p>", ""])
-    response = Response(status, body.encode(), {"content-type": "text/html; charset=utf-8"})
-    response.close = True
-    return response
-
-
-def _not_found() -> Response:
-    return _answer(404, {"error": "Not found (custom error handler for mis-routing)"})
-
-
-def main(arguments: list[str]) -> int:
-    """Run the stand-in from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox fn4", description=f"{__doc__} For tests and demos only.")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox fn4",
+        description=f"{__doc__}\nFor tests and demos only.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_arguments(parser)
     parser.add_argument("--reference-length", type=int, default=29903, help="letters of a sequence (%(default)s)")
     parser.add_argument("--insert-seconds", type=float, default=0.0, help="how long an insert takes (%(default)s)")
     parser.add_argument(
         "--stale-lock", type=float, default=0.0, help="seconds for which the lock of a crashed insert remains"
     )
+    parser.add_argument(
+        "--lock-seconds", type=float, default=120.0, help="after these the lock manager frees a lock (%(default)s)"
+    )
+    parser.add_argument("--no-lock-manager", action="store_true", help="a lock that a crash left stays")
+    parser.add_argument(
+        "--engine-build", choices=sorted(BREAKS_LINKS), default="new", help="which ids break links (%(default)s)"
+    )
     parser.add_argument("--store", type=Path, help="file in which samples survive a killed server")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="require basic authentication, as a proxy does")
     parser.add_argument("--prefix", default="", help="a path before /api/v2, as behind a proxy")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stand-in from the command line."""
+    options = _parser().parse_args(arguments)
     service = Fn4(options.reference_length, SampleStore(options.store))
     service.insert_seconds = options.insert_seconds
     service.set("stale_lock", options.stale_lock)
+    service.set("lock_seconds", options.lock_seconds)
+    service.set("lock_manager", not options.no_lock_manager)
+    service.set("engine_build", options.engine_build)
     service.prefix = options.prefix.rstrip("/")
     if options.auth:
         service.authorization = "Basic " + base64.b64encode(options.auth.encode()).decode()

@@ -1,82 +1,75 @@
-"""What the findNeighbour4 stand-in holds: samples, the insert lock, and numbers on how busy inserts kept it."""
+"""What the findNeighbour4 stand-in holds: samples in its database, those of them in its engine, and their links."""
 
 import datetime as dt
-import hashlib
 import json
-import time
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_LETTERS = b"ACGTNRYSWKMBDHV-"
-_ALPHABET = _LETTERS + _LETTERS.lower()
-_MAX_UNKNOWN_SHARE = 0.3
-_MAX_UNEXAMINED_BYTES = 256 * 1024 * 1024  # bytes of sequences that wait to be examined
+from sandbox.sequences import Facts, Packing, facts_of
+
+SNP_CEILING = 20
+_MAX_UNPACKED_BYTES = 256 * 1024 * 1024  # bytes of sequences that wait to be packed
 
 
 class StoredSample:
-    """A stored sequence: its length, its digest, and whether little enough of it is unknown (`valid`).
+    """A row of the database: a sequence, whether its links to earlier samples were stored (`links`), since when the engine
+    holds it (`in_engine_since`, the number of an insert; None: not), and what is known of the sequence.
 
-    Digest and validity are computed when they are requested, so that an insert stays cheap; until then the sequence is
-    kept.
+    Facts are computed when they are requested, so that an insert stays cheap; until then the sequence is kept as it came.
     """
 
-    __slots__ = ("_sequence", "_sha256", "_valid", "added", "length")
+    __slots__ = ("_blocks", "_facts", "_packing", "_sequence", "added", "in_engine_since", "length", "links", "number")
 
-    def __init__(self, sequence: bytes) -> None:
+    def __init__(self, sequence: bytes, packing: Packing, number: int, *, links: bool, in_engine: bool) -> None:
         self._sequence: bytes | None = sequence
-        self._sha256 = ""
-        self._valid = False
+        self._packing = packing
+        self._blocks: dict[int, bytes] = {}
+        self._facts: Facts | None = None
+        self.number = number
+        self.links = links
+        self.in_engine_since = number if in_engine else None
         self.length = len(sequence)
         self.added = dt.datetime.now().isoformat()  # noqa: DTZ005 - the real server's times have no zone
 
-    @classmethod
-    def read(cls, data: dict[str, Any]) -> "StoredSample":
-        """A sample as `show` wrote it."""
-        sample = cls(b"")
-        sample._sequence = None
-        sample._sha256, sample.length, sample._valid = data["sha256"], data["length"], data["valid"]
-        sample.added = data["added"]
-        return sample
-
-    def examine(self) -> None:
-        """Compute digest and validity, and drop the sequence."""
+    def pack(self) -> dict[int, bytes]:
+        """Keep the sequence as differences from now on; returns them."""
         if self._sequence is not None:
-            self._sha256 = hashlib.sha256(self._sequence).hexdigest()
-            known = len(self._sequence.translate(None, delete=b"Nn-"))
-            self._valid = self.length - known <= _MAX_UNKNOWN_SHARE * self.length
-            self._sequence = None
+            self._blocks, self._sequence = self._packing.pack(self._sequence), None
+        return self._blocks
+
+    @property
+    def sequence(self) -> bytes:
+        """The letters as they were sent."""
+        return self._packing.unpack(self._blocks, self.length) if self._sequence is None else self._sequence
+
+    @property
+    def facts(self) -> Facts:
+        """Digests, counts and validity."""
+        if self._facts is None:
+            self._facts = facts_of(self.sequence)
+            self.pack()
+        return self._facts
 
     @property
     def valid(self) -> bool:
         """Whether it is compared with others."""
-        self.examine()
-        return self._valid
+        return self.facts.valid
+
+    def is_linked(self, later: "StoredSample") -> bool:
+        """Whether the insert of a later sample found this one."""
+        return later.links and self.in_engine_since is not None and self.in_engine_since <= later.number
 
     def show(self) -> dict[str, Any]:
-        """All of it, as JSON data."""
-        self.examine()
-        return {"sha256": self._sha256, "length": self.length, "valid": self._valid, "added": self.added}
-
-
-class SequenceError(ValueError):
-    """A sequence that the server rejects, with the text of its error page."""
-
-
-def check_sequence(sequence: bytes, reference_length: int) -> None:
-    """SequenceError with the real server's text: empty, invalid letters, or not the length of the reference."""
-    if not sequence:
-        raise SequenceError("nucleicAcidString must be of type str, and of non-zero length")
-    if others := sequence.translate(None, delete=_ALPHABET):
-        raise SequenceError(
-            "nucleicAcidString must be of type str, and consist only of ACGTN-.  "
-            f"There are {len(others)} invalid characters"
-        )
-    if len(sequence) != reference_length:
-        raise SequenceError(
-            f"sequence must of the same length as reference; seq is {len(sequence)} and ref is {reference_length}"
-        )
+        """All of it but the sequence, as JSON data."""
+        facts = self.facts
+        return {
+            "sha256": facts.sha256,
+            "md5": facts.md5,
+            "length": self.length,
+            "valid": facts.valid,
+            "links": self.links,
+            "added": self.added,
+        }
 
 
 class SampleStore:
@@ -87,35 +80,46 @@ class SampleStore:
 
     def __init__(self, store: Path | None) -> None:
         self.by_guid: dict[str, StoredSample] = {}
-        self._store = store
+        self._packing = Packing()
+        self._number = 0
         self._file = None
-        self._unexamined_bytes = 0
+        self._unpacked_bytes = 0
         if store:
             self._read(store)
             self._file = store.open("ab", buffering=0)
+            self.start_engine()
 
     def _read(self, store: Path) -> None:
         lines = store.read_bytes().split(b"\n") if store.exists() else []
         for line in lines[:-1]:
             data = json.loads(line)
-            guid = data.pop("guid")
-            if data:
-                self.by_guid[guid] = StoredSample.read(data)
+            if "engine started" in data:
+                self._fill_engine()
+            elif "seq" in data:
+                sample = self._new(data["seq"].encode(), links=data["links"], in_engine=data["engine"])
+                sample.added = data["added"]
+                self.by_guid[data["guid"]] = sample
             else:
-                self.by_guid.pop(guid, None)
+                self.by_guid.pop(data["guid"], None)
         if lines and lines[-1]:
             # Killed in the middle of a line: that insert was not answered, and never happened.
             with store.open("r+b") as file:
                 file.truncate(store.stat().st_size - len(lines[-1]))
 
-    def add(self, guid: str, sample: StoredSample) -> None:
-        """Store a sample."""
-        self.by_guid[guid] = sample
+    def _new(self, sequence: bytes, *, links: bool, in_engine: bool) -> StoredSample:
+        self._number += 1
+        sample = StoredSample(sequence, self._packing, self._number, links=links, in_engine=in_engine)
+        self._unpacked_bytes += sample.length
+        if self._unpacked_bytes > _MAX_UNPACKED_BYTES:
+            sample.pack()
+        return sample
+
+    def add(self, guid: str, sequence: bytes, *, links: bool = True, in_engine: bool = True) -> None:
+        """Store a sample, with or without its links to those before it, in the engine or only in the database."""
+        sample = self.by_guid[guid] = self._new(sequence, links=links, in_engine=in_engine)
         if self._file:
-            self._write({"guid": guid, **sample.show()})
-        self._unexamined_bytes += sample.length
-        if self._unexamined_bytes > _MAX_UNEXAMINED_BYTES:
-            sample.examine()
+            row = {"guid": guid, "added": sample.added, "links": links, "engine": in_engine, "seq": sequence.decode()}
+            self._write(row)
 
     def remove(self, guid: str) -> bool:
         """Remove a sample; whether there was one."""
@@ -124,6 +128,13 @@ class SampleStore:
             self._write({"guid": guid})
         return there
 
+    def keep_first(self, count: int) -> int:
+        """Remove all but the first samples, as a database does that was restored; returns how many went."""
+        gone = list(self.by_guid)[count:]
+        for guid in gone:
+            self.remove(guid)
+        return len(gone)
+
     def after(self, guid: str) -> list[str] | None:
         """The guids that came after one; None when it is not known."""
         if guid not in self.by_guid:
@@ -131,57 +142,43 @@ class SampleStore:
         guids = list(self.by_guid)
         return guids[guids.index(guid) + 1 :]
 
+    def start_engine(self) -> None:
+        """The engine starts, and is filled from the database. Links that are missing stay missing."""
+        if any(sample.in_engine_since is None for sample in self.by_guid.values()):
+            self._fill_engine()
+            self._write({"engine started": True})
+
+    def _fill_engine(self) -> None:
+        for sample in self.by_guid.values():
+            if sample.in_engine_since is None:
+                sample.in_engine_since = self._number + 1
+
+    def in_engine(self) -> int:
+        """How many samples the engine holds: never the invalid ones."""
+        return sum(1 for sample in self.by_guid.values() if sample.in_engine_since is not None and sample.valid)
+
+    def without_links(self) -> int:
+        """How many samples were stored without their links."""
+        return sum(1 for sample in self.by_guid.values() if not sample.links)
+
+    def neighbours(self, guid: str, distance: int) -> list[tuple[str, int]]:
+        """The stored links of a sample, with their distances, in the order of the samples."""
+        sample = self.by_guid[guid]
+        found = []
+        for other_guid, other in self.by_guid.items():
+            first, second = (other, sample) if other.number < sample.number else (sample, other)
+            if other is sample or not first.is_linked(second) or not (sample.valid and other.valid):
+                continue
+            apart = self._packing.distance(sample.pack(), other.pack(), min(distance, SNP_CEILING))
+            if apart is not None:
+                found.append((other_guid, apart))
+        return found
+
+    def distance(self, guid: str, other: str) -> int | None:
+        """The distance of two samples, linked or not; None when one of them is invalid."""
+        one, two = self.by_guid[guid], self.by_guid[other]
+        return self._packing.distance(one.pack(), two.pack()) if one.valid and two.valid else None
+
     def _write(self, data: dict[str, Any]) -> None:
         if self._file:
             self._file.write(json.dumps(data).encode() + b"\n")
-
-
-@dataclass(slots=True)
-class Traffic:
-    """The insert calls: how many are in flight, since when, and for how long there was one. Monotonic seconds."""
-
-    in_flight: int = 0
-    most_in_flight: int = 0
-    busy_seconds: float = 0.0
-    first_start: float | None = None
-    last_end: float | None = None
-    answers: Counter[int] = field(default_factory=Counter)
-    by_guid: dict[str, list[int]] = field(default_factory=dict)
-    _busy_since: float = 0.0
-
-    def begin(self, guid: str, started: float) -> int:
-        """An insert call came in, its first byte at `started`; returns its number among those of its guid."""
-        if self.in_flight == 0:
-            self._busy_since = max(started, self.last_end or started)
-        if self.first_start is None:
-            self.first_start = started
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        calls = self.by_guid.setdefault(guid, [])
-        calls.append(0)
-        return len(calls) - 1
-
-    def end(self, guid: str, number: int, status: int) -> None:
-        """The call ended, whether or not a client still waits for the answer."""
-        now = time.monotonic()
-        self.in_flight -= 1
-        self.last_end = now
-        self.answers[status] += 1
-        self.by_guid[guid][number] = status
-        if self.in_flight == 0:
-            self.busy_seconds += now - self._busy_since
-
-    def show(self) -> dict[str, Any]:
-        """The numbers for `GET /sandbox/stats`; `busy_share` is of the time from the first start to the last end."""
-        length = (self.last_end or 0) - (self.first_start or 0)
-        return {
-            "inserts": self.answers[200],
-            "conflicts": self.answers[409],
-            "answers": {str(status): count for status, count in self.answers.items()},
-            "in_flight": self.in_flight,
-            "most_in_flight": self.most_in_flight,
-            "busy_seconds": self.busy_seconds,
-            "first_start": self.first_start,
-            "last_end": self.last_end,
-            "busy_share": self.busy_seconds / length if length > 0 else None,
-        }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,49 +12,9 @@ import pytest
 import requests
 
 from sandbox.clients import Fn4Sandbox
+from tests.sandbox.calls import GOOD, HTML, LENGTH, exists, get, insert, wait_until
 
-LENGTH = 40
-GOOD = "ACGT" * 10
-HTML = "<!doctype html>"
 SLOW = 0.3
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Fn4Sandbox]:
-    with Fn4Sandbox(LENGTH) as box:
-        yield box
-
-
-@pytest.fixture
-def box(running: Fn4Sandbox) -> Iterator[Fn4Sandbox]:
-    """An empty server that works, and takes no time."""
-    yield running
-    running.clear_faults()
-    running.set(insert_seconds=0, database_down=False, stale_lock=0)
-    wait_until(lambda: running.stats()["in_flight"] == 0)
-    for guid in running.guids():
-        running.forget(guid)
-    running.call("DELETE", "stats")
-    running.clear_log()
-
-
-def get(box: Fn4Sandbox, what: str) -> requests.Response:
-    return requests.get(f"{box.url}/api/v2/{what}", timeout=5)
-
-
-def insert(box: Fn4Sandbox, guid: str, seq: str = GOOD, timeout: float = 5) -> requests.Response:
-    return requests.post(f"{box.url}/api/v2/insert", data={"guid": guid, "seq": seq}, timeout=timeout)
-
-
-def exists(box: Fn4Sandbox, guid: str) -> bool:
-    return bool(get(box, f"{guid}/exists").json())
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_it_says_who_it_is(box: Fn4Sandbox) -> None:
@@ -98,7 +57,7 @@ def test_a_long_id_is_refused(box: Fn4Sandbox) -> None:
 @pytest.mark.parametrize(
     ("seq", "reason"),
     [
-        (GOOD[:-1], "seq is 39 and ref is 40"),
+        (GOOD[:-1], "sequence must of the same length as reference; seq is 39 and ref is 40"),
         ("", "non-zero length"),
         ("X" + GOOD[1:], "1 invalid characters"),
         (" " + GOOD[1:], "1 invalid characters"),
@@ -114,17 +73,31 @@ def test_a_wrong_sequence_is_500_with_the_reason_in_html(box: Fn4Sandbox, seq: s
     assert not exists(box, "s1")
 
 
-@pytest.mark.parametrize("guid", ["", ".", "..", "é", "a b", *(f"a{letter}b" for letter in '/\\|#?%"^[]{}<>`')])
-def test_an_id_that_breaks_links_is_503_and_stored_all_the_same(box: Fn4Sandbox, guid: str) -> None:
-    assert insert(box, guid).status_code == 503
+NEW_BUILD = ["", ".", "..", *(f"a{letter}b" for letter in "/#?+")]
+OLD_BUILD = ["", ".", "..", "é", "a b", *(f"a{letter}b" for letter in '/\\|#?%"^[]{}<>`')]
+
+
+@pytest.mark.parametrize(
+    ("build", "guid"), [*(("new", guid) for guid in NEW_BUILD), *(("old", guid) for guid in OLD_BUILD)]
+)
+def test_an_id_that_breaks_links_is_503_and_stored_all_the_same(box: Fn4Sandbox, build: str, guid: str) -> None:
+    box.engine_build(build)
+    answer = insert(box, guid, "AC" * 20)
+    assert answer.status_code == 503
+    assert answer.json().startswith(f"Error raised on persisting {guid}: {{'A': [0, 2, 4,"), "positions of letters"
     assert insert(box, guid).status_code == 201
     assert guid in get(box, "guids").json()
+    assert (box.samples()[guid]["links"], box.stats()["links_missing"]) == (False, 1)
 
 
-@pytest.mark.parametrize("guid", ["a._~:;,+=@&()!*'$-Z9"])
-def test_every_other_printable_character_is_fine_in_an_id(box: Fn4Sandbox, guid: str) -> None:
+@pytest.mark.parametrize(
+    ("build", "guid"), [("new", """a._~:;,=@&()!*'$-Z9 é|%"^[]{}<>`\\"""), ("old", "a._~:;,+=@&()!*'$-Z9")]
+)
+def test_every_other_character_is_fine_in_an_id(box: Fn4Sandbox, build: str, guid: str) -> None:
+    box.engine_build(build)
     assert insert(box, guid).status_code == 200
     assert exists(box, quote(guid, safe=""))
+    assert box.samples()[guid]["links"] is True
 
 
 @pytest.mark.parametrize(
