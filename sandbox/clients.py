@@ -204,10 +204,13 @@ class Fn4Sandbox(Sandbox):
         lock_manager: bool = True,
         lock_seconds: float = 120.0,
         engine_build: str = "new",
+        workers: int = 0,
+        worker_timeout: float = 150.0,
     ) -> None:
         arguments = ["fn4", "--reference-length", str(reference_length), "--insert-seconds", str(insert_seconds)]
         arguments += ["--lock-seconds", str(lock_seconds), "--engine-build", engine_build]
         arguments += [] if lock_manager else ["--no-lock-manager"]
+        arguments += ["--workers", str(workers), "--worker-timeout", str(worker_timeout)]
         arguments += ["--store", store] if store else []
         arguments += ["--auth", auth] if auth else []
         arguments += ["--prefix", prefix] if prefix else []
@@ -285,6 +288,10 @@ class Fn4Sandbox(Sandbox):
     def engine_build(self, build: str) -> None:
         """Which ids break links: `new` (jester 0.6 or newer) or `old`."""
         self.set(engine_build=build)
+
+    def workers(self, count: int, timeout: float | None = None) -> None:
+        """Set how many connections it serves at a time (0: all), and after how many seconds one is reset (None: as before)."""
+        self.set(workers=count, **({} if timeout is None else {"worker_timeout": timeout}))
 
     def stuck_lock(self, *, on: bool = True) -> None:
         """A crash leaves the lock of inserts now; off: somebody drops it."""

@@ -1,16 +1,19 @@
-"""A stand-in of findNeighbour4, with the answers that were measured on a real server (domain.md 2).
+"""A stand-in of findNeighbour4, with the answers that were measured on a real server.
 
-What still differs from the real server:
+What still differs from it:
 
 - The reference has a length and no letters. Links count positions at which two samples both have A C G T, and not the
   same; nothing is masked, and `nucleotides_excluded` is empty.
+- A sequence is invalid with more than 30 % of N and `-`; the real limit is a setting. Lists of guids are in the order of inserts.
 - The positions that a 503 appends are those of the first 50 letters, not the differences from a reference.
 - The end of the 409's text is shorter. The text of a 403 after its first words, and of a failed database or engine, is made up.
 - `server_memory_usage` shows the rows of its own calls, not those of inserts, and made-up sizes; no `html`, and with a
   read-only database it answers.
 - An engine that is set up again is filled from the database, as a restart of the whole server fills it.
 - Freeing a lock is exact to `lock_seconds`; the real lock manager looks once a minute.
-- A row that a death left has its annotation.
+- A row that a death left has its annotation. An insert that is killed with its worker leaves the lock, and no row.
+- A waiting connection is accepted, and read up to its first bytes. `/sandbox/…` is answered without a worker.
+- An insert of `a+b` fails also where the engine holds `a b`, whose links the real server would store for it.
 - Of `/api/v2`, these are missing: clustering, alignments, `annotations`, `guids_with_quality_over`,
   `guids_beginning_with`, `monitor`, `reset`. So are the pages outside of it, and headers of CORS, `Server` and `Date`.
 """
@@ -33,6 +36,7 @@ from sandbox.samples import SampleStore
 from sandbox.sequences import SequenceError, check_sequence
 from sandbox.service import Service, add_arguments, run
 from sandbox.traffic import Traffic
+from sandbox.workers import Workers
 
 API = "/api/v2/"
 LOCKED = (
@@ -61,7 +65,9 @@ class Fn4(Service):
         self.lock = InsertLock()
         self.questions = Questions(samples, self.condition, reference_length)
         self.traffic = Traffic()
+        self.admission = self.workers = Workers()
         self.insert_seconds = 0.0
+        self._insert_task: tuple[RawRequest, asyncio.Future[Response]] | None = None
         self.authorization: str | None = None
         self.prefix = ""
         self.controls |= {
@@ -72,10 +78,14 @@ class Fn4(Service):
         }
 
     def set(self, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
-        """The attributes of `Condition`, `insert_seconds`, and the lock: `stale_lock` (seconds from now, 0 frees it),
-        `stuck_lock`, `lock_manager`, `lock_seconds`.
+        """The attributes of `Condition`, `insert_seconds`, `workers` and `worker_timeout`, and the lock: `stale_lock`
+        (seconds from now, 0 frees it), `stuck_lock`, `lock_manager`, `lock_seconds`.
         """
         match name:
+            case "workers":
+                self.workers.count = int(value)
+            case "worker_timeout":
+                self.workers.timeout = float(value)
             case "insert_seconds":
                 self.insert_seconds = float(value)
             case "stale_lock":
@@ -101,6 +111,10 @@ class Fn4(Service):
             "samples": len(self.samples.by_guid),
             "links_missing": self.samples.without_links(),
             "memory_questions": self.questions.memory_questions,
+            "workers": self.workers.count,
+            "workers_busy": self.workers.busy,
+            "workers_killed": self.workers.killed,
+            "connections_waiting": self.workers.waiting,
         }
 
     def name_of(self, request: RawRequest) -> str:
@@ -150,7 +164,13 @@ class Fn4(Service):
         task = asyncio.ensure_future(self._store_later(guid, form["seq"], number, request.received))
         self.background.add(task)
         task.add_done_callback(self.background.discard)
+        self._insert_task = request, task
         return asyncio.shield(task)
+
+    def killed(self, request: RawRequest) -> None:
+        """An insert ends with its worker: nothing is stored, and the lock stays."""
+        if self._insert_task and self._insert_task[0] is request and self._insert_task[1].cancel():
+            self.lock.stuck(on=True)
 
     def _refusal(self, form: dict[str, bytes], guid: str) -> Response | None:
         if "guid" not in form or "seq" not in form:
@@ -171,8 +191,11 @@ class Fn4(Service):
         try:
             await asyncio.sleep(max(0.0, received + self.insert_seconds - time.monotonic()))
             response = self._store(guid, sequence)
+        except asyncio.CancelledError:
+            self._ended(guid, number, died())
+            raise
         finally:
-            self.lock.running = False
+            self.lock.running, self._insert_task = False, None
         return self._ended(guid, number, response)
 
     def _store(self, guid: str, sequence: bytes) -> Response:
@@ -242,6 +265,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine-build", choices=sorted(BREAKS_LINKS), default="new", help="which ids break links (%(default)s)"
     )
+    parser.add_argument("--workers", type=int, default=0, help="sync workers, each for one connection (0: no limit)")
+    parser.add_argument(
+        "--worker-timeout", type=float, default=150.0, help="after these a worker is killed (%(default)s)"
+    )
     parser.add_argument("--store", type=Path, help="file in which samples survive a killed server")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="require basic authentication, as a proxy does")
     parser.add_argument("--prefix", default="", help="a path before /api/v2, as behind a proxy")
@@ -257,6 +284,8 @@ def main(arguments: list[str]) -> int:
     service.set("lock_seconds", options.lock_seconds)
     service.set("lock_manager", not options.no_lock_manager)
     service.set("engine_build", options.engine_build)
+    service.set("worker_timeout", options.worker_timeout)
+    service.set("workers", options.workers)
     service.prefix = options.prefix.rstrip("/")
     if options.auth:
         service.authorization = "Basic " + base64.b64encode(options.auth.encode()).decode()

@@ -21,6 +21,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 BUFFER_BYTES = 64 * 1024
+_CONTROL = "/sandbox/"
 CLIENT_GONE = 499  # only for the log: the client disconnected before it was answered
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -80,6 +81,23 @@ class RequestHandler(Protocol):
     def answered(self, request: RawRequest, response: Response) -> None:
         """Called when an answer is sent."""
 
+    def killed(self, request: RawRequest) -> None:
+        """Called when the worker that was answering is killed."""
+
+
+class Admission(Protocol):
+    """Decides when a connection is read. One that asks for `/sandbox/…` is read at once."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether a connection may have to wait; then every answer ends it."""
+
+    def opened(self, connection: "Connection") -> bool:
+        """Whether it is read at once; else `let_in` is called on it later."""
+
+    def closed(self, connection: "Connection") -> None:
+        """It ended, or is none that counts."""
+
 
 class BadRequestError(Exception):
     """Bytes that are not a request."""
@@ -91,9 +109,14 @@ class Connection(asyncio.BufferedProtocol):
     The kernel writes large bodies straight to where they stay, and all else into one buffer that is used again.
     """
 
-    def __init__(self, handler: RequestHandler, connections: set["Connection"]) -> None:
+    def __init__(
+        self, handler: RequestHandler, connections: set["Connection"], admission: Admission | None = None
+    ) -> None:
         self._handler = handler
         self._connections = connections
+        self._admission = admission
+        self._waits = False
+        self._running: RawRequest | None = None
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._started = 0.0
@@ -107,11 +130,14 @@ class Connection(asyncio.BufferedProtocol):
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
             self._connections.add(self)
+            self._waits = self._admission is not None and not self._admission.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it was lost changes nothing
         """Stop working for a disconnected client."""
         self._transport = None
         self._connections.discard(self)
+        if self._admission:
+            self._admission.closed(self)
         if self._task:
             self._task.cancel()
 
@@ -128,6 +154,26 @@ class Connection(asyncio.BufferedProtocol):
             if not self._buffer and self._request is None:
                 self._started = time.monotonic()
             self._buffer += memoryview(_RECEIVED)[:nbytes]
+        if self._waits:
+            self._wait_or_ask_for_control()
+        else:
+            self._answer_complete_requests()
+
+    def _wait_or_ask_for_control(self) -> None:
+        """While it waits only its first line is looked at; what follows stays in the kernel, as in a backlog."""
+        parts = bytes(self._buffer[:200]).split(b" ", 2)
+        if len(parts) < 3 and len(self._buffer) < 200:
+            return
+        if len(parts) == 3 and parts[1].startswith(_CONTROL.encode()):
+            self.let_in()
+        elif self._transport:
+            self._transport.pause_reading()
+
+    def let_in(self) -> None:
+        """Read and answer it from now on."""
+        self._waits = False
+        if self._transport:
+            self._transport.resume_reading()
         self._answer_complete_requests()
 
     def _room(self) -> bytearray | None:
@@ -139,13 +185,24 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport:
             self._transport.abort()
 
+    def kill(self) -> None:
+        """Reset it, as when its process is killed, whatever it is doing."""
+        transport, self._transport = self._transport, None
+        if self._running:
+            self._handler.killed(self._running)
+        if transport:
+            _reset(transport)
+
     def _answer_complete_requests(self) -> None:
         try:
             while self._transport and not self._task and (request := self._next()):
+                if self._admission and request.path.startswith(_CONTROL):
+                    self._admission.closed(self)
                 outcome = self._handler.handle(request)
                 if isinstance(outcome, Response):
                     self._send(request, outcome)
                 else:
+                    self._running = request
                     self._task = asyncio.ensure_future(self._answer_later(request, outcome))
         except BadRequestError:
             self._refuse(400)
@@ -162,7 +219,7 @@ class Connection(asyncio.BufferedProtocol):
         except Exception:  # noqa: BLE001 - as above
             traceback.print_exc(file=sys.stderr)
             response = Response(500)
-        self._task = None
+        self._task = self._running = None
         self._send(request, response)
         self._answer_complete_requests()
 
@@ -213,6 +270,7 @@ class Connection(asyncio.BufferedProtocol):
         if response.cut is not None:
             body = body[: response.cut]
         close = response.close or response.cut is not None or request.headers.get("connection") == "close"
+        close = close or (self._admission is not None and self._admission.limited)
         head = _head(response, close=close)
         if len(body) > BUFFER_BYTES:
             transport.write(head)
@@ -272,7 +330,13 @@ def _keep_memory() -> None:
             library.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
-async def serve(handler: RequestHandler, port: int, ready: "asyncio.Future[str]", stop: list[int]) -> None:
+async def serve(
+    handler: RequestHandler,
+    port: int,
+    ready: "asyncio.Future[str]",
+    stop: list[int],
+    admission: Admission | None = None,
+) -> None:
     """Answer on 127.0.0.1 (`port` 0: a free one) until one of the file descriptors in `stop` is readable.
 
     `ready` gets the endpoint when connections are accepted. OSError if the port is in use.
@@ -280,7 +344,9 @@ async def serve(handler: RequestHandler, port: int, ready: "asyncio.Future[str]"
     _keep_memory()
     loop = asyncio.get_running_loop()
     connections: set[Connection] = set()
-    server = await loop.create_server(lambda: Connection(handler, connections), "127.0.0.1", port, backlog=512)
+    server = await loop.create_server(
+        lambda: Connection(handler, connections, admission), "127.0.0.1", port, backlog=512
+    )
     ended = asyncio.Event()
     for descriptor in stop:
         loop.add_reader(descriptor, ended.set)

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from sandbox import process
 from sandbox.faults import Rule, WrongRuleError, corrupted, read_rules
-from sandbox.http import RawRequest, Response, serve
+from sandbox.http import Admission, RawRequest, Response, serve
 
 LOG_LENGTH = 200_000
 LOGIN_PAGE = "<!doctype html><html><head><title>Sign in</title></head><body><form>Please sign in</form></body></html>"
@@ -49,6 +49,7 @@ class Service:
         self.log: deque[RequestRecord] = deque(maxlen=LOG_LENGTH)
         self.dropped = 0
         self.background: set[asyncio.Future[Response]] = set()
+        self.admission: Admission | None = None
         self.controls: dict[str, Callable[[RawRequest], Any]] = {
             "GET faults": lambda _: [dataclasses.asdict(rule) for rule in self.rules],
             "POST faults": self._add_faults,
@@ -97,6 +98,9 @@ class Service:
         self.log.append(
             RequestRecord(request.method, request.target, request.name, status, request.started, time.monotonic())
         )
+
+    def killed(self, request: RawRequest) -> None:
+        """Called when the worker that was answering is killed."""
 
     def _rule_for(self, request: RawRequest) -> Rule | None:
         name = request.name = self.name_of(request)
@@ -193,7 +197,7 @@ def run(service: Service, port: int, *, follow_stdin: bool, facts: dict[str, Any
 async def _serve(service: Service, port: int, stop: process.Stop, facts: dict[str, Any]) -> None:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ready.add_done_callback(lambda done: process.announce(service.name, done.result(), **facts))
-    await serve(service, port, ready, stop.filenos())
+    await serve(service, port, ready, stop.filenos(), service.admission)
     for task in list(service.background):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

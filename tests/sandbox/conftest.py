@@ -10,6 +10,8 @@ from sandbox.clients import Fn4Sandbox
 from tests.sandbox.calls import LENGTH, wait_until
 
 AS_STARTED = {
+    "workers": 0,
+    "worker_timeout": 150,
     "insert_seconds": 0,
     "database_down": False,
     "database_read_only": False,
