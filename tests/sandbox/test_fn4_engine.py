@@ -238,3 +238,13 @@ def test_links_of_genomes_are_true_to_the_letter() -> None:
         assert [insert(box, "s1", genome).status_code, insert(box, "s2", other).status_code] == [200, 200]
         assert neighbours(box, "s2") == [["s1", 2]]
         assert get(box, "s2/sequence").json()["masked_dna"] == other
+
+
+def test_sequences_of_other_lengths_come_back_whole(box: Fn4Sandbox) -> None:
+    sent = {"first": GOOD, "shorter": GOOD[:-7], "longer": "ACGT" * 200, "again": GOOD}
+    for guid, seq in sent.items():
+        box.insert(guid, seq)
+    for guid, seq in sent.items():
+        quality = get(box, f"{guid}/annotation").json()["DNAQuality"]
+        assert quality["MD5"] == hashlib.md5(seq.encode(), usedforsecurity=False).hexdigest()
+        assert get(box, f"{guid}/sequence").json()["masked_dna"] == seq
