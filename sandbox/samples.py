@@ -95,8 +95,11 @@ class SampleStore:
             data = json.loads(line)
             if "engine started" in data:
                 self._fill_engine()
-            elif "seq" in data:
-                sample = self._new(data["seq"].encode(), links=data["links"], in_engine=data["engine"])
+            elif "blocks" in data:
+                blocks = {int(at): block.encode() for at, block in data["blocks"].items()}
+                sequence = self._packing.unpack(blocks, data["length"])
+                sample = self._new(sequence, links=data["links"], in_engine=data["engine"])
+                sample.pack()
                 sample.added = data["added"]
                 self.by_guid[data["guid"]] = sample
             else:
@@ -118,8 +121,11 @@ class SampleStore:
         """Store a sample, with or without its links to those before it, in the engine or only in the database."""
         sample = self.by_guid[guid] = self._new(sequence, links=links, in_engine=in_engine)
         if self._file:
-            row = {"guid": guid, "added": sample.added, "links": links, "engine": in_engine, "seq": sequence.decode()}
-            self._write(row)
+            # The first one is what the others differ from.
+            first, blocks = self._packing.is_empty, sample.pack()
+            kept = {at: block.decode() for at, block in ({0: sequence} if first else blocks).items()}
+            row = {"guid": guid, "added": sample.added, "links": links, "engine": in_engine, "length": sample.length}
+            self._write({**row, "blocks": kept})
 
     def remove(self, guid: str) -> bool:
         """Remove a sample; whether there was one."""

@@ -7,6 +7,7 @@ import hashlib
 from typing import NamedTuple
 
 BLOCK = 256
+_STRETCH = 16 * BLOCK
 MAX_UNKNOWN_SHARE = 0.3
 _IUPAC = "RYSWKMBDHV"
 _LETTERS = b"ACGTN-" + _IUPAC.encode()
@@ -43,7 +44,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(sequence: bytes) -> Facts:
-    """Read the whole sequence; about 30 ms for one of 4.4 million letters."""
+    """Read the whole sequence; some 50 ms for one of 4.4 million letters."""
     upper = sequence.upper()
     counts: dict[str, int] = {}
     left = upper
@@ -76,18 +77,29 @@ class Packing:
     def __init__(self) -> None:
         self._first = b""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was packed yet."""
+        return not self._first
+
     def pack(self, sequence: bytes) -> dict[int, bytes]:
         """The blocks that differ, by position."""
         first = self._first = self._first or sequence
-        starts = range(0, len(sequence), BLOCK)
-        blocks = ((at, sequence[at : at + BLOCK]) for at in starts)
-        return {at: block for at, block in blocks if block != first[at : at + BLOCK]}
+        blocks: dict[int, bytes] = {}
+        for start in range(0, len(sequence), _STRETCH):
+            # Most are alike: comparing long ones first takes a tenth of the time.
+            if sequence[start : start + _STRETCH] != first[start : start + _STRETCH]:
+                for at in range(start, min(start + _STRETCH, len(sequence)), BLOCK):
+                    block = sequence[at : at + BLOCK]
+                    if block != first[at : at + BLOCK]:
+                        blocks[at] = block
+        return blocks
 
     def unpack(self, blocks: dict[int, bytes], length: int) -> bytes:
         """The sequence again."""
         sequence = bytearray(self._first[:length].ljust(length))
         for at, block in blocks.items():
-            sequence[at : at + BLOCK] = block
+            sequence[at : at + len(block)] = block
         return bytes(sequence)
 
     def distance(self, one: dict[int, bytes], other: dict[int, bytes], limit: int | None = None) -> int | None:
