@@ -56,21 +56,55 @@ class InsertResponse:
 
     @property
     def text(self) -> str:
-        """The answer without markup and without sequence (promise 10), at most 300 characters."""
+        """The answer as one line without markup, sequence and composition (promise 10), at most 300 characters."""
         if self.error:
             return self.error
-        page = re.sub(r"(?is)<(title|h1)>.*?</\1>", " ", self.body.decode("utf-8", "replace"))
-        words = html.unescape(re.sub(r"<[^>]*>", " ", page))
-        words = re.sub(r"[A-Za-z*-]{60,}", "[…]", " ".join(words.split()))
-        # A 503 appends the sample's differences from the reference, with their positions.
-        words = re.sub(r"\{.*", "[…]", words) if self.status >= 500 else words
-        return f"HTTP {self.status}: {words[:280] or 'no text'}"
+        return f"HTTP {self.status}: {_safe_words(self.body.decode('utf-8', 'replace'))[:280] or 'no text'}"
 
 
-# The server's own words: another length than the reference, no sequence, or unknown letters.
-BAD_SEQUENCE = re.compile(r"\b(length|invalid characters?|consist only of|empty)\b", re.IGNORECASE)
-FAULT_OF_THE_FILE = re.compile(r"invalid characters?|consist only of|empty|non-zero length|identifier", re.IGNORECASE)
-UNACCEPTABLE_ID = re.compile(r"identifier is unacceptable", re.IGNORECASE)
+# The server's own sentences (findn/NucleicAcid.py, findn/cw_seqComparer.py of findNeighbour4): another length than the
+# reference, letters that it does not know, an empty sequence. Other words of a 500 never mean that a file is bad.
+WRONG_LENGTH = re.compile(r"sequence must (?:be )?of the same length as reference")
+BAD_LETTERS = re.compile(r"nucleicAcidString must be of type str, and consist only of ACGTN-")
+EMPTY_SEQUENCE = re.compile(r"nucleicAcidString must be of type str, and of non-zero length")
+BAD_SEQUENCE = re.compile("|".join(sentence.pattern for sentence in (WRONG_LENGTH, BAD_LETTERS, EMPTY_SEQUENCE)))
+UNACCEPTABLE_ID = re.compile(r"Supplied sample identifier is unacceptable")
+
+MAX_ESCAPES = 3
+"""How often a text may have been escaped, in HTML or JSON."""
+_TITLES = re.compile(r"(?is)<(title|h1)>.*?</\1>")
+_TAGS = re.compile(r"<[/!a-zA-Z][^>]*>")
+_SEQUENCE = re.compile(r"(?i)[ACGTUNRYSWKMBDHV*.?-]{20,}|[A-Za-z*-]{60,}")
+_LINE_ENDS = re.compile(r"\\+[nrt]")
+# A sample's composition: letters with positions or counts. A 503 appends it in the notation of Python; a proxy or another
+# version may cut it, nest it, or escape it. Everything from its first sign on is dropped.
+_COMPOSITION = re.compile(
+    r"""[{\[]|[\d\s,'"]{0,40}[}\]]|\b(?:set|dict|Counter|defaultdict|OrderedDict)\(|\b\d+\s*,\s*\d+\s*,|\b\d+,\s+\d+\b"""
+    r"""|\\*['"][ACGTUNM-]\\*['"]|\b[ACGTUNM]\s*[:=]\s*[\d(]""",
+    re.IGNORECASE,
+)
+
+
+def _safe_words(text: str) -> str:
+    """The server's words as one line; from the first sign of a composition on, nothing."""
+    words = _TITLES.sub(" ", text)
+    for _ in range(MAX_ESCAPES):
+        words = html.unescape(_TAGS.sub(" ", _from_json(words)))
+    words = " ".join(_LINE_ENDS.sub(" ", words).split())
+    if begins := _COMPOSITION.search(words):
+        words = words[: begins.start()].rstrip(" \\\"'") + " […]"
+    return _SEQUENCE.sub("[…]", words).strip()
+
+
+def _from_json(text: str) -> str:
+    """The text in a JSON string, or the message of a JSON object."""
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return text
+    if isinstance(data, dict):
+        data = next((data[key] for key in ("error", "message", "detail") if isinstance(data.get(key), str)), text)
+    return data if isinstance(data, str) else text
 
 
 def blames_server(text: str) -> bool:
@@ -78,7 +112,7 @@ def blames_server(text: str) -> bool:
 
     Letters and ids that our own check let pass are the file's fault, whatever the server.
     """
-    return not FAULT_OF_THE_FILE.search(text)
+    return bool(WRONG_LENGTH.search(text))
 
 
 class ServerUnavailable(Exception):

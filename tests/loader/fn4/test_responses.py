@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import http.client
+import json
 import socket
 
 import pytest
@@ -10,6 +12,10 @@ import pytest
 from loader.fn4.responses import InsertResponse, ResponseKind, blames_server
 from objectstores.answers import read_answer
 
+LETTERS = (
+    b"<title>500 Internal Server Error</title><p>nucleicAcidString must be of type str, and consist only of ACGTN-.  "
+    b"There are 3 invalid characters</p>"
+)
 PAGE = b"<html><title>500 Internal Server Error</title><p>%s</p></html>"
 
 
@@ -22,10 +28,19 @@ PAGE = b"<html><title>500 Internal Server Error</title><p>%s</p></html>"
         (201, b"{}", ResponseKind.MISCONFIGURED),
         (409, b'"locked"', ResponseKind.LOCKED),
         *[(status, b"", ResponseKind.MISCONFIGURED) for status in (301, 302, 307, 308, 400, 401, 403, 404, 413, 501)],
-        (500, PAGE % b"sequence must be of length 29903", ResponseKind.NEVER),
-        (500, PAGE % b"must be of non-zero length", ResponseKind.NEVER),
+        (
+            500,
+            PAGE % b"sequence must of the same length as reference; seq is 29902 and ref is 29903",
+            ResponseKind.NEVER,
+        ),
+        (500, PAGE % b"nucleicAcidString must be of type str, and of non-zero length", ResponseKind.NEVER),
         (403, b'"Supplied sample identifier is unacceptable."', ResponseKind.NEVER),
-        (500, PAGE % b"consist only of ACGTN-. There are 3 invalid characters", ResponseKind.NEVER),
+        (500, LETTERS, ResponseKind.NEVER),
+        (500, PAGE % b"the list of distances is empty", ResponseKind.LATER),
+        (500, PAGE % b"invalid length of the connection pool; invalid characters", ResponseKind.LATER),
+        (500, PAGE % b"non-zero length", ResponseKind.LATER),
+        (503, LETTERS, ResponseKind.LATER),
+        (403, b'"identifier is unacceptable"', ResponseKind.MISCONFIGURED),
         (500, PAGE % b"could not connect to the database", ResponseKind.LATER),
         (503, b"", ResponseKind.LATER),
         (429, b"", ResponseKind.LATER),
@@ -43,9 +58,43 @@ def test_the_text_of_an_answer_has_no_markup_and_no_sequence() -> None:
     assert text == "HTTP 500: bad: […] & more"
 
 
-def test_positions_in_an_answer_are_not_kept() -> None:
-    text = InsertResponse(503, b"\"Error raised on persisting s1: {'A': [1, 2], 'C': [3]}\"").text
-    assert text == 'HTTP 503: "Error raised on persisting s1: […]'
+COMPOSITION = "{'A': [11223, 2455], 'C': {38811}, 'DNAQuality': {'N': [40001, 40002, 40003], 'mixed': 77123}}"
+QUOTED = COMPOSITION.replace("'", '"')
+
+
+@pytest.mark.parametrize("status", [500, 503, 403, 200])
+@pytest.mark.parametrize(
+    "words",
+    [
+        COMPOSITION,
+        QUOTED,
+        json.dumps(QUOTED),
+        json.dumps(json.dumps(QUOTED)),
+        html.escape(COMPOSITION),
+        html.escape(html.escape(QUOTED)),
+        COMPOSITION.replace("{", "&#123;").replace("[", "&#x5b;").replace("'", "&quot;"),
+        COMPOSITION[COMPOSITION.index("2455") :],
+        COMPOSITION[COMPOSITION.index("40002") :],
+        COMPOSITION[:30],
+        "defaultdict(<class 'list'>, " + COMPOSITION,
+        "A: 11223, 2455, C: 38811",
+        "A=11223,2455,40001",
+        "'A' at 11223 and 2455",
+        "{'N':\n  [11223,\n  2455]}",
+    ],
+)
+def test_a_composition_in_an_answer_is_never_kept(status: int, words: str) -> None:
+    for body in (f"Error raised on persisting s1: {words}", f"<p>Error raised on persisting s1: {words}</p>"):
+        for sent in (body, json.dumps(body)):
+            text = InsertResponse(status, sent.encode()).text
+            assert text == f"HTTP {status}: Error raised on persisting s1: […]", text
+
+
+def test_line_ends_in_an_answer_are_spaces() -> None:
+    locked = "A lock is in place.\n   This may arise because\r\n(i) a separate process is inserting"
+    shown = "HTTP 409: A lock is in place. This may arise because (i) a separate process is inserting"
+    assert InsertResponse(409, json.dumps(locked).encode()).text == shown
+    assert InsertResponse(409, json.dumps(locked).encode()[:-1]).text == shown.replace(": A", ': "A'), "cut off"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from sandbox.genomes import fasta, mutant
 from tests.support.feeding import REFERENCE, Feeding
 from tests.support.feeds import MakeFeed, add_attempt, add_object
 
+WRONG_LENGTH = "HTTP 500: sequence must of the same length as reference; seq is 604 and ref is 600"
+
 
 def put_of_another_species(feeding: Feeding, *samples: str) -> None:
     for number, sample in enumerate(samples):
@@ -41,12 +43,14 @@ def test_refusals_are_counted_from_run_to_run_and_end_with_a_success(make_feed: 
     add_attempt(by_us, AttemptOutcome.REJECTED)
     now, items = timezone.now(), []
     for number in range(5):
-        items.append(add_object(feed, f"s{number}", ObjectState.REJECTED, reason="length"))
-        add_attempt(items[-1], AttemptOutcome.REJECTED, insert_start_time=now, insert_status_code=500)
+        items.append(add_object(feed, f"s{number}", ObjectState.REJECTED, reason=WRONG_LENGTH))
+        add_attempt(
+            items[-1], AttemptOutcome.REJECTED, insert_start_time=now, insert_status_code=500, message=WRONG_LENGTH
+        )
         refusals = RefusalCounter(feed, "default")
         if number == 1:
             refusals.success()
-        paused = refusals.refused("length")
+        paused = refusals.refused(WRONG_LENGTH)
         assert bool(paused) == (number == 3)
         if paused:
             break
