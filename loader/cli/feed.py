@@ -32,7 +32,11 @@ from loader.models import Feed
 from objectstores.base import StoreError
 
 DIFFERENCES = 10
-FILE_SETTINGS = ("header_prefix", "interval", "largest", "endings", "sample_id_rule", "rna_as_dna")
+FILE_SETTINGS = ("header_prefix", "interval", "largest", "endings", "sample_id_rule", "rna_as_dna", "plus_in_ids")
+PLUS_HELP = (
+    "send ids with a +: only if the server's engine is of the old build; newer ones take it for a space, and store the sample "
+    "without its links"
+)
 EXIT_STATUSES = (
     "exit status: 0 done; 10 reconcile found differences; 1 refused, not confirmed, or a link failed; "
     "2 invalid arguments"
@@ -59,6 +63,7 @@ def _add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--scheduled", action="store_true", help="also load in background jobs")
     parser.add_argument("--rna-as-dna", action="store_true", help="load U as T; otherwise files with a U are rejected")
     _file_arguments(parser)
+    parser.add_argument("--plus-in-ids", action="store_true", help=PLUS_HELP)
 
 
 def _file_arguments(parser: CommandParser) -> None:
@@ -113,6 +118,7 @@ def _set_arguments(parser: CommandParser) -> None:
         "--rna-as-dna", action=BooleanOptionalAction, help="load U as T; otherwise files with a U are rejected"
     )
 
+    parser.add_argument("--plus-in-ids", action=BooleanOptionalAction, help=PLUS_HELP)
 
 def _set(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed, db = _named_feed(options), options["database"]

@@ -31,6 +31,7 @@ def feed_details(feed: Feed, db: str) -> dict[str, Any]:
         "sample_id": feed.sample_id_rule,
         "endings": feed.endings,
         "rna_as_dna": feed.rna_as_dna,
+        "plus_in_ids": feed.plus_in_ids,
         "interval": feed.interval,
         "largest": feed.largest,
         "scheduled": feed.scheduled,

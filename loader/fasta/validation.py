@@ -9,8 +9,10 @@ from itertools import islice
 
 from loader.fasta.names import NameRules
 
-GUID = re.compile(r"[A-Za-z0-9._~:;,+=@&()!*'$-]{1,59}")
-"""Ids that findNeighbour4 stores without breaking its links (domain.md 2)."""
+GUID = re.compile(r"[A-Za-z0-9._~:;,=@&()!*'$-]{1,59}")
+"""Ids that findNeighbour4 stores without breaking its links, whatever its build (domain.md 2)."""
+PLUS = "+"
+"""Newer builds of its engine take it for a space; older ones do not."""
 CAPITALS = b"ACGTRYSWKMBDHVN-"
 """All that findNeighbour4 accepts, in any case: the bases, IUPAC codes, N, and `-` for a gap (domain.md 2)."""
 NUCLEOTIDES = CAPITALS + CAPITALS.lower()
@@ -46,6 +48,8 @@ class FastaRules:
     rna_as_dna: bool = False
     """Whether U is taken for T."""
     names: NameRules = field(default_factory=NameRules)
+    plus_in_ids: bool = False
+    """Whether ids with a + are sent: the server's engine is of the old build."""
 
 
 def find_faults(content: bytes, name: str, rules: FastaRules) -> list[str]:
@@ -80,11 +84,7 @@ def header_problems(header: bytes, name: str, rules: FastaRules) -> tuple[str, l
     if not header_name.startswith(rules.prefix):
         return "", [f"the header does not begin with '{rules.prefix}': '{_shortened(header_name)}'"]
     guid, file_id = header_name.removeprefix(rules.prefix), rules.names.sample_id(name)
-    problems = []
-    if not GUID.fullmatch(guid) or guid in {".", ".."}:
-        problems.append(
-            f"findNeighbour4 does not accept the id '{_shortened(guid)}' (1 to 59 of A-Z a-z 0-9 ._~:;,+=@&()!*'$-)"
-        )
+    problems = [problem] if (problem := _id_problem(guid, rules)) else []
     if rules.strict_ids and guid and guid != file_id:
         other = NameRules(rules.names.endings, not rules.names.up_to_first_dot)
         which = "up to its first dot" if other.up_to_first_dot else "without its ending"
@@ -95,6 +95,20 @@ def header_problems(header: bytes, name: str, rules: FastaRules) -> tuple[str, l
         )
         problems.append(f"the record id is '{_shortened(guid)}', the file name says '{_shortened(file_id)}': {hint}")
     return guid, problems
+
+
+def _id_problem(guid: str, rules: FastaRules) -> str:
+    """Why the server can't take this id; empty if it can. It would store the sample, and break its links."""
+    plain = guid.replace(PLUS, "_")
+    if not GUID.fullmatch(plain) or guid in {".", ".."}:
+        letters = "._~:;,+=@&()!*'$-" if rules.plus_in_ids else "._~:;,=@&()!*'$-"
+        return f"findNeighbour4 does not accept the id '{_shortened(guid)}' (1 to 59 of A-Z a-z 0-9 {letters})"
+    if PLUS in guid and not rules.plus_in_ids:
+        return (
+            f"the id '{guid}' has a +, which newer builds of findNeighbour4's engine take for a space: the sample would be "
+            "stored without its links. Rename it, or, if the server is of an old build, set the feed's --plus-in-ids"
+        )
+    return ""
 
 
 def _text_problem(text: bytes) -> str:

@@ -211,7 +211,9 @@ class Feed(models.Model):
     @property
     def fasta_rules(self) -> FastaRules:
         """How its files are read."""
-        return FastaRules(self.header_prefix, self.strict_ids, self.rna_as_dna, self.name_rules)
+        return FastaRules(
+            self.header_prefix, self.strict_ids, self.rna_as_dna, self.name_rules, plus_in_ids=self.plus_in_ids
+        )
 
     @property
     def colour(self) -> str:

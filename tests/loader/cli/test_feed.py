@@ -164,6 +164,22 @@ def test_rejections_are_undone_by_reason_and_time_and_back_offs_end(make_feed: M
     assert retry_files(BucketObject.objects.filter(pk__in=[other.pk, new.pk])) == 1
 
 
+def test_ids_with_a_plus_are_allowed_for_one_feed(transactional_db: None, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    feed_command("add", "tb", "http://fn4:5025/", (tmp_path / "a").as_uri())
+    feed_command("add", "old", "http://fn4:5025/", (tmp_path / "b").as_uri(), "--plus-in-ids")
+
+    def allowed(name: str) -> bool:
+        return bool(json.loads(feed_command("show", name, "--json"))["plus_in_ids"])
+
+    assert (allowed("tb"), allowed("old")) == (False, True)
+    feed_command("set", "tb", "--plus-in-ids")
+    feed_command("set", "old", "--no-plus-in-ids")
+    assert (allowed("tb"), allowed("old")) == (True, False)
+    assert Feed.objects.get(name="tb").fasta_rules.plus_in_ids
+
+
 def test_acknowledged_rejections_stay_rejected(make_feed: MakeFeed) -> None:
     feed = make_feed("tb")
     add_object(feed, "bad", ObjectState.REJECTED)

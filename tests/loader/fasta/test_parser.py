@@ -139,9 +139,25 @@ def test_an_id_that_would_break_the_servers_links_is_never_sent(guid: str) -> No
         read(f">GPAS_SP3|{guid}\nACGT\n".encode(), strict_ids=False)
 
 
-@pytest.mark.parametrize("guid", ["x" * 59, "a.b", "a_b~:;,+=@&()!*'$-", "..."])
+@pytest.mark.parametrize("guid", ["x" * 59, "a.b", "a_b~:;,=@&()!*'$-", "..."])
 def test_an_id_that_the_server_can_take_is_loaded(guid: str) -> None:
     assert read(f">GPAS_SP3|{guid}\nACGT\n".encode(), strict_ids=False)[0] == guid
+
+
+@pytest.mark.parametrize("guid", ["a+b", "+", "x" * 58 + "+"])
+def test_a_plus_in_an_id_is_sent_only_to_an_engine_of_the_old_build(guid: str) -> None:
+    content = f">GPAS_SP3|{guid}\nACGT\n".encode()
+    with pytest.raises(NotLoadable, match=r"has a \+, which newer builds .* take for a space.*--plus-in-ids"):
+        read_sample(content, "s1.fasta", FastaRules(strict_ids=False))
+    assert read_sample(content, "s1.fasta", FastaRules(strict_ids=False, plus_in_ids=True)).guid == guid
+
+
+@pytest.mark.parametrize("guid", ["a+/b", "+" * 60, "a +b"])
+def test_a_plus_saves_no_other_bad_id(guid: str) -> None:
+    with pytest.raises(
+        NotLoadable, match="does not accept the id" if "/" in guid or len(guid) > 59 else r"has a \+|id"
+    ):
+        read_sample(f">GPAS_SP3|{guid}\nACGT\n".encode(), "s1.fasta", FastaRules(strict_ids=True, plus_in_ids=True))
 
 
 def test_it_says_all_that_is_wrong_with_the_line() -> None:
