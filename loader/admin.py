@@ -92,7 +92,7 @@ class BucketObjectAdmin(ReadOnlyAdmin):
     @admin.action(description="Acknowledge selected files", permissions=["retry"])
     def acknowledge(self, request: HttpRequest, queryset: QuerySet[BucketObject]) -> None:
         log_action(request, queryset, "Acknowledge")
-        messages.success(request, f"{rejections.acknowledge_files(queryset)} rejected files acknowledged.")
+        messages.success(request, f"{rejections.acknowledge_files(queryset)} files acknowledged.")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("loader.change_bucketobject")

@@ -31,6 +31,14 @@ class FindingKind(StrEnum):
     """Loaded under another id than that of its file name."""
     CONFLICTING = "conflicting"
     """The server keeps another sequence for this id."""
+    UNPROVEN = "unproven"
+    """Stored, but nothing proves that the server also stored its links."""
+    INVALID = "invalid"
+    """Stored, and not compared with others: too many N."""
+    SEQUENCE_DIFFERS = "sequence_differs"
+    """The server's digest is not that of the file: it holds another sequence under this id."""
+    NOT_COMPARED = "not_compared"
+    """Its sequence could not be compared with that of the server."""
     NOT_IN_BUCKET = "not_in_bucket"
     """In the server, but neither in this bucket nor loaded by another feed of the server."""
 
@@ -127,5 +135,9 @@ FINDING_COLOURS: dict[str, str] = {
     FindingKind.LOST_AND_GONE: "red",
     FindingKind.OTHER_NAME: "grey",
     FindingKind.CONFLICTING: "orange",
+    FindingKind.UNPROVEN: "orange",
+    FindingKind.INVALID: "orange",
+    FindingKind.SEQUENCE_DIFFERS: "red",
+    FindingKind.NOT_COMPARED: "grey",
     FindingKind.NOT_IN_BUCKET: "grey",
 }

@@ -19,7 +19,7 @@ from django.utils import timezone
 from core.concerns import Concern, Level, PageLink
 from core.formatting import pluralize
 from core.processes import is_dead
-from loader.choices import AttemptOutcome, ObjectState
+from loader.choices import AttemptOutcome, LoadResult, ObjectState
 from loader.models import BucketObject, Feed, LoadAttempt, Server
 from loader.querysets import NOT_IN_SERVER, StateCount, number_of, of_feed
 
@@ -74,6 +74,7 @@ def _feeds(db: str) -> QuerySet[Feed]:
     sent = tries.filter(insert_start_time__isnull=False).order_by("-bucket_read_start_time")
     waiting = BucketObject.objects.filter(state=ObjectState.WAITING)
     rejected = BucketObject.objects.filter(state=ObjectState.REJECTED, acknowledged_at=None)
+    unproven = BucketObject.objects.filter(result=LoadResult.UNPROVEN, acknowledged_at=None)
     rows = Feed.objects.using(db).select_related("server").order_by("name")
     return rows.annotate(
         sent=Subquery(sent.values("insert_start_time")[:1]),
@@ -81,6 +82,8 @@ def _feeds(db: str) -> QuerySet[Feed]:
         waiting_since=of_feed(waiting, Min("first_seen")),
         rejected=number_of(rejected),
         rejected_since=of_feed(rejected, Min("first_seen")),
+        unproven=number_of(unproven),
+        unproven_since=of_feed(unproven, Min("done_at")),
     )
 
 
@@ -241,6 +244,27 @@ def _rejected(feed: Row, _now: datetime) -> Concern | None:
     )
 
 
+def _links_unproven(feed: Row, _now: datetime) -> Concern | None:
+    if not feed.unproven:
+        return None
+    return Concern(
+        Level.WARNING,
+        f"{pluralize(feed.unproven, 'sample')} of feed {feed} stored, links unproven",
+        "The server stored them and may not have stored their links to earlier samples: their inserts ended unclear.",
+        "What proves or mends it: docs/reliability.md, Links. Dismiss with",
+        command=f"python manage.py feed acknowledge {feed}",
+        since=feed.unproven_since,
+        link=PageLink(
+            "Show these samples",
+            "loader:files",
+            "loader.view_bucketobject",
+            query=f"?{urlencode({'feed': feed.pk, 'result': LoadResult.UNPROVEN})}",
+        ),
+        kind="links_unproven",
+        about=feed.name,
+    )
+
+
 def _samples_lost(feed: Row, _now: datetime) -> Concern | None:
     if not feed.reconcile_lost:
         return None
@@ -259,7 +283,14 @@ def _samples_lost(feed: Row, _now: datetime) -> Concern | None:
 
 Check = Callable[[Row, datetime], Concern | None]
 SERVER_CHECKS: tuple[Check, ...] = (_unavailable, _taken_over, _vanished, _attempts_open)
-FEED_CHECKS: tuple[Check, ...] = (_paused, _silent, _waiting_too_long, _rejected, _samples_lost)
+FEED_CHECKS: tuple[Check, ...] = (
+    _paused,
+    _silent,
+    _waiting_too_long,
+    _rejected,
+    _links_unproven,
+    _samples_lost,
+)
 
 
 def _wrong_statuses(db: str, now: datetime) -> Iterator[Concern]:

@@ -23,6 +23,8 @@ from loader.fasta.names import possible_ids
 from loader.models import Feed, Server
 from loader.querysets import NOT_IN_SERVER
 
+RARE_RESULTS = (LoadResult.CONFLICTING, LoadResult.UNPROVEN)
+"""Results that have an index of their own."""
 PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Success") & Q(parse_status__isnull=False)}
 
 
@@ -143,15 +145,10 @@ class ObjectFilterSet(SampleFilterSet):
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     result = filters.ChoiceFilter(
         label="Result",
-        choices=[(LoadResult.CONFLICTING.value, LoadResult.CONFLICTING.label)],
+        choices=[(result.value, result.label) for result in RARE_RESULTS],
         empty_label="any",
-        method="filter_conflicting",
     )
     more = ("result",)
-
-    def filter_conflicting(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
-        """Samples for which the server keeps another sequence."""
-        return rows.filter(result=LoadResult.CONFLICTING)
 
     def filter_acknowledged(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Rejected files that are acknowledged, or not."""

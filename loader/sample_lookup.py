@@ -15,6 +15,8 @@ from loader.models import BucketObject, Feed, LoadAttempt
 
 MAX_ROWS = 50
 MAX_SERVERS = 10
+DOUBTFUL = (LoadResult.CONFLICTING, LoadResult.UNPROVEN, LoadResult.INVALID)
+"""Results of samples that are in a server, and not as they should be."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class SampleReport:
     def colour(self) -> str:
         """Of the sentence."""
         if self.loaded or any(attempt.in_server for attempt in self.attempts):
-            return "orange" if any(file.result == LoadResult.CONFLICTING for file in self.loaded) else "green"
+            return "orange" if any(file.result in DOUBTFUL for file in self.loaded) else "green"
         return "red" if any(file.state == ObjectState.REJECTED for file in self.files) else "grey"
 
     @property
@@ -64,6 +66,8 @@ class SampleReport:
         for file in self.loaded:
             since = f", {format_age(file.done_at)} ago" if file.done_at else ""
             result = f" ({file.get_result_display()[0].lower()}{file.get_result_display()[1:]})" if file.result else ""
+            if file.result == LoadResult.UNPROVEN:
+                result = f", but its links are unproven: {file.reason}"
             places.append(f"in {file.feed.server.url}{since}{result}")
         if not places:
             old = [attempt for attempt in self.attempts if attempt.in_server]

@@ -255,10 +255,8 @@ def _retry(command: FnloaderCommand, options: dict[str, Any]) -> int:
 
 def _acknowledge(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed = _named_feed(options)
-    number = rejections.acknowledge(feed, options["database"], dry_run=options["dry_run"])
-    command.stdout.write(
-        f"{pluralize(number, 'rejected file')} of '{feed.name}' {_would_be(options, 'were')} acknowledged."
-    )
+    summary = rejections.acknowledge(feed, options["database"], dry_run=options["dry_run"])
+    command.stdout.write(f"{summary} of '{feed.name}' {_would_be(options, 'were')} acknowledged.")
     return 0
 
 

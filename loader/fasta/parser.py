@@ -32,6 +32,11 @@ class Sample:
     sequence: bytes
     digest: str
 
+    @property
+    def md5(self) -> str:
+        """Of the sequence in capitals, as the server computes it: 10 ms for 4.4 million letters."""
+        return hashlib.md5(self.sequence.upper(), usedforsecurity=False).hexdigest()
+
 
 def first_characters(content: bytes) -> str:
     """The first 128 characters, as any database can store them."""

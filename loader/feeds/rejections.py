@@ -1,4 +1,4 @@
-"""Rejected files: acknowledge them, retry them, and undo rejections by a wrong server."""
+"""Rejected files, and samples with unproven links: acknowledge them; retry rejected ones, undo rejections by a wrong server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from loader.choices import AttemptOutcome, ObjectState
+from core.formatting import pluralize
+from loader.choices import AttemptOutcome, LoadResult, ObjectState
 from loader.models import BucketObject, Feed, LoadAttempt
 
 PAGE_SIZE = 500
@@ -36,6 +37,24 @@ class RetrySummary:
     """Delays that were ended."""
 
 
+@dataclass(frozen=True)
+class AcknowledgeSummary:
+    """Numbers of files that nobody is warned about any more."""
+
+    rejected: int
+    unproven: int
+    """Samples that are stored with unproven links."""
+
+    def __str__(self) -> str:
+        texts = [pluralize(self.rejected, "rejected file")]
+        if self.unproven:
+            texts.append(f"{pluralize(self.unproven, 'sample')} with unproven links")
+        return " and ".join(texts)
+
+
+UNPROVEN = Q(state=ObjectState.LOADED, result=LoadResult.UNPROVEN)
+
+
 def retry(
     feed: Feed, db: str, *, reason: str = "", since: datetime | None = None, dry_run: bool = False
 ) -> RetrySummary:
@@ -57,15 +76,19 @@ def retry_files(objects: QuerySet[BucketObject], db: str = "default") -> int:
     return undo(objects.filter(state=ObjectState.REJECTED), db) + waiting.update(not_before=None, tries=0)
 
 
-def acknowledge(feed: Feed, db: str, *, dry_run: bool = False) -> int:
-    """Ends the concern about the rejected files of a feed; they stay rejected. Returns their number."""
-    rows = BucketObject.objects.using(db).filter(feed=feed, state=ObjectState.REJECTED, acknowledged_at=None)
-    return rows.count() if dry_run else rows.update(acknowledged_at=Now())
+def acknowledge(feed: Feed, db: str, *, dry_run: bool = False) -> AcknowledgeSummary:
+    """Ends the concerns about the rejected files of a feed, and about its unproven links; they stay as they are."""
+    rows = BucketObject.objects.using(db).filter(feed=feed, acknowledged_at=None)
+    # One after the other, each by its own index.
+    kinds = rows.filter(state=ObjectState.REJECTED), rows.filter(UNPROVEN)
+    numbers = (kind.count() if dry_run else kind.update(acknowledged_at=Now()) for kind in kinds)
+    return AcknowledgeSummary(*numbers)
 
 
 def acknowledge_files(objects: QuerySet[BucketObject]) -> int:
     """The same for chosen files. Returns their number."""
-    return objects.filter(state=ObjectState.REJECTED, acknowledged_at=None).update(acknowledged_at=Now())
+    warned_about = Q(state=ObjectState.REJECTED) | UNPROVEN
+    return objects.filter(warned_about, acknowledged_at=None).update(acknowledged_at=Now())
 
 
 def undo(objects: QuerySet[BucketObject], db: str) -> int:

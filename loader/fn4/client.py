@@ -71,14 +71,38 @@ class FindNeighbour4:
             )
         return answer
 
-    def annotation(self, guid: str) -> StoredSample | None:
+    def annotation(self, guid: str, *, seconds: float = QUESTION_SECONDS) -> StoredSample | None:
         """What the server knows of the sequence that it holds under this id; None if it holds none."""
         try:
-            response = self._get(f"/api/v2/{quote(guid, safe='')}/annotation", missing_is_fine=True)
+            response = self._get(f"/api/v2/{quote(guid, safe='')}/annotation", seconds=seconds, missing_is_fine=True)
         except ServerMisconfigured:
             # An older build, or a proxy that lets only some calls through: it gives no digest.
             return StoredSample()
         return stored_sample(_json(response)) if response.status_code == 200 else None
+
+    def snp_ceiling(self, *, seconds: float = QUESTION_SECONDS) -> int | None:
+        """Up to which distance it stores links; None if it does not say."""
+        answer = _json(self._get("/api/v2/snpceiling", seconds=seconds))
+        ceiling = answer.get("snpceiling") if isinstance(answer, dict) else None
+        return ceiling if isinstance(ceiling, int) else None
+
+    def neighbours(self, guid: str, within: int, *, seconds: float = QUESTION_SECONDS) -> list[str]:
+        """The ids to which it has stored links, up to a distance; none if it does not know the id."""
+        # Older builds have a cutoff of their own, and leave out samples with few called bases.
+        path = f"/api/v2/{quote(guid, safe='')}/neighbours_within/{within}/with_quality_cutoff/0/in_format/1"
+        response = self._get(path, seconds=seconds, missing_is_fine=True)
+        answer = _json(response) if response.status_code == 200 else []
+        if not isinstance(answer, list):
+            raise ServerMisconfigured(f"{self.url}: the answer to 'neighbours_within' is not a list.")
+        return [str(link[0]) for link in answer if isinstance(link, list) and link]
+
+    def distance(self, one: str, other: str, *, seconds: float = QUESTION_SECONDS) -> int | None:
+        """How far two samples are apart, whether linked or not; None if one is unknown, or has too many N."""
+        path = f"/api/v2/{quote(one, safe='')}/{quote(other, safe='')}/exact_distance"
+        response = self._get(path, seconds=seconds, missing_is_fine=True)
+        answer = _json(response) if response.status_code == 200 else None
+        apart = answer.get("dist") if isinstance(answer, dict) else answer
+        return int(apart) if isinstance(apart, int | float) and not isinstance(apart, bool) else None
 
     def name(self) -> str:
         """What it calls itself."""

@@ -124,6 +124,8 @@ class Reconciliation:
                     yield Difference(FindingKind.LOST_AND_GONE, guid, row.name, f"loaded {row.done_at or ''}")
                 elif row.result == LoadResult.CONFLICTING:
                     yield Difference(FindingKind.CONFLICTING, guid, row.name, row.reason)
+                elif row.result == LoadResult.UNPROVEN:
+                    yield Difference(FindingKind.UNPROVEN, guid, row.name, row.reason)
                 elif row.guid and row.guid != row.seqid:
                     yield Difference(FindingKind.OTHER_NAME, guid, row.name, f"file name: {row.seqid}")
 

@@ -59,7 +59,7 @@ class FeedPass:
             server_row.filter(circuit_open_since__isnull=False).update(circuit_open_since=None, circuit_reason="")
             self._acquire_lease()
             try:
-                AttemptRecovery(context).recover_all()
+                AttemptRecovery(context).recover_all(result)
                 journal = journal or self._begin_batch(result, server_row)
                 if not BatchInserter(context, journal, result).load():
                     self._unfinished = journal, result

@@ -10,7 +10,7 @@ from math import inf
 
 from core.logs import log_context
 from core.processes import monotonic
-from loader.choices import AttemptOutcome, LoadResult
+from loader.choices import LoadResult
 from loader.coordination import turn_taking
 from loader.fn4.responses import ResponseKind, ServerMisconfigured, ServerUnavailable
 from loader.ledger import queue
@@ -18,9 +18,10 @@ from loader.models import LoadAttempt
 from loader.pipeline.context import LoadContext
 from loader.pipeline.journal import FRESH_SECONDS, Journal, OpenAttempt, failed, loaded, not_sent
 from loader.pipeline.prefetch import PREFETCHED_SAMPLES, Fetched, FetchOutcome, Prefetch
-from loader.pipeline.recovery import AttemptRecovery, present_result
+from loader.pipeline.recovery import AttemptRecovery, Recovered
 from loader.pipeline.refusals import RefusalCounter
 from loader.pipeline.result import PassResult
+from loader.pipeline.stored import StoredResult
 from objectstores.base import StoreError, Unavailable
 
 LOCK_WAIT = 120.0
@@ -153,30 +154,40 @@ class BatchInserter:
                 return
             time.sleep(min(0.05 * attempt.lock_waits, 1.0))
         if response.kind is ResponseKind.DONE:
-            self._record_done(attempt, response.status)
+            self._record_done(opened, response.status)
         else:
             self.journal.answered(attempt, response.status, response.text)
-            self._count_recovered(opened.fetched, self.recovery.recover(attempt, response), response.text)
+            self._count_recovered(opened, self.recovery.recover(attempt, response, sample.md5), response.text)
         self._count_finished()
 
-    def _record_done(self, attempt: LoadAttempt, status: int) -> None:
+    def _record_done(self, opened: OpenAttempt, status: int) -> None:
         self.refusals.success()
+        attempt, sample = opened.attempt, opened.fetched.sample
         if status == 200:
             self.result.inserted += 1
             self.journal.inserted(attempt)
             return
         # An attempt that is not yet written may be the one that inserted this id.
         self.journal.flush()
-        result = present_result(self.context.server, attempt, self.context.db)
-        self.result.already_there += 1
-        if result == LoadResult.CONFLICTING:
+        stored = self.recovery.check.present(attempt, sample.md5 if sample else "")
+        self._count_stored(attempt, stored, is_new=False)
+        self.journal.end(attempt, loaded(stored, attempt, self.clock.now()), status)
+
+    def _count_stored(self, attempt: LoadAttempt, stored: StoredResult, *, is_new: bool) -> None:
+        if stored.result is LoadResult.UNPROVEN:
+            self.context.log(self.result.add_unproven(attempt.fn4id or "", stored.reason))
+            return
+        is_conflict = stored.result is LoadResult.CONFLICTING
+        self.result.inserted += is_new and not is_conflict
+        self.result.already_there += is_conflict or not is_new
+        if is_conflict:
             self.result.conflicting += 1
             self.context.log(f"{attempt.file_name}: the server keeps another sequence for {attempt.fn4id}")
-        self.journal.end(attempt, loaded(AttemptOutcome.PRESENT, result, attempt, self.clock.now()), status)
 
-    def _count_recovered(self, fetched: Fetched, kind: ResponseKind, text: str) -> None:
-        if kind is ResponseKind.DONE:
-            self.result.inserted += 1
+    def _count_recovered(self, opened: OpenAttempt, recovered: Recovered, text: str) -> None:
+        fetched, kind = opened.fetched, recovered.kind
+        if recovered.stored:
+            self._count_stored(opened.attempt, recovered.stored, is_new=True)
             self.refusals.success()
         elif kind is ResponseKind.NEVER:
             self._count_rejected(fetched, text)

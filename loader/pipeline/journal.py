@@ -23,11 +23,17 @@ from loader.coordination.write_lock import locked_transaction, write_lock
 from loader.models import BatchLoad, BucketObject, LoadAttempt
 from loader.pipeline.context import LoadContext
 from loader.pipeline.prefetch import Fetched, FetchOutcome
+from loader.pipeline.stored import StoredResult
 
 FRESH_SECONDS = 0.5
 """Seconds for which a start that was committed ahead counts: the deadline after an unclear end begins with it."""
 FIRST_BACK_OFF_SECONDS = 30.0
 MAX_BACK_OFF_SECONDS = 24 * 3600.0
+MAX_REASON_LENGTH = 900
+REASONS = {
+    LoadResult.CONFLICTING: "the server keeps another sequence under this id",
+    LoadResult.INVALID: "the server holds it, but does not compare it: too many N",
+}
 
 # The three statements of every sample that succeeds. Django takes half a millisecond to build one, as long as everything
 # else that a sample of 30 kB costs; these are plain SQL for every database (bench/load.py).
@@ -66,16 +72,20 @@ class AttemptEnd:
     item: dict[str, Any]
 
 
-def loaded(outcome: AttemptOutcome, result: LoadResult, attempt: LoadAttempt, at: datetime) -> AttemptEnd:
+def loaded(stored: StoredResult, attempt: LoadAttempt, at: datetime) -> AttemptEnd:
     """The sample is in the server."""
+    reason = stored.reason or REASONS.get(stored.result, "")
+    columns: dict[str, Any] = {"outcome": stored.outcome, "completed": 1}
+    if stored.outcome is AttemptOutcome.UNPROVEN:
+        columns["message"] = "; ".join(filter(None, (attempt.message, reason)))[:MAX_REASON_LENGTH]
     return AttemptEnd(
-        {"outcome": outcome, "completed": 1},
+        columns,
         {
             "state": ObjectState.LOADED,
-            "result": result,
+            "result": stored.result,
             "guid": attempt.fn4id or "",
             "seq_digest": attempt.seq_digest or "",
-            "reason": "the server keeps another sequence under this id" if result == LoadResult.CONFLICTING else "",
+            "reason": reason[:MAX_REASON_LENGTH],
             "done_at": at,
         },
     )

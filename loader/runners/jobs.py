@@ -50,7 +50,7 @@ class SliceReport:
         result = self.result
         numbers = (
             f"{result.due} due, {result.inserted} inserted, {result.already_there} already there, "
-            f"{result.rejected} rejected, {result.postponed} postponed"
+            f"{result.rejected} rejected, {result.postponed} postponed{result.unproven_text}"
         )
         return f"{self.feed.name}: {result.trouble or numbers}"
 

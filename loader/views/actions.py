@@ -130,18 +130,17 @@ class RetryView(FeedActionView):
 
 
 class AcknowledgeView(FeedActionView):
-    """Acknowledges rejected files."""
+    """Acknowledges rejected files, and samples with unproven links."""
 
-    title = "Acknowledge rejected files"
+    title = "Acknowledge"
     permission_required = "loader.change_bucketobject"
 
     def describe(self) -> str:
-        number = rejections.acknowledge(self.object, "default", dry_run=True)
-        return f"{pluralize(number, 'rejected file')} of {self.object} stay rejected, without a warning."
+        summary = rejections.acknowledge(self.object, "default", dry_run=True)
+        return f"{summary} of {self.object} stay as they are, without a warning."
 
     def perform(self, _form: forms.Form) -> str:
-        number = rejections.acknowledge(self.object, "default")
-        return f"{pluralize(number, 'rejected file')} of {self.object} acknowledged."
+        return f"{rejections.acknowledge(self.object, 'default')} of {self.object} acknowledged."
 
 
 class FileActionView(ConfirmedActionView):
@@ -172,14 +171,16 @@ class TryAgainView(FileActionView):
 
 
 class AcceptView(FileActionView):
-    """Acknowledges one rejected file."""
+    """Acknowledges one rejected file, or a sample with unproven links."""
 
     title = "Acknowledge"
 
     def describe(self) -> str:
-        return f"{self.object} stays rejected, without a warning."
+        return f"{self.object} stays as it is, without a warning."
 
     def perform(self, _form: forms.Form) -> str:
         if not rejections.acknowledge_files(BucketObject.objects.filter(pk=self.object.pk)):
-            raise OperationRefused(f"{self.object} is not rejected, or already acknowledged.")
+            raise OperationRefused(
+                f"{self.object} is neither rejected nor stored with unproven links, or already acknowledged."
+            )
         return f"{self.object} acknowledged."

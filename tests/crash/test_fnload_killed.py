@@ -38,7 +38,7 @@ def test_it_can_be_killed_at_any_moment(feeding: Feeding, chance: random.Random,
     for _ in range(5):
         start_and_kill(feeding, chance.uniform(0, SAMPLES_TAKE * seconds))
     result = feeding.load()
-    assert result.returncode == 0, result.stderr
+    assert result.returncode in (0, 10), result.stderr
     assert_all_is_true(feeding)
 
 

@@ -151,6 +151,22 @@ def test_a_rejected_file_shows_its_reason_and_first_lines_and_is_accepted_or_tri
     assert (one.state, one.acknowledged_at) == (ObjectState.WAITING, None)
 
 
+def test_a_sample_with_unproven_links_is_listed_exported_explained_and_acknowledged(client: Client, feed: Feed) -> None:
+    why = "its links are missing: s1 was there before"
+    one = file(feed, "a", ObjectState.LOADED, result=LoadResult.UNPROVEN, reason=why)
+    file(feed, "b", ObjectState.LOADED, result=LoadResult.INSERTED)
+    listed = words(client.get("/files/?result=unproven"))
+    assert ("in/a.fasta" in listed, "in/b.fasta" in listed) == (True, False)
+    export = b"".join(client.get("/files/?result=unproven&export=csv")).decode()
+    assert ("unproven" in export, "in/b.fasta" in export) == (True, False)
+    assert f"but its links are unproven: {why}" in words(client.get("/sample/?id=a"))
+    assert why in words(client.get(f"/files/{one.pk}/"))
+    assert "1 sample with unproven links of tb stay" in words(client.get("/feeds/tb/acknowledge/"))
+    assert "in/a.fasta acknowledged" in words(client.post(f"/files/{one.pk}/accept/", follow=True))
+    one.refresh_from_db()
+    assert (one.state, one.result, bool(one.acknowledged_at)) == ("loaded", "unproven", True)
+
+
 def test_an_attempt_is_a_timeline(client: Client, feed: Feed) -> None:
     def at(seconds: float) -> datetime:
         return WHEN + timedelta(seconds=seconds)

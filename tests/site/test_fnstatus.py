@@ -10,9 +10,9 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from core.concerns import Concern
+from core.concerns import Concern, Level
 from loader import concerns
-from loader.choices import AttemptOutcome, ObjectState
+from loader.choices import AttemptOutcome, LoadResult, ObjectState
 from loader.concerns import loader_concerns
 from loader.coordination.lease import Lease
 from loader.feeds.manage import mark_running, mark_stopped
@@ -134,6 +134,17 @@ def test_rejected_files_are_a_concern_until_they_are_acknowledged(make_feed: Mak
     assert kinds() == []
     add_object(feed, "worse", ObjectState.REJECTED, reason="it is empty")
     assert "1 file of feed tb" in only().what
+
+
+def test_samples_with_unproven_links_are_a_concern_until_they_are_acknowledged(make_feed: MakeFeed) -> None:
+    feed, now = make_feed(), timezone.now()
+    for seqid, at in (("s1", now - HOUR), ("s2", now)):
+        add_object(feed, seqid, ObjectState.LOADED, result=LoadResult.UNPROVEN, done_at=at)
+    add_object(feed, "s3", ObjectState.LOADED, result=LoadResult.INSERTED, done_at=now)
+    concern = only()
+    assert (concern.kind, concern.level, concern.since) == ("links_unproven", Level.WARNING, now - HOUR)
+    assert "2 samples of feed tb" in concern.what
+    assert (acknowledge(feed, "default").unproven, kinds()) == (2, [])
 
 
 def test_a_lease_that_was_taken_over_is_reported_for_a_day(make_feed: MakeFeed) -> None:

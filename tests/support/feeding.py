@@ -29,10 +29,10 @@ class Feeding:
     fn4: Fn4Sandbox
     sent: dict[str, str] = field(default_factory=dict)
 
-    def put_samples(self, *samples: str) -> None:
-        """Puts a good file for each sample, the first one earliest."""
+    def put_samples(self, *samples: str, changes: int = 20) -> None:
+        """Puts a good file for each sample, the first one earliest. With few changes the server links them to each other."""
         for number, sample in enumerate(samples, len(self.sent)):
-            self.sent[sample] = mutant(REFERENCE, number)
+            self.sent[sample] = mutant(REFERENCE, number, changes)
             created = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
             self.put(f"{sample}.fasta", fasta(sample, self.sent[sample]), created=created.isoformat())
 

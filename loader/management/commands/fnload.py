@@ -26,7 +26,8 @@ HELP = (
 log = logging.getLogger("fnloader.loader")
 
 EPILOG = (
-    "exit status: 0 done, or stopped · 10 with --once: this run rejected or postponed a sample · "
+    "exit status: 0 done, or stopped · 10 with --once: this run rejected or postponed a sample, or one is stored with "
+    "unproven links · "
     "1 server, store or lease not available · 2 invalid arguments"
 )
 
@@ -161,7 +162,7 @@ class Command(FnloaderCommand):
             self._line(
                 f"{feed.name}: {result.listed} objects ({result.ignored} not FASTA), {result.new} new, {result.due} due: "
                 f"{result.inserted} inserted, {result.already_there} already there ({result.conflicting} conflicting), "
-                f"{result.rejected} rejected, {result.postponed} postponed, {result.gone} gone"
+                f"{result.rejected} rejected, {result.postponed} postponed, {result.gone} gone{result.unproven_text}"
             )
 
     def _line(self, text: str) -> None:

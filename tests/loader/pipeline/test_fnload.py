@@ -62,8 +62,8 @@ def test_an_id_that_the_server_holds_is_done_and_said_so(feeding: Feeding) -> No
     feeding.fn4.insert("before", mutant(REFERENCE, 99))
     told = feeding.load("--json")
     assert told.returncode == 0
-    assert json.loads(told.stdout)["already_there"] == 1
-    assert feeding.objects() == [("before.fasta", "loaded", "present")]
+    assert (json.loads(told.stdout)["already_there"], json.loads(told.stdout)["conflicting"]) == (1, 1)
+    assert feeding.objects() == [("before.fasta", "loaded", "conflicting")], "the server's own digest says so"
     assert feeding.attempts("insert_status_code, completed, outcome") == [(201, 1, "present")]
 
 
