@@ -6,7 +6,6 @@ import json
 from argparse import BooleanOptionalAction
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
 from functools import partial
 from shlex import quote
 from typing import Any
@@ -19,6 +18,7 @@ from core.progress import Progress
 from core.subcommands import Subcommand, write_json
 from loader.choices import FindingKind, SampleIdRule
 from loader.cli.feed_output import detail_lines, feed_details, feed_rows, left_out_lines, list_lines, preview_lines
+from loader.cli.feed_sequences import compare_sequences, write_difference
 from loader.fasta.names import DEFAULT_ENDINGS
 from loader.feeds import rejections
 from loader.feeds.diagnose import diagnose
@@ -28,6 +28,7 @@ from loader.feeds.remove import removal_summary, remove_feed
 from loader.feeds.server_urls import WrongUrl
 from loader.feeds.store_urls import meaning, open_feed_store
 from loader.maintenance.reconcile import reconciliation
+from loader.maintenance.sequences import DEFAULT_PACE
 from loader.models import Feed
 from objectstores.base import StoreError
 
@@ -62,8 +63,8 @@ def _add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--lenient-ids", action="store_true", help="load records whose id differs from the file name")
     parser.add_argument("--scheduled", action="store_true", help="also load in background jobs")
     parser.add_argument("--rna-as-dna", action="store_true", help="load U as T; otherwise files with a U are rejected")
-    _file_arguments(parser)
     parser.add_argument("--plus-in-ids", action="store_true", help=PLUS_HELP)
+    _file_arguments(parser)
 
 
 def _file_arguments(parser: CommandParser) -> None:
@@ -117,8 +118,8 @@ def _set_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--rna-as-dna", action=BooleanOptionalAction, help="load U as T; otherwise files with a U are rejected"
     )
-
     parser.add_argument("--plus-in-ids", action=BooleanOptionalAction, help=PLUS_HELP)
+
 
 def _set(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed, db = _named_feed(options), options["database"]
@@ -263,21 +264,38 @@ def _acknowledge(command: FnloaderCommand, options: dict[str, Any]) -> int:
 def _reconcile_arguments(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, counts last")
     parser.add_argument("--repair", action="store_true", help="queue samples that the server lost")
+    parser.add_argument(
+        "--sequences",
+        action="store_true",
+        help="compare the sequence of each file that is in the server with what the server holds, by its digest; corrects the "
+        "results in the ledger",
+    )
+    parser.add_argument("--after", default="", metavar="FILE", help="with --sequences: continue behind this file")
+    parser.add_argument(
+        "--pace",
+        type=at_least_one,
+        default=None,
+        metavar="N",
+        help=f"with --sequences: at most N questions a second ({DEFAULT_PACE:g}), so that inserts are not slowed down",
+    )
     _confirm_arguments(parser)
 
 
 def _reconcile(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed = _named_feed(options)
+    if options["sequences"]:
+        if options["repair"]:
+            command.usage("--sequences excludes --repair.")
+        return compare_sequences(command, feed, options)
+    if options["after"] or options["pace"]:
+        command.usage("--after and --pace belong to --sequences.")
     with (
         closing(open_feed_store(feed.store_url)) as store,
         closing(client_for(feed)) as fn4,
         reconciliation(feed, store, fn4, options["database"]) as compared,
     ):
         for difference in compared.differences():
-            row = asdict(difference)
-            command.stdout.write(
-                json.dumps(row) if options["json"] else "  ".join(text for text in row.values() if text)
-            )
+            write_difference(command, difference, as_json=options["json"])
         counts: dict[str, int] = {
             "held": compared.held,
             "listed": compared.listed,
@@ -336,7 +354,7 @@ SUBCOMMANDS = (
     _subcommand("reconcile", "compare bucket, ledger and server, sample by sample", _reconcile, _reconcile_arguments),
     _subcommand(
         "acknowledge",
-        "dismiss the warning about a feed's rejected files",
+        "dismiss the warnings about a feed's rejected files and unproven links",
         _acknowledge,
     ),
 )
