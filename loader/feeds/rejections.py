@@ -52,7 +52,8 @@ class AcknowledgeSummary:
         return " and ".join(texts)
 
 
-UNPROVEN = Q(state=ObjectState.LOADED, result=LoadResult.UNPROVEN)
+UNPROVEN = Q(result=LoadResult.UNPROVEN)
+"""By its own small index: a condition on the state would lead some databases through all that is loaded."""
 
 
 def retry(

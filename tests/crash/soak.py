@@ -50,8 +50,8 @@ def test_a_thousand_kills(feeding: Feeding) -> None:
     for number in range(KILLS):
         # Some are near enough to be linked, some are not.
         feeding.put_samples(*[f"k{number}-{one}" for one in range(5)], changes=chance.choice((3, 8, 40)))
-        if chance.random() < 0.3:
-            getattr(feeding.fn4, chance.choice((*LINK_FAULTS, "engine_dies")))()
+        if chance.random() < 0.5:
+            getattr(feeding.fn4, chance.choice((*LINK_FAULTS, "engine_dies")))(chance.randint(1, 3))
         start_and_kill(feeding, chance.choice((0.0, 0.1, 0.3, 0.6)) * chance.random())
         feeding.fn4.engine_down(down=False)
         if number % 50 == 49:
