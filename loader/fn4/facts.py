@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-_CATWALK, _MEMORY = "server|catwalk|", "server|mstat|"
 MAX_TEXT_LENGTH = 200
 
 
@@ -33,15 +32,22 @@ class StoredSample:
 
 
 def engine_facts(answer: Any) -> EngineFacts:  # noqa: ANN401 - JSON
-    """Reads the newest row of the list."""
-    row = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
+    """Reads the newest row: one object for each value, or, of older builds, one with all of them."""
+    rows = [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
+    values = rows[0] if rows else {}
+    if "detail" in values:
+        values = {str(row.get("detail")): row.get("value") for row in rows if row.get("_id") == values.get("_id")}
+
+    def named(*endings: str) -> Any:  # noqa: ANN401 - JSON
+        return next((value for name, value in values.items() if str(name).endswith(endings)), None)
+
     return EngineFacts(
-        reference_length=_number(row.get(_CATWALK + "reference_sequence_length")),
-        max_unknown=_number(row.get(_CATWALK + "max_n_positions")),
-        samples=_number(row.get(_CATWALK + "n_samples")),
-        version=str(row.get(_CATWALK + "compile_version") or "")[:MAX_TEXT_LENGTH],
-        memory_used=_number(row.get(_MEMORY + "used")),
-        memory_total=_number(row.get(_MEMORY + "total")),
+        reference_length=_number(named("reference_sequence_length")),
+        max_unknown=_number(named("max_n_positions")),
+        samples=_number(named("n_samples")),
+        version=str(named("compile_version") or "")[:MAX_TEXT_LENGTH],
+        memory_used=_number(named("mstat|used", "memoryUsed RAM (bytes)")),
+        memory_total=_number(named("mstat|total", "memoryTotal system (bytes)")),
     )
 
 
@@ -56,4 +62,6 @@ def stored_sample(answer: Any) -> StoredSample:  # noqa: ANN401 - JSON
 
 
 def _number(value: Any) -> int | None:  # noqa: ANN401 - JSON
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
