@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -29,6 +29,10 @@ from loader.fn4.insert import (
 from loader.fn4.responses import InsertResponse, ServerMisconfigured, ServerUnavailable
 
 CONNECT_SECONDS = 5.0
+FORM = "application/x-www-form-urlencoded"
+MIRROR_SECONDS = 60.0
+IDLE_TEST_SECONDS, ACCEPT_SECONDS = 2.0, 0.2
+"""How long a question may take while an idle connection is held, and until a worker has accepted that."""
 PROBE_ID = "fnloader-probe"
 """`exists` of an unused id checks the server and its database; `server_time` does not."""
 
@@ -56,6 +60,9 @@ class FindNeighbour4:
         self._session.trust_env = False
         self._session.verify = self.ca_bundle or True
         self._session.headers.update(self._headers())
+        if not self.url.startswith("https:"):
+            # A server closes each connection, a proxy before it may not. With TLS a new one would cost a handshake.
+            self._session.headers["Connection"] = "close"
 
     def probe(self) -> None:
         """Raises ServerUnavailable or ServerMisconfigured unless the server works."""
@@ -114,6 +121,43 @@ class FindNeighbour4:
         the server's database can't be written: each call writes a row there, so it is asked at most once a minute."""
         return engine_facts(_json(self._get("/api/v2/server_memory_usage/1")))
 
+    def mirror(self, letters: int) -> int | None:
+        """Sends a form with a sequence of that length, which the server only sends back, and returns how many of its letters
+        came back as they were. None if the server has no such call. Raises ServerUnavailable and ServerMisconfigured."""
+        sent = "ACGT" * (letters // 4) + "N" * (letters % 4)
+        response = self._ask(
+            "POST",
+            "/api/v2/mirror",
+            body=insert_form(PROBE_ID, sent.encode()),
+            seconds=MIRROR_SECONDS,
+            missing_is_fine=True,
+        )
+        if response.status_code == 404:
+            return None
+        answer = _json(response)
+        echo = answer.get("seq") if isinstance(answer, dict) else None
+        if not isinstance(echo, str):
+            raise ServerMisconfigured(f"{self.url} is not a findNeighbour4 server: 'mirror' does not send a form back.")
+        if echo == sent:
+            return letters
+        return next((at for at, (old, new) in enumerate(zip(sent, echo, strict=False)) if old != new), len(echo))
+
+    def has_one_worker(self) -> bool:
+        """Whether a question finds no worker while an idle connection is held. Called when questions are answered."""
+        with suppress(ServerUnavailable, ServerMisconfigured):
+            connection = self._connect()
+            try:
+                sleep(ACCEPT_SECONDS)
+                self.exists(PROBE_ID, seconds=IDLE_TEST_SECONDS)
+            except ServerUnavailable:
+                connection.close()
+                # Unless the server has just become unavailable.
+                self.probe()
+                return True
+            finally:
+                connection.close()
+        return False
+
     def count(self) -> int:
         """The number of its samples."""
         return sum(1 for _ in self.guids())
@@ -154,13 +198,28 @@ class FindNeighbour4:
     def prepare(self, guid: str, sequence: bytes) -> None:
         """Does all of the next insert but sending it, while another one is in flight: connecting, and TLS, take the longest.
 
-        Errors are left to `begin_insert`.
+        Errors are left to `begin_insert`. The connection may occupy a worker of the server: call `close_idle` if it is not
+        used soon.
         """
         if not self._prepared:
             with suppress(ServerUnavailable, ServerMisconfigured):
                 self._prepared = self._prepare(guid, sequence)
 
+    def close_idle(self, *, even_if_young: bool = True) -> None:
+        """Closes the connection of the next insert, as does each question: the server may have a single worker, which an idle
+        connection occupies."""
+        if self._prepared and (even_if_young or not self._prepared.is_young):
+            self._prepared.connection.close()
+            self._prepared = None
+
     def _prepare(self, guid: str, sequence: bytes) -> PreparedInsert:
+        connection = self._connect()
+        headers = {"Content-Type": FORM, "Connection": "close"}
+        path = urlsplit(self.url).path + "/api/v2/insert"
+        connection.request("POST", path, insert_form(guid, sequence), self._headers() | headers)
+        return PreparedInsert(guid, connection, monotonic())
+
+    def _connect(self) -> BufferedConnection:
         parts = urlsplit(self.url)
         host, port = parts.hostname or "", parts.port
         connection: BufferedConnection
@@ -177,11 +236,7 @@ class FindNeighbour4:
             ) from error
         except OSError as error:
             raise ServerUnavailable(f"{self.url}: {_innermost(error)}.") from error
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
-        connection.request(
-            "POST", parts.path + "/api/v2/insert", insert_form(guid, sequence), self._headers() | headers
-        )
-        return PreparedInsert(guid, connection, monotonic())
+        return connection
 
     def _close_last(self) -> None:
         """Closes the connection of the last insert. This takes as long as sending, so the next one is sent first."""
@@ -193,17 +248,34 @@ class FindNeighbour4:
         """Closes the connections."""
         self._session.close()
         self._close_last()
-        if self._prepared:
-            self._prepared.connection.close()
-            self._prepared = None
+        self.close_idle()
 
     def _get(
         self, path: str, *, stream: bool = False, seconds: float = QUESTION_SECONDS, missing_is_fine: bool = False
     ) -> requests.Response:
+        return self._ask("GET", path, stream=stream, seconds=seconds, missing_is_fine=missing_is_fine)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        stream: bool = False,
+        seconds: float = QUESTION_SECONDS,
+        missing_is_fine: bool = False,
+    ) -> requests.Response:
         self._close_last()
+        self.close_idle()
         try:
-            response = self._session.get(
-                self.url + path, timeout=(min(CONNECT_SECONDS, seconds), seconds), allow_redirects=False, stream=stream
+            response = self._session.request(
+                method,
+                self.url + path,
+                data=body,
+                headers={"Content-Type": FORM} if body else None,
+                timeout=(min(CONNECT_SECONDS, seconds), seconds),
+                allow_redirects=False,
+                stream=stream,
             )
         except requests.exceptions.SSLError as error:
             raise ServerMisconfigured(f"{self.url}: TLS failed ({_innermost(error)}). Set FN4_CA_BUNDLE.") from error

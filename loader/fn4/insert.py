@@ -15,8 +15,10 @@ from loader.fn4.responses import READ_SECONDS, InsertResponse
 from objectstores.answers import read_answer
 
 QUESTION_SECONDS = 10.0
-FRESH_SECONDS = 5.0
-"""An older connection is not used: proxies and workers close idle ones."""
+FRESH_SECONDS = 2.0
+"""An older connection is closed unused: an idle one occupies a sync worker of the server, perhaps its only one."""
+LOCK_WAIT = 165.0
+"""Seconds: the server's lock manager frees a lock within 150, so one that is held for longer is stuck."""
 MAX_ANSWER_BYTES = 64 * 1024
 
 
@@ -46,9 +48,14 @@ class PreparedInsert:
     connection: BufferedConnection
     made_at: float
 
+    @property
+    def is_young(self) -> bool:
+        """Whether it may still be held."""
+        return monotonic() - self.made_at < FRESH_SECONDS
+
     def is_fresh(self) -> bool:
         """Whether the other end still listens, as far as can be known: it has neither sent anything nor hung up."""
-        return monotonic() - self.made_at < FRESH_SECONDS and not select.select([self.connection.sock], [], [], 0)[0]
+        return self.is_young and not select.select([self.connection.sock], [], [], 0)[0]
 
 
 class PendingInsert:
@@ -66,9 +73,9 @@ class PendingInsert:
             self._broken = f"connection lost while sending ({error})"
 
     def wait(self, heartbeat: Callable[[], None]) -> InsertResponse:
-        """The server's answer, or one of status 0. Calls `heartbeat` a few times a minute."""
+        """The server's answer, or one of status 0. Calls `heartbeat` each second."""
         try:
-            while not select.select([self._connection.sock], [], [], 5.0)[0]:
+            while not select.select([self._connection.sock], [], [], 1.0)[0]:
                 heartbeat()
                 if monotonic() > self._until:
                     return InsertResponse(0, error=f"no answer within {READ_SECONDS:g} s")
