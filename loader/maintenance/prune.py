@@ -1,7 +1,7 @@
 """Deletes old detail. The ledger keeps every object with its result.
 
-Detail is: attempts that failed or were never sent, whose object has been loaded, rejected or deleted since, and scans in which
-nothing was due. Rows of older loaders stay.
+Detail is: attempts that failed or were never sent, whose object has been loaded, rejected or deleted since, scans in which
+nothing was due, and what servers said about themselves more than READING_DAYS ago. Rows of older loaders stay.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from django.db.models.functions import Now
 
 from core.formatting import pluralize
 from loader.choices import AttemptOutcome, ObjectState
-from loader.models import BatchLoad, BucketObject, LoadAttempt
+from loader.models import BatchLoad, BucketObject, LoadAttempt, ServerReading
 
 PAGE_SIZE = 1000
+READING_DAYS = 90
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,13 @@ class PruneSummary:
 
     attempts: int
     scans: int
+    readings: int = 0
 
     def __str__(self) -> str:
-        return f"{pluralize(self.attempts, 'load attempt')} and {pluralize(self.scans, 'batch load')}"
+        return (
+            f"{pluralize(self.attempts, 'load attempt')}, {pluralize(self.scans, 'batch load')} "
+            f"and {pluralize(self.readings, 'server reading')}"
+        )
 
 
 def prune(
@@ -48,9 +53,10 @@ def prune(
     scans = BatchLoad.objects.using(db).filter(
         Q(batch_size=0), check_time__lt=before, feed__isnull=False, bl_int_id__lt=last, number_in_server=None
     )
+    readings = ServerReading.objects.using(db).filter(at__lt=Now() - timedelta(days=READING_DAYS))
     if dry_run:
-        return PruneSummary(attempts.count(), scans.count())
-    return PruneSummary(_delete(attempts, stop), _delete(scans, stop))
+        return PruneSummary(attempts.count(), scans.count(), readings.count())
+    return PruneSummary(_delete(attempts, stop), _delete(scans, stop), _delete(readings, stop))
 
 
 def _delete(rows: models.QuerySet[models.Model], stop: Callable[[], bool]) -> int:

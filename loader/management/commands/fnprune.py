@@ -12,7 +12,7 @@ from core.commands import CommandParser, FnloaderCommand, at_least_one, database
 class Command(FnloaderCommand):
     """One call of `loader.maintenance.prune.prune`; the nightly job makes the same."""
 
-    help = "Deletes old load attempts without a result, and old batch loads in which nothing was due."
+    help = "Deletes old load attempts without a result, batch loads in which nothing was due, and server readings (90 days)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Asks first, as everything that deletes."""

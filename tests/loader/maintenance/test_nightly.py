@@ -11,7 +11,7 @@ from django.utils import timezone
 from loader import tasks
 from loader.choices import AttemptOutcome, ObjectState
 from loader.maintenance.prune import PruneSummary, prune
-from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server
+from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt, Server, ServerReading
 from loader.runners import jobs
 from tests.support.feeding import Feeding
 from tests.support.feeds import MakeFeed, add_attempt, add_object
@@ -29,7 +29,9 @@ def test_old_detail_goes_and_what_is_done_stays(make_feed: MakeFeed) -> None:
     LoadAttempt.objects.create(seqid="adopted", completed=0)
     for at, size in ((old, 0), (old, 3), (timezone.now(), 0)):
         BatchLoad.objects.create(feed=feed, check_time=at, batch_size=size)
-    assert prune(365, dry_run=True) == PruneSummary(2, 1)
+    for at in (timezone.now() - 91 * DAY, timezone.now() - 89 * DAY):
+        ServerReading.objects.create(server=feed.server, at=at)
+    assert prune(365, dry_run=True) == PruneSummary(2, 1, 1)
     assert "2 load attempts" in tasks.prune()
     assert prune(365) == PruneSummary(0, 0)
     assert BucketObject.objects.count() == 2
@@ -37,6 +39,7 @@ def test_old_detail_goes_and_what_is_done_stays(make_feed: MakeFeed) -> None:
     left = LoadAttempt.objects.filter(bucket_object=done).values_list("outcome", flat=True)
     assert set(left) == {"failed", "inserted"}, "what is not old stays, too"
     assert BatchLoad.objects.count() == 2
+    assert ServerReading.objects.count() == 1
 
 
 def test_nothing_is_pruned_where_the_setting_says_so(make_feed: MakeFeed) -> None:
@@ -51,7 +54,7 @@ def test_pruning_by_hand_asks_first(feeding: Feeding) -> None:
     told = feeding.manage("fnprune")
     assert (told.returncode, "Add --yes" in told.stderr) == (1, True)
     told = feeding.manage("fnprune", "--days", "30", "--yes")
-    assert (told.returncode, told.stdout) == (0, "Deleted 0 load attempts and 0 batch loads.\n")
+    assert (told.returncode, told.stdout) == (0, "Deleted 0 load attempts, 0 batch loads and 0 server readings.\n")
     assert feeding.manage("fnprune", "--days", "0").returncode == 2
 
 
