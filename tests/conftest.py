@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.support.site",
     "tests.support.feeding",
     "tests.support.feeds",
+    "tests.support.passes",
     "tests.support.batch_site",
     "tests.support.browser",
     "tests.support.house",

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models.functions import Now
 
 from loader.choices import AttemptOutcome
-from loader.feeds.manage import client_for
+from loader.feeds.diagnose_server import CheckedLink, diagnose_server
 from loader.feeds.store_urls import open_feed_store
-from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.ledger.scan import PAGE_SIZE
 from loader.models import Feed, LoadAttempt, Server
 from objectstores.base import Denied, Misconfigured, NotFound, Store, StoredObject, StoreError, TooLarge
@@ -27,21 +24,11 @@ PERMISSIONS = {
 """What listing and reading need, by the scheme of a store's URL."""
 
 
-@dataclass(frozen=True)
-class CheckedLink:
-    """One link, and the result of its test."""
-
-    name: str
-    ok: bool
-    result: str
-    hint: str = ""
-
-
 def diagnose(feed: Feed, db: str) -> Iterator[CheckedLink]:
     """Tests one link after the other. Loads nothing; what it writes is rolled back."""
     yield _database(feed, db)
     yield from _store(feed)
-    yield _server(feed)
+    yield from diagnose_server(feed, db)
 
 
 def _database(feed: Feed, db: str) -> CheckedLink:
@@ -122,21 +109,3 @@ def _variables(feed: Feed) -> str:
         "oci": "Check OCI_AUTH, OCI_CONFIG_FILE, OCI_CONFIG_PROFILE and OCI_ENDPOINT.",
         "s3": "Check AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL_S3.",
     }.get(urlsplit(feed.store_url).scheme, "Check the feed's store URL.")
-
-
-def _server(feed: Feed) -> CheckedLink:
-    client = client_for(feed)
-    try:
-        client.probe()
-    except (ServerUnavailable, ServerMisconfigured) as error:
-        variable = f"FN4_AUTH_{feed.name.upper().replace('-', '_')}"
-        status = "is set" if settings.FN4_AUTH else "is not set, nor is FN4_AUTH"
-        return CheckedLink(
-            "server answers",
-            ok=False,
-            result=str(error),
-            hint=f"Check URL and path, and FN4_CA_BUNDLE. {variable} {status}.",
-        )
-    finally:
-        client.close()
-    return CheckedLink("server answers", ok=True, result=feed.server.url)

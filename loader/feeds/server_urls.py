@@ -35,8 +35,12 @@ def normalise(url: str) -> str:
 
 def identity(url: str, host_name: str) -> str:
     """Which server a normalised URL means: on another host, `localhost` is another server (design.md, "The data")."""
+    return f"{url} on {host_name}" if is_loopback(url) else url
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this host itself."""
     host = urlsplit(url).hostname or ""
-    is_loopback = host == "localhost" or host.endswith(".localhost")
     with suppress(ValueError):
-        is_loopback = is_loopback or ipaddress.ip_address(host).is_loopback
-    return f"{url} on {host_name}" if is_loopback else url
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")

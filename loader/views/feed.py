@@ -13,7 +13,8 @@ from django.views.generic import View
 
 from core.permissions import PermissionView
 from loader import querysets
-from loader.feeds.diagnose import CheckedLink, diagnose
+from loader.feeds.diagnose import diagnose
+from loader.feeds.diagnose_server import CheckedLink
 from loader.feeds.file_names import last_names, preview_names
 from loader.feeds.store_urls import meaning
 from loader.models import Feed
