@@ -19,7 +19,8 @@ from django.utils import timezone
 from core.concerns import Concern, Level, PageLink
 from core.formatting import pluralize
 from core.processes import is_dead
-from loader.choices import AttemptOutcome, LoadResult, ObjectState
+from loader.choices import AttemptOutcome, CircuitKind, LoadResult, ObjectState
+from loader.fn4.insert import LOCK_WAIT
 from loader.models import BucketObject, Feed, LoadAttempt, Server
 from loader.querysets import NOT_IN_SERVER, StateCount, number_of, of_feed
 
@@ -56,6 +57,7 @@ def loader_concerns(db: str = "default") -> LoaderReport:
     concerns = list(_clocks(servers, feeds, now))
     for server in servers:
         server.is_fed = server.pk in feeds_of_server
+        server.first_feed = next((feed.name for feed in feeds if feed.server_id == server.pk), "")
         server.has_loader = server.held and not is_dead(server.lease_process)
         server.open_attempts = open_attempts.get(server.pk)
         concerns += filter(None, (check(server, now) for check in SERVER_CHECKS))
@@ -111,7 +113,7 @@ def _clocks(servers: list[Any], feeds: list[Any], now: datetime) -> Iterator[Con
 
 
 def _unavailable(server: Row, _now: datetime) -> Concern | None:
-    if not (server.circuit_open_since and server.is_fed):
+    if not (server.circuit_open_since and server.is_fed) or server.circuit_kind not in ("", CircuitKind.AWAY):
         return None
     return Concern(
         Level.ERROR,
@@ -121,6 +123,56 @@ def _unavailable(server: Row, _now: datetime) -> Concern | None:
         since=server.circuit_open_since,
         link=FEEDS_PAGE,
         kind="server_away",
+        about=server.identity,
+    )
+
+
+def _refuses(server: Row, _now: datetime) -> Concern | None:
+    if not (server.circuit_open_since and server.is_fed and server.circuit_kind == CircuitKind.REFUSES):
+        return None
+    return Concern(
+        Level.ERROR,
+        f"Server {server} refuses every insert",
+        server.circuit_reason,
+        "Start its engine again, or make its database writable (disk full?). No data lost, no try spent: loading resumes "
+        "within a minute of its recovery.",
+        since=server.circuit_open_since,
+        link=FEEDS_PAGE,
+        kind="server_refuses",
+        about=server.identity,
+    )
+
+
+def _locked(server: Row, now: datetime) -> Concern | None:
+    if not (server.circuit_open_since and server.is_fed and server.circuit_kind == CircuitKind.LOCKED):
+        return None
+    if now - server.circuit_open_since < timedelta(seconds=LOCK_WAIT):
+        return None
+    return Concern(
+        Level.ERROR,
+        f"The insert lock of server {server} is stuck",
+        f"{server.circuit_reason} A lock manager frees it within 150 s.",
+        "Start the server's lock manager, or restart the server with --drop_locks. No data lost: loading resumes "
+        "automatically.",
+        since=server.circuit_open_since,
+        link=FEEDS_PAGE,
+        kind="lock_stuck",
+        about=server.identity,
+    )
+
+
+def _shrunk(server: Row, _now: datetime) -> Concern | None:
+    if not (server.shrunk_at and server.is_fed):
+        return None
+    return Concern(
+        Level.ERROR,
+        f"Server {server} holds fewer samples than before",
+        f"{server.shrunk_note} It was emptied, or restored from a backup. Nothing is sent again by itself.",
+        "Reload what is still in the bucket of each of its feeds, or dismiss with: feed acknowledge NAME. To reload, run",
+        command=f"python manage.py feed reconcile {server.first_feed} --repair",
+        since=server.shrunk_at,
+        link=FEEDS_PAGE,
+        kind="server_shrunk",
         about=server.identity,
     )
 
@@ -282,7 +334,7 @@ def _samples_lost(feed: Row, _now: datetime) -> Concern | None:
 
 
 Check = Callable[[Row, datetime], Concern | None]
-SERVER_CHECKS: tuple[Check, ...] = (_unavailable, _taken_over, _vanished, _attempts_open)
+SERVER_CHECKS: tuple[Check, ...] = (_unavailable, _refuses, _locked, _shrunk, _taken_over, _vanished, _attempts_open)
 FEED_CHECKS: tuple[Check, ...] = (
     _paused,
     _silent,

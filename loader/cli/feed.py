@@ -23,7 +23,7 @@ from loader.fasta.names import DEFAULT_ENDINGS
 from loader.feeds import rejections
 from loader.feeds.diagnose import diagnose
 from loader.feeds.file_names import first_names, last_names, preview_names, update_sample_ids
-from loader.feeds.manage import add_feed, check_settings, client_for, get_feed, pause_feeds, resume_feeds
+from loader.feeds.manage import add_feed, check_settings, clear_shrunk, client_for, get_feed, pause_feeds, resume_feeds
 from loader.feeds.remove import removal_summary, remove_feed
 from loader.feeds.server_urls import WrongUrl
 from loader.feeds.store_urls import meaning, open_feed_store
@@ -167,7 +167,8 @@ def _test(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed, failed = _named_feed(options), 0
     for link in diagnose(feed, options["database"]):
         failed += not link.ok
-        command.stdout.write(f"{'ok    ' if link.ok else 'FAILED'} {link.name}: {printable(link.result)}")
+        verdict = "warn  " if link.warning else "ok    " if link.ok else "FAILED"
+        command.stdout.write(f"{verdict} {link.name}: {printable(link.result)}")
         if link.hint:
             command.stdout.write(f"       {link.hint}")
     if failed:
@@ -257,6 +258,8 @@ def _retry(command: FnloaderCommand, options: dict[str, Any]) -> int:
 def _acknowledge(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed = _named_feed(options)
     summary = rejections.acknowledge(feed, options["database"], dry_run=options["dry_run"])
+    if not options["dry_run"]:
+        clear_shrunk(feed, options["database"])
     command.stdout.write(f"{summary} of '{feed.name}' {_would_be(options, 'were')} acknowledged.")
     return 0
 
@@ -307,6 +310,8 @@ def _reconcile(command: FnloaderCommand, options: dict[str, Any]) -> int:
                 raise CommandError(f"{pluralize(lost, 'lost sample')} not queued. Confirm, or add --yes.")
             queued = compared.repair()
             command.stderr.write(f"{pluralize(queued, 'file')} queued.")
+        if options["repair"] and not options["dry_run"]:
+            clear_shrunk(feed, options["database"])
     if options["json"]:
         command.stdout.write(json.dumps({"counts": counts, "queued": queued}))
     else:
@@ -354,7 +359,7 @@ SUBCOMMANDS = (
     _subcommand("reconcile", "compare bucket, ledger and server, sample by sample", _reconcile, _reconcile_arguments),
     _subcommand(
         "acknowledge",
-        "dismiss the warnings about a feed's rejected files and unproven links",
+        "dismiss the warnings about rejected files and unproven links, and the error about a server that holds fewer samples",
         _acknowledge,
     ),
 )

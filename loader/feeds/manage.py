@@ -105,6 +105,12 @@ def mark_stopped(feed: Feed, db: str) -> None:
     Feed.objects.using(db).filter(pk=feed.pk).update(running_since=None, running_interval=None)
 
 
+def clear_shrunk(feed: Feed, db: str) -> int:
+    """A person knows that the feed's server holds fewer samples than before, or has repaired that."""
+    servers = Server.objects.using(db).filter(pk=feed.server_id, shrunk_at__isnull=False)
+    return servers.update(shrunk_at=None, shrunk_note="")
+
+
 def client_for(feed: Feed) -> FindNeighbour4:
     """A client of the feed's server, with its password from the environment."""
     from loader.fn4.client import FindNeighbour4

@@ -41,6 +41,9 @@ class LoadContext:
     slice_over: Callable[[int], bool] | None = None
     """For a job: whether its time slice is over after this many samples. A job never waits; it continues unfinished batches."""
 
+    reference_length: int | None = None
+    """Letters of the server's reference, if it tells (pipeline/server_check.py)."""
+
     def __post_init__(self) -> None:
         self.server = self.feed.server
         self.clock = DatabaseClock(self.server, self.db)

@@ -5,9 +5,7 @@ Plain Python: commands, jobs and tests call it alike. A server or a store that i
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from django.db.models import QuerySet
+from django.db.models import F
 
 from core.processes import monotonic
 from loader.coordination import turn_taking
@@ -16,17 +14,17 @@ from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.ledger import queue
 from loader.ledger.scan import scan
 from loader.models import Server
+from loader.pipeline.circuit import Circuit, CircuitOpen
 from loader.pipeline.context import LoadContext
 from loader.pipeline.inserter import BatchInserter
 from loader.pipeline.journal import Journal
 from loader.pipeline.recovery import AttemptRecovery
 from loader.pipeline.result import PassResult
+from loader.pipeline.server_check import ServerCheck
 from objectstores.base import StoreError
 
 PROBE_WAIT = 3.0
 LEASE_WAIT = 10.0
-COUNT_EVERY = timedelta(hours=1)
-MAX_REASON_LENGTH = 900
 
 
 class FeedPass:
@@ -52,50 +50,63 @@ class FeedPass:
         context = self.context
         journal, result = self._unfinished or (None, PassResult())
         self._unfinished = None
-        server_row = Server.objects.using(context.db).filter(pk=context.server.pk)
-        circuit_closed = server_row.filter(circuit_open_since__isnull=True)
+        circuit = Circuit(context)
         try:
             self._probe()
-            server_row.filter(circuit_open_since__isnull=False).update(circuit_open_since=None, circuit_reason="")
+            troubled_since = circuit.server_answers()
             self._acquire_lease()
             try:
                 AttemptRecovery(context).recover_all(result)
-                journal = journal or self._begin_batch(result, server_row)
-                if not BatchInserter(context, journal, result).load():
-                    self._unfinished = journal, result
-                elif result.inserted:
-                    server_row.update(counted_at=None)
+                check = ServerCheck(context)
+                troubled_since = circuit.check(check) or troubled_since
+                journal = journal or self._continued_batch(result)
+                in_server = check.begin(troubled_since, continued=bool(journal))
+                journal = journal or self._begin_batch(result, in_server)
+                self._load(journal, result, circuit)
             finally:
                 context.lease.release()
         except turn_taking.StopRequested:
             result.stopped = True
         except ServerUnavailable as error:
             result.trouble = str(error)
-            circuit_closed.update(
-                circuit_open_since=context.clock.now(), circuit_reason=result.trouble[:MAX_REASON_LENGTH]
-            )
+            circuit.server_away(result.trouble)
+        except CircuitOpen as error:
+            # The call itself is not the problem.
+            result.trouble, self.begun = str(error), True
         except ServerMisconfigured as error:
             result.trouble, result.misconfigured = str(error), True
         except (StoreError, LeaseLost, turn_taking.PassEnded) as error:
             result.trouble = str(error)
         return result
 
-    def _begin_batch(self, result: PassResult, server_row: QuerySet[Server]) -> Journal:
-        """Scans the bucket; a job first continues the batch that the last job left, in any process."""
+    def _load(self, journal: Journal, result: PassResult, circuit: Circuit) -> None:
+        """Loads what is due, or a part of it, and keeps the number of samples in the server."""
+        context, inserter = self.context, BatchInserter(self.context, journal, result, circuit)
+        try:
+            if not inserter.load():
+                self._unfinished = journal, result
+        finally:
+            if inserter.inserted:
+                # The next pass counts them: at least so many there must be.
+                number = F("number_in_server") + inserter.inserted
+                row = Server.objects.using(context.db).filter(pk=context.server.pk)
+                row.update(number_in_server=number, counted_at=None)
+
+    def _continued_batch(self, result: PassResult) -> Journal | None:
+        """For a job: the batch that the last job left, in any process."""
         context = self.context
         batch = queue.unfinished(context.feed, context.db) if context.slice_over else None
-        if batch:
-            result.listed, result.ignored, result.new = batch.listed or 0, batch.ignored or 0, batch.found or 0
-            result.due = batch.batch_size or 0
-            return Journal(context, batch, queue.last_place(batch, context.db))
+        if not batch:
+            return None
+        result.listed, result.ignored, result.new = batch.listed or 0, batch.ignored or 0, batch.found or 0
+        result.due = batch.batch_size or 0
+        return Journal(context, batch, queue.last_place(batch, context.db))
+
+    def _begin_batch(self, result: PassResult, in_server: int | None) -> Journal:
+        """Scans the bucket. `in_server` is the number of samples in the server, if they were counted (domain.md 4)."""
+        context = self.context
         context.clock.sync()
         scanned = scan(context.feed, context.store, context.db, context.clock, context.heartbeat)
-        # The server's samples are counted if something was loaded since, or an hour has passed (domain.md 4).
-        in_server, now = None, context.clock.now
-        counted_at = server_row.values_list("counted_at", flat=True).get()
-        if not counted_at or now() - counted_at >= COUNT_EVERY:
-            in_server = context.fn4.count()
-            server_row.update(number_in_server=in_server, counted_at=now())
         batch = queue.new_batch(context.feed, scanned, context.db, context.host, context.clock.now(), in_server)
         result.listed, result.ignored, result.new = scanned.listed, scanned.ignored, scanned.found
         result.due, result.gone = batch.batch_size or 0, scanned.gone

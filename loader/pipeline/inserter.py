@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from math import inf
 
@@ -12,9 +11,10 @@ from core.logs import log_context
 from core.processes import monotonic
 from loader.choices import LoadResult
 from loader.coordination import turn_taking
-from loader.fn4.responses import ResponseKind, ServerMisconfigured, ServerUnavailable
+from loader.fn4.responses import InsertResponse, ResponseKind, ServerMisconfigured, ServerUnavailable
 from loader.ledger import queue
 from loader.models import LoadAttempt
+from loader.pipeline.circuit import Circuit, CircuitOpen, LockWait
 from loader.pipeline.context import LoadContext
 from loader.pipeline.journal import FRESH_SECONDS, Journal, OpenAttempt, failed, loaded, not_sent
 from loader.pipeline.prefetch import PREFETCHED_SAMPLES, Fetched, FetchOutcome, Prefetch
@@ -24,8 +24,6 @@ from loader.pipeline.result import PassResult
 from loader.pipeline.stored import StoredResult
 from objectstores.base import StoreError, Unavailable
 
-LOCK_WAIT = 120.0
-LOCKED_DELAY = timedelta(seconds=60)
 SHORT_INSERT = FRESH_SECONDS / 2
 """Seconds; while such an insert is in flight, the starts of the next ones are committed ahead."""
 STARTED_AHEAD_SECONDS, MAX_STARTED_AHEAD = 0.03, 8
@@ -36,14 +34,17 @@ MAX_STORE_FAILURES = 3
 class BatchInserter:
     """Loads one batch: one insert in flight, the next samples ready before it returns (domain.md 2)."""
 
-    def __init__(self, context: LoadContext, journal: Journal, result: PassResult) -> None:
-        self.context, self.journal, self.result = context, journal, result
+    def __init__(self, context: LoadContext, journal: Journal, result: PassResult, circuit: Circuit) -> None:
+        self.context, self.journal, self.result, self.circuit = context, journal, result, circuit
         self.fn4, self.lease, self.clock = context.fn4, context.lease, context.clock
         self.recovery = AttemptRecovery(context)
         self.refusals = RefusalCounter(context.feed, context.db)
         self.opened: deque[OpenAttempt] = deque()
         self.turn = turn_taking.TurnTaker(context.feed, context.lease, context.others_wait, context.slice_over)
-        self._store_error: StoreError | None = None
+        self.inserted = 0
+        """Samples that the server holds more than before."""
+        self._trouble: StoreError | ServerMisconfigured | None = None
+        """Met while an insert was in flight; raised when that has ended."""
         self._insert_seconds = inf
         self._store_failures = 0
         self._finished = result.tried
@@ -52,7 +53,10 @@ class BatchInserter:
         """Loads all that is due; False if it yielded to another feed before. Nothing that was not sent stays open."""
         due_at: datetime = self.journal.batch.check_time  # type: ignore[assignment]
         self.items = queue.due(self.context.feed, self.context.db, due_at)
-        self.prefetch = Prefetch(self.context.feed, self.context.store, self.clock)
+        self.prefetch = Prefetch(self.context.feed, self.context.store, self.clock, self.context.reference_length)
+        if self.circuit.kind:
+            # The first sample only shows whether the server takes inserts again.
+            self.prefetch.samples = 1
         try:
             while True:
                 if not self.opened and (self.turn.over or not self._wait_for_samples()):
@@ -63,12 +67,13 @@ class BatchInserter:
                     opened = self.opened.popleft()
                     with log_context(sample=opened.attempt.seqid, attempt=opened.attempt.pk):
                         self._insert(opened)
-                if self._store_error:
-                    raise self._store_error
+                if self._trouble:
+                    raise self._trouble
             if self.turn.over:
                 self.journal.flush()
                 return False
             self.journal.finish()
+            self.circuit.nothing_due()
         except (turn_taking.StopRequested, ServerUnavailable, ServerMisconfigured, StoreError, turn_taking.PassEnded):
             while self.opened:
                 self.journal.end(self.opened.popleft().attempt, not_sent())
@@ -76,6 +81,7 @@ class BatchInserter:
             raise
         finally:
             self.prefetch.close()
+            self.fn4.close_idle()
         return True
 
     def _wait_for_samples(self) -> bool:
@@ -93,8 +99,8 @@ class BatchInserter:
         if len(self.opened) < PREFETCHED_SAMPLES // 4 and self.prefetch.ready and not self.turn.over:
             try:
                 self._open(self.prefetch.take(self.context.heartbeat))
-            except StoreError as error:
-                self._store_error = error
+            except (StoreError, ServerMisconfigured) as error:
+                self._trouble = error
         if not self.opened or self._insert_seconds > SHORT_INSERT:
             self.journal.flush()
         elif not self.opened[0].is_started:
@@ -104,10 +110,14 @@ class BatchInserter:
             self.fn4.prepare(sample.guid, sample.sequence)
 
     def _open(self, batch: list[Fetched]) -> None:
-        """Opens their attempts; files that can't be loaded are counted at once."""
+        """Opens their attempts; files that can't be loaded are counted at once.
+
+        Raises StoreError, and ServerMisconfigured if the server is the wrong one.
+        """
         self.opened.extend(self.journal.open(batch))
+        reason = self.refusals.count_lengths(batch) if self.context.reference_length else ""
         for fetched in batch:
-            if fetched.sample:
+            if fetched.outcome is FetchOutcome.READY:
                 continue
             if fetched.outcome is FetchOutcome.NEVER:
                 self._count_rejected(fetched, fetched.problem)
@@ -122,12 +132,16 @@ class BatchInserter:
                 raise Unavailable(
                     f"{self.context.store.describe()} failed for {MAX_STORE_FAILURES} files in a row: {fetched.problem}"
                 )
+        if reason:
+            # None of them stays rejected; an earlier run may have counted some.
+            self.result.rejected = max(0, self.result.rejected - self.refusals.undone)
+            raise ServerMisconfigured(reason)
 
     def _insert(self, opened: OpenAttempt) -> None:
         """Inserts one sample and records the outcome."""
         attempt, sample = opened.attempt, opened.fetched.sample
         assert sample  # noqa: S101 - only parsed files are opened
-        first_sent_at = monotonic()
+        lock = LockWait(self.context, self.circuit)
         while True:
             if not opened.is_started:
                 self.journal.start(opened)
@@ -139,26 +153,43 @@ class BatchInserter:
             except (ServerUnavailable, ServerMisconfigured):
                 self.journal.end(attempt, not_sent())
                 raise
-            self._prepare_next()
-            response = pending.wait(self.lease.heartbeat)
+            if attempt.lock_waits:
+                self.journal.flush()
+            else:
+                self._prepare_next()
+            response = pending.wait(self._while_waiting)
             self._insert_seconds = monotonic() - sent_at
             if response.kind is not ResponseKind.LOCKED:
                 break
             attempt.lock_waits, opened.started = (attempt.lock_waits or 0) + 1, -inf
-            if monotonic() - first_sent_at > LOCK_WAIT or self.context.stop():
-                end = failed(response.text, self.clock.now(), tries=0, spend=False)
-                end.item["not_before"] = self.clock.now() + LOCKED_DELAY
-                self.journal.end(attempt, end, 409)
-                self._count_postponed(opened.fetched, response.text)
-                self._count_finished()
-                return
-            time.sleep(min(0.05 * attempt.lock_waits, 1.0))
+            self.fn4.close_idle()
+            if not lock.again():
+                self.journal.end(attempt, failed(response.text, self.clock.now(), tries=0, spend=False), 409)
+                self.context.check_stop()
+                raise CircuitOpen(self.circuit.reason)
         if response.kind is ResponseKind.DONE:
             self._record_done(opened, response.status)
         else:
             self.journal.answered(attempt, response.status, response.text)
             self._count_recovered(opened, self.recovery.recover(attempt, response, sample.md5), response.text)
         self._count_finished()
+        self._update_circuit(attempt, response)
+
+    def _update_circuit(self, attempt: LoadAttempt, response: InsertResponse) -> None:
+        """Raises CircuitOpen if the server refuses every insert."""
+        if response.kind is ResponseKind.DONE and response.status == 200:
+            self.inserted += 1
+            self.circuit.inserted()
+            self.prefetch.samples = PREFETCHED_SAMPLES
+        elif response.status >= 500 and response.kind is not ResponseKind.NEVER:
+            self.result.postponed = max(0, self.result.postponed - self.circuit.failed(attempt))
+            if self.circuit.refuses:
+                raise CircuitOpen(self.circuit.reason)
+
+    def _while_waiting(self) -> None:
+        """Called while an insert is in flight: nothing of ours holds a worker of the server for long."""
+        self.fn4.close_idle(even_if_young=False)
+        self.lease.heartbeat()
 
     def _record_done(self, opened: OpenAttempt, status: int) -> None:
         self.refusals.success()

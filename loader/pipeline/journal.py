@@ -133,7 +133,7 @@ class Journal:
         """Writes a row for each; those that can't be sent are closed at once. Returns the others."""
         db = self.context.db
         rows = [(fetched, self._new_attempt(fetched)) for fetched in batch]
-        ready = [OpenAttempt(attempt, fetched) for fetched, attempt in rows if fetched.sample]
+        ready = [OpenAttempt(attempt, fetched) for fetched, attempt in rows if fetched.outcome is FetchOutcome.READY]
         with locked_transaction(db):
             self._write_ended()
             if connections[db].features.can_return_rows_from_bulk_insert:
@@ -142,7 +142,7 @@ class Journal:
                 for _, attempt in rows:
                     attempt.save(using=db)
             for fetched, attempt in rows:
-                if not fetched.sample:
+                if fetched.outcome is not FetchOutcome.READY:
                     close(db, attempt, self._unsendable(fetched))
             keys = [opened.fetched.item.pk for opened in ready]
             BucketObject.objects.using(db).filter(pk__in=keys).update(state=ObjectState.LOADING)

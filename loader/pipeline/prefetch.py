@@ -14,6 +14,7 @@ from enum import Enum
 from loader.coordination.database_clock import DatabaseClock
 from loader.fasta.parser import NotLoadable, Sample, first_characters, read_sample, unpacked
 from loader.models import BucketObject, Feed
+from loader.pipeline.server_check import wrong_length
 from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, Store, StoreError, TooLarge
 
 THREADS = 8
@@ -50,7 +51,7 @@ ERROR_OUTCOMES: dict[type[StoreError], FetchOutcome] = {
 
 @dataclass(slots=True)
 class Fetched:
-    """One object with its parsed sample, or why there is none."""
+    """One object with its parsed sample, or why it is not sent."""
 
     item: BucketObject
     outcome: FetchOutcome
@@ -59,13 +60,17 @@ class Fetched:
     problem: str = ""
     head: str = ""
     sample: Sample | None = None
+    has_wrong_length: bool = False
+    """Its sequence has another length than the server's reference, which refuses it."""
 
 
 class Prefetch:
     """A window of downloads, in the order of their inserts."""
 
-    def __init__(self, feed: Feed, store: Store, clock: DatabaseClock) -> None:
-        self._feed, self._store, self._clock = feed, store, clock
+    def __init__(self, feed: Feed, store: Store, clock: DatabaseClock, reference_length: int | None = None) -> None:
+        self._feed, self._store, self._clock, self._reference_length = feed, store, clock, reference_length
+        self.samples = PREFETCHED_SAMPLES
+        """The most that is held at a time."""
         self._rules = feed.fasta_rules
         sys.setswitchinterval(SWITCH_SECONDS)
         self._threads = ThreadPoolExecutor(THREADS, "fetch")
@@ -76,7 +81,7 @@ class Prefetch:
 
     def fill(self, items: Iterator[BucketObject], held: int) -> None:
         """Starts downloads while there is room; `held` counts the samples that were taken and not yet inserted."""
-        while len(self._window) + held < PREFETCHED_SAMPLES:
+        while len(self._window) + held < self.samples:
             self._next = self._next or next(items, None)
             if not self._next or (self._window and self._bytes + self._next.size > PREFETCHED_BYTES):
                 return
@@ -149,6 +154,11 @@ class Prefetch:
             text = unpacked(content, feed.largest)
             fetched.head = first_characters(text)
             fetched.sample = read_sample(text, item.name, self._rules)
-            fetched.outcome = FetchOutcome.READY
         except NotLoadable as error:
             fetched.problem = str(error)
+            return
+        letters = len(fetched.sample.sequence)
+        if self._reference_length not in (None, letters):
+            fetched.problem, fetched.has_wrong_length = wrong_length(letters, self._reference_length or 0), True
+        else:
+            fetched.outcome = FetchOutcome.READY

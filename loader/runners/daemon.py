@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 
 from core.logs import log_context
 from core.processes import monotonic
+from loader.coordination.engine_question import seconds_until_asked
 from loader.coordination.turn_taking import YIELD_SECONDS
 from loader.feeds.manage import client_for, mark_running, mark_stopped, pause_feeds
 from loader.feeds.store_urls import open_feed_store
@@ -36,7 +37,10 @@ def finish_pass(feed: Feed, result: PassResult, interval: float, db: str, *, mor
     if result.misconfigured:
         pause_feeds(Feed.objects.using(db).filter(pk=feed.pk), result.trouble)
     if result.trouble:
-        return min(interval, RETRY_SECONDS)
+        wait = min(interval, RETRY_SECONDS)
+        # A server that refuses every insert is asked about itself as soon as it may be.
+        until_asked = seconds_until_asked(feed.server, db)
+        return wait if until_asked is None else min(wait, until_asked + 0.05)
     return 0.0 if more or result.due else interval
 
 

@@ -78,6 +78,7 @@ def test_monitoring_progress(feeding: Feeding) -> None:
     findneighbour_server_url'. And every query of the text, on the rows that fnload itself wrote."""
     feeding.put_samples("s1", "there", "s2")
     feeding.fn4.insert("there", feeding.sent["there"])
+    feeding.fn4.faults({"kind": "status", "status": 404, "path": "server_memory_usage"})  # it tells no length
     feeding.put("bad.fasta", fasta("bad", "ACGT"), created="2026-01-01T00:00:30Z")
     assert feeding.load().returncode == 10
     assert feeding.load().returncode == 0
@@ -101,6 +102,7 @@ def test_monitoring_progress(feeding: Feeding) -> None:
 
 def test_things_which_should_not_happen(feeding: Feeding) -> None:
     """'The server returns status 500 codes', 'The batch loader isn't trying to insert data': `fnstatus` says both."""
+    feeding.fn4.faults({"kind": "status", "status": 404, "path": "server_memory_usage"})  # it tells no length
     feeding.put("bad.fasta", fasta("bad", "ACGT"))
     assert feeding.load().returncode == 10
     told = feeding.manage("fnstatus", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.utils import timezone
 
 from loader.choices import AttemptOutcome, ObjectState
@@ -21,7 +22,13 @@ def put_of_another_species(feeding: Feeding, *samples: str) -> None:
         feeding.put(f"{sample}.fasta", fasta(sample, REFERENCE + "ACGT"), created=at)
 
 
+def tells_no_length(feeding: Feeding) -> None:
+    """As an older server, which is found out by its answers to inserts."""
+    feeding.fn4.faults({"kind": "status", "status": 404, "path": "server_memory_usage"})
+
+
 def test_ten_refusals_in_a_row_pause_the_feed_and_reject_nothing(feeding: Feeding) -> None:
+    tells_no_length(feeding)
     put_of_another_species(feeding, *(f"s{number:02}" for number in range(12)))
     told = feeding.load()
     assert (told.returncode, "refused 10 samples in a row" in told.stderr) == (1, True), told.stderr
@@ -80,7 +87,10 @@ def test_what_is_the_files_own_fault_does_not_count(make_feed: MakeFeed) -> None
     assert [item.state for item in items] == ["waiting", "rejected", "rejected", "waiting", "rejected", "waiting"]
 
 
-def test_a_good_sample_between_bad_ones_keeps_the_feed_going(feeding: Feeding) -> None:
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_good_sample_between_bad_ones_keeps_the_feed_going(feeding: Feeding, tells: bool) -> None:
+    if not tells:
+        tells_no_length(feeding)
     put_of_another_species(feeding, *(f"a{number}" for number in range(9)))
     feeding.put("b.fasta", fasta("b", mutant(REFERENCE, 1)), created="2026-01-01T00:01:00.000Z")
     feeding.put("c.fasta", fasta("c", REFERENCE + "A"), created="2026-01-01T00:02:00.000Z")
