@@ -46,6 +46,17 @@ class FindingKind(StrEnum):
 FINDING_KINDS = [(kind.value, kind.value.replace("_", " ")) for kind in FindingKind]
 
 
+class TwinKind(TextChoices):
+    """A kind of difference between two servers that should hold the same samples."""
+
+    ONLY_FIRST = "only_first", "Only in the first server"
+    ONLY_SECOND = "only_second", "Only in the second server"
+    QUEUED = "queued", "In one server, waits for the other"
+    VALIDITY = "validity_differs", "Too many N in one server, not in the other"
+    SEQUENCE = "sequence_differs", "Another sequence"
+    NOT_COMPARED = "not_compared", "Sequence not compared"
+
+
 class ObjectState(TextChoices):
     """The state of one version of one object."""
 
@@ -140,4 +151,12 @@ FINDING_COLOURS: dict[str, str] = {
     FindingKind.SEQUENCE_DIFFERS: "red",
     FindingKind.NOT_COMPARED: "grey",
     FindingKind.NOT_IN_BUCKET: "grey",
+}
+TWIN_COLOURS: dict[str, str] = {
+    TwinKind.ONLY_FIRST: "orange",
+    TwinKind.ONLY_SECOND: "orange",
+    TwinKind.QUEUED: "grey",
+    TwinKind.VALIDITY: "orange",
+    TwinKind.SEQUENCE: "red",
+    TwinKind.NOT_COMPARED: "grey",
 }

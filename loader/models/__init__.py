@@ -6,6 +6,7 @@ from loader.models.feeds import Feed, Server
 from loader.models.findings import Finding
 from loader.models.objects import BucketObject
 from loader.models.readings import ServerReading
+from loader.models.twins import TwinComparison, TwinFinding
 
 __all__ = [
     "BatchLoad",
@@ -17,4 +18,6 @@ __all__ = [
     "ServerReading",
     "Tally",
     "TallyMark",
+    "TwinComparison",
+    "TwinFinding",
 ]

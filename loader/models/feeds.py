@@ -83,6 +83,9 @@ class Server(models.Model):
     invalid_in_server = models.IntegerField(
         null=True, blank=True, help_text="Samples with too many N to be compared, when last asked."
     )
+    invalid_asked_at_number = models.IntegerField(
+        null=True, blank=True, help_text="Samples in the server when it was last asked for them."
+    )
     asked_at = models.DateTimeField(
         null=True, blank=True, help_text="When its engine was last asked about itself: at most once a minute."
     )
