@@ -60,6 +60,8 @@ class Chart:
     description: str = ""
     day: bool = False
     """It spans days: the times beside it are dates."""
+    totals: bool = True
+    """Its bars count things, so that they have a sum."""
 
     @property
     def empty(self) -> bool:
@@ -106,7 +108,8 @@ def _render_bars(chart: Chart, series: Series, heights: list[float]) -> Rendered
             box = (index * slot + slot * BAR_GAP / 2, HEIGHT - heights[index], slot * (1 - BAR_GAP), height)
             x, y, width, height = (round(number, 2) for number in box)
             bars.append(Bar(x, y, width, height, f"{value:,.0f} {series.label}"))
-    return RenderedSeries(series.label, series.colour, sum(value or 0 for value in series.values), bars)
+    total = sum(value or 0 for value in series.values) if chart.totals else None
+    return RenderedSeries(series.label, series.colour, total, bars)
 
 
 def _render_line(chart: Chart, series: Series) -> RenderedSeries:

@@ -68,6 +68,8 @@ class SampleReport:
             result = f" ({file.get_result_display()[0].lower()}{file.get_result_display()[1:]})" if file.result else ""
             if file.result == LoadResult.UNPROVEN:
                 result = f", but its links are unproven: {file.reason}"
+            if file.result == LoadResult.INVALID:
+                result = ", but has too many N to be compared"
             places.append(f"in {file.feed.server.url}{since}{result}")
         if not places:
             old = [attempt for attempt in self.attempts if attempt.in_server]

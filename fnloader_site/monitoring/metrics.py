@@ -112,11 +112,16 @@ def server_metrics() -> Iterator[Metric]:
     samples = GaugeMetricFamily(
         "fnloader_server_samples", "Samples in the server at the last count.", labels=["server"]
     )
+    invalid = GaugeMetricFamily(
+        "fnloader_server_invalid_samples", "Samples in the server with too many N to be compared.", labels=["server"]
+    )
     for server in Server.objects.all():
         unavailable.add_metric([server.identity], float(server.circuit_open_since is not None))
         if server.number_in_server is not None:
             samples.add_metric([server.identity], server.number_in_server)
-    yield from (unavailable, samples)
+        if server.invalid_in_server is not None:
+            invalid.add_metric([server.identity], server.invalid_in_server)
+    yield from (unavailable, samples, invalid)
 
 
 def batch_metrics() -> Iterator[Metric]:

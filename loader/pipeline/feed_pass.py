@@ -12,6 +12,7 @@ from loader.coordination import turn_taking
 from loader.coordination.lease import LeaseLost
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.ledger import queue
+from loader.ledger.invalid_samples import update_invalid
 from loader.ledger.scan import scan
 from loader.models import Server
 from loader.pipeline.circuit import Circuit, CircuitOpen
@@ -63,6 +64,7 @@ class FeedPass:
                 in_server = check.begin(troubled_since, continued=bool(journal))
                 journal = journal or self._begin_batch(result, in_server)
                 self._load(journal, result, circuit)
+                update_invalid(context.server, context.fn4, context.db, context.heartbeat)
             finally:
                 context.lease.release()
         except turn_taking.StopRequested:

@@ -19,6 +19,7 @@ from loader.feeds.file_names import last_names, preview_names
 from loader.feeds.store_urls import meaning
 from loader.models import Feed
 from loader.views.feed_charts import SPANS, attempts_chart, samples_in_server_chart
+from loader.views.validity_charts import invalid_section
 
 TEST_SECONDS = 25
 """The page gives up after that, as a proxy would."""
@@ -30,7 +31,7 @@ class FeedDetailView(PermissionView, View):
     permission_required = "loader.view_feed"
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Eight queries, each by an index."""
+        """Nine queries, each by an index; three more if it has samples with too many N."""
         feed = querysets.feeds_with_state().filter(name=name).first()
         if feed is None:
             raise Http404(f"No feed '{name}'.")
@@ -44,6 +45,7 @@ class FeedDetailView(PermissionView, View):
             "span": span,
             "spans": SPANS,
             "charts": charts,
+            "invalid": invalid_section(feed, now),
             "store_note": meaning(feed.store_url),
             "previews": preview_names(feed, last_names(feed, "default")),
         }
