@@ -14,7 +14,7 @@ from core.audit import log_action
 from core.modeladmin import AnyAdmin, ReadOnlyAdmin
 from loader.feeds import manage, rejections
 from loader.feeds.file_names import last_names, preview_names, update_sample_ids
-from loader.models import BatchLoad, BucketObject, Feed, Finding, LoadAttempt, Server
+from loader.models import BatchLoad, BucketObject, Feed, Finding, LoadAttempt, Server, TwinComparison, TwinFinding
 
 
 @admin.register(Server)
@@ -144,3 +144,19 @@ class FindingAdmin(ReadOnlyAdmin):
     list_select_related = ["feed"]
     search_fields = ["guid__exact"]
     ordering = ["feed", "kind", "pk"]
+
+
+@admin.register(TwinComparison)
+class TwinComparisonAdmin(ReadOnlyAdmin):
+    list_display = ["first", "second", "at", "only_first", "only_second", "queued", "validity_differs"]
+    list_select_related = ["first", "second"]
+    ordering = ["-at", "-pk"]
+
+
+@admin.register(TwinFinding)
+class TwinFindingAdmin(ReadOnlyAdmin):
+    list_display = ["guid", "kind", "note", "comparison"]
+    list_filter = ["kind"]
+    list_select_related = ["comparison__first", "comparison__second"]
+    search_fields = ["guid__exact"]
+    ordering = ["comparison", "kind", "pk"]

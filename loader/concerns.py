@@ -20,6 +20,7 @@ from core.concerns import Concern, Level, PageLink
 from core.formatting import pluralize
 from core.processes import is_dead
 from loader.choices import AttemptOutcome, CircuitKind, LoadResult, ObjectState
+from loader.data_concerns import many_useless, twins_differ
 from loader.fn4.insert import LOCK_WAIT
 from loader.models import BucketObject, Feed, LoadAttempt, Server
 from loader.querysets import NOT_IN_SERVER, StateCount, number_of, of_feed
@@ -44,7 +45,7 @@ class LoaderReport:
 
 
 def loader_concerns(db: str = "default") -> LoaderReport:
-    """Five queries, whatever the tables hold."""
+    """Six queries, whatever the tables hold, and three more for a feed with many samples of no use in the last day."""
     # The database's clock decides whether a lease is alive (design.md, promise 6).
     alive = ~Q(lease_token="") & Q(lease_expires__gt=Now())
     servers: list[Any] = list(Server.objects.using(db).annotate(held=alive, now=Now()).order_by("identity"))
@@ -64,6 +65,7 @@ def loader_concerns(db: str = "default") -> LoaderReport:
     for feed in feeds:
         feed.other_feeds = feeds_of_server[feed.server_id] - 1
         concerns += filter(None, (check(feed, now) for check in FEED_CHECKS))
+    concerns += twins_differ(feeds, db)
     return LoaderReport(servers, feeds, [*concerns, *_wrong_statuses(db, now)])
 
 
@@ -86,6 +88,7 @@ def _feeds(db: str) -> QuerySet[Feed]:
         rejected_since=of_feed(rejected, Min("first_seen")),
         unproven=number_of(unproven),
         unproven_since=of_feed(unproven, Min("done_at")),
+        invalid_day=number_of(BucketObject.objects.filter(result=LoadResult.INVALID, done_at__gte=Now() - DAY)),
     )
 
 
@@ -342,6 +345,7 @@ FEED_CHECKS: tuple[Check, ...] = (
     _rejected,
     _links_unproven,
     _samples_lost,
+    many_useless,
 )
 
 

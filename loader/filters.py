@@ -18,12 +18,12 @@ from core.lists.filters import (
     SearchFilter,
     prefix_lookup,
 )
-from loader.choices import FINDING_KINDS, AttemptOutcome, FeedState, LoadResult, ObjectState
+from loader.choices import FINDING_KINDS, AttemptOutcome, FeedState, LoadResult, ObjectState, TwinKind
 from loader.fasta.names import possible_ids
-from loader.models import Feed, Server
+from loader.models import Feed, Server, TwinComparison
 from loader.querysets import NOT_IN_SERVER
 
-RARE_RESULTS = (LoadResult.CONFLICTING, LoadResult.UNPROVEN)
+RARE_RESULTS = (LoadResult.CONFLICTING, LoadResult.UNPROVEN, LoadResult.INVALID)
 """Results that have an index of their own."""
 PARSED = {"success": Q(parse_status="Success"), "failed": ~Q(parse_status="Success") & Q(parse_status__isnull=False)}
 
@@ -161,3 +161,15 @@ class FindingFilterSet(BaseFilterSet):
     q = PrefixFilter("guid", label="Sample")
     feed = filters.ModelChoiceFilter(label="Feed", queryset=Feed.objects.order_by("name"), empty_label="any")
     kind = filters.ChoiceFilter(label="Difference", choices=FINDING_KINDS, empty_label="any")
+
+
+class TwinFindingFilterSet(BaseFilterSet):
+    """By sample, pair of servers and kind."""
+
+    q = PrefixFilter("guid", label="Sample")
+    comparison = filters.ModelChoiceFilter(
+        label="Servers",
+        queryset=TwinComparison.objects.select_related("first", "second").order_by("pk"),
+        empty_label="any",
+    )
+    kind = filters.ChoiceFilter(label="Difference", choices=TwinKind.choices, empty_label="any")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 from django_tables2 import A
 
 from core.lists.tables import BaseTable, ChoiceColumn, DateTimeColumn, KeyColumn, NumberColumn, TextColumn
-from loader.choices import FEED_STATE_COLOURS, FINDING_COLOURS, OBJECT_STATE_COLOURS, OUTCOME_COLOURS, RESULT_COLOURS
+from loader.choices import (
+    FEED_STATE_COLOURS,
+    FINDING_COLOURS,
+    OBJECT_STATE_COLOURS,
+    OUTCOME_COLOURS,
+    RESULT_COLOURS,
+    TWIN_COLOURS,
+)
 
 
 def _feed_url(record: Any) -> str | None:  # noqa: ANN401 - a row of any of the tables below
@@ -103,3 +111,16 @@ class FindingTable(BaseTable):
     name = TextColumn("File", long=True, wide=True)
     feed = TextColumn("Feed", accessor="feed__name", linkify=_feed_url)
     compared = DateTimeColumn("Compared", accessor="feed__reconciled_at", wide=True)
+
+
+class TwinFindingTable(BaseTable):
+    """Samples on which two servers differ."""
+
+    guid = TextColumn(
+        "Sample", long=True, linkify=lambda record: f"{reverse('sample')}?{urlencode({'id': record.guid})}"
+    )
+    kind = ChoiceColumn("Difference", TWIN_COLOURS)
+    note = TextColumn("Note", wide=True)
+    first = TextColumn("First server", accessor="comparison__first__url", long=True, roomy=True)
+    second = TextColumn("Second server", accessor="comparison__second__url", long=True, roomy=True)
+    compared = DateTimeColumn("Compared", accessor="comparison__at", form="minute", wide=True)

@@ -7,7 +7,7 @@ from django_q.tasks import async_task
 
 from core.formatting import pluralize
 from core.jobs.decorator import job, stop_requested
-from loader.maintenance import counters, reconcile_job
+from loader.maintenance import counters, reconcile_job, twins_job
 from loader.maintenance import prune as pruning
 from loader.models import Feed
 from loader.runners import jobs
@@ -51,11 +51,14 @@ def load_feed(feed: int) -> str:
 
 @job
 def reconcile_feeds() -> str:
-    """Queues a comparison of each scheduled feed; scheduled nightly."""
+    """Queues a comparison of each scheduled feed, then of each pair of servers that share a store; scheduled nightly."""
     feeds = list(Feed.objects.filter(scheduled=True, paused_at=None).values_list("pk", flat=True))
     for feed in feeds:
         async_task("loader.tasks.reconcile_feed", feed)
-    return f"{pluralize(len(feeds), 'feed')} to compare"
+    pairs = twins_job.twin_pairs()
+    for first, second in pairs:
+        async_task("loader.tasks.compare_servers", first, second)
+    return f"{pluralize(len(feeds), 'feed')} and {pluralize(len(pairs), 'pair')} of servers to compare"
 
 
 @job
@@ -64,6 +67,13 @@ def reconcile_feed(feed: int) -> str:
     row = Feed.objects.select_related("server").filter(pk=feed).first()
     with stop_requested() as stop:
         return reconcile_job.reconcile_and_store(row, stop) if row else f"{feed}: removed"
+
+
+@job
+def compare_servers(first: int, second: int) -> str:
+    """Compares two servers that should hold the same samples, and stores the differences. Changes nothing else."""
+    with stop_requested() as stop:
+        return twins_job.compare_and_store(first, second, stop)
 
 
 @job

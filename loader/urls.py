@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from loader.views import actions, details, feed, lists
+from loader.views import actions, details, feed, lists, twins
 
 app_name = "loader"
 urlpatterns = [
@@ -20,6 +20,8 @@ urlpatterns = [
     path("files/<int:pk>/again/", actions.TryAgainView.as_view(), name="again"),
     path("files/<int:pk>/accept/", actions.AcceptView.as_view(), name="accept"),
     path("differences/", lists.FindingListView.as_view(), name="findings"),
+    path("twins/", twins.TwinListView.as_view(), name="twins"),
+    path("twins/compare/", twins.CompareServersView.as_view(), name="compare"),
     path("loads/", lists.BatchLoadListView.as_view(), name="loads"),
     path("attempts/", lists.AttemptListView.as_view(), name="attempts"),
     path("attempts/<int:pk>/", details.AttemptDetailView.as_view(), name="attempt"),

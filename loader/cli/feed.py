@@ -17,6 +17,7 @@ from core.formatting import pluralize, printable
 from core.progress import Progress
 from core.subcommands import Subcommand, write_json
 from loader.choices import FindingKind, SampleIdRule
+from loader.cli import compare
 from loader.cli.feed_output import detail_lines, feed_details, feed_rows, left_out_lines, list_lines, preview_lines
 from loader.cli.feed_sequences import compare_sequences, write_difference
 from loader.fasta.names import DEFAULT_ENDINGS
@@ -39,7 +40,7 @@ PLUS_HELP = (
     "without its links"
 )
 EXIT_STATUSES = (
-    "exit status: 0 done; 10 reconcile found differences; 1 refused, not confirmed, or a link failed; "
+    "exit status: 0 done; 10 reconcile or compare found differences; 1 refused, not confirmed, or a link failed; "
     "2 invalid arguments"
 )
 
@@ -357,6 +358,13 @@ SUBCOMMANDS = (
     _subcommand("remove", "remove a feed and its ledger; attempts and batch loads stay", _remove, _confirm_arguments),
     _subcommand("retry", "queue rejected and delayed files", _retry, _retry_arguments),
     _subcommand("reconcile", "compare bucket, ledger and server, sample by sample", _reconcile, _reconcile_arguments),
+    Subcommand(
+        "compare",
+        "compare two servers that should hold the same samples",
+        compare.EXIT_STATUSES,
+        compare.add_arguments,
+        compare.run,
+    ),
     _subcommand(
         "acknowledge",
         "dismiss the warnings about rejected files and unproven links, and the error about a server that holds fewer samples",

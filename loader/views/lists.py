@@ -16,6 +16,7 @@ class FeedListView(FilteredListView):
     filterset_class = FeedFilterSet
     table_class = FeedTable
     permission_required = "loader.view_feed"
+    template_name = "loader/feeds.html"
     title = "Feeds"
     lead = "Each feed loads one bucket into one server."
     empty = "No feeds. Add one: `python manage.py feed add NAME SERVER_URL STORE_URL`"

@@ -23,7 +23,7 @@ from loader.models import BucketObject, Feed, LoadAttempt, Server
 
 pytestmark = pytest.mark.django_db
 WHEN = datetime(2026, 1, 31, 18, 25, 3, tzinfo=UTC)
-LISTS = {"/batches/": 6, "/feeds/": 6, "/attempts/": 7, "/files/": 7, "/loads/": 7, "/differences/": 7}
+LISTS = {"/batches/": 6, "/feeds/": 6, "/attempts/": 7, "/files/": 7, "/loads/": 7, "/differences/": 7, "/twins/": 8}
 """Every list, and the most queries that it may take: session, user, permissions, count, rows, choices of its filters."""
 
 

@@ -62,6 +62,8 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[object, object, object]]] = {
     "loader:accept": (FILE, ACT_ON),
     "loader:loads": ({}, LOOK),
     "loader:findings": ({}, LOOK),
+    "loader:twins": ({}, LOOK),
+    "loader:compare": ({}, ACT_ON),
     "loader:attempts": ({}, LOOK),
     "loader:attempt": (FILE, LOOK),
 }
