@@ -30,7 +30,9 @@ class NavigationEntry:
 ENTRIES = (
     NavigationEntry("Overview", "overview", "layout-dashboard"),
     NavigationEntry("Batches", "batches:batches", "package", "batches.view_batch", ("batches:batch",)),
-    NavigationEntry("Feeds", "loader:feeds", "rss", "loader.view_feed", ("loader:feed", "loader:twins", "loader:compare")),
+    NavigationEntry(
+        "Feeds", "loader:feeds", "rss", "loader.view_feed", ("loader:feed", "loader:twins", "loader:compare")
+    ),
     NavigationEntry("Files", "loader:files", "files", "loader.view_bucketobject", ("loader:file",)),
     NavigationEntry("Load attempts", "loader:attempts", "upload", "loader.view_loadattempt", ("loader:attempt",)),
     NavigationEntry("Batch loads", "loader:loads", "layers", "loader.view_batchload"),

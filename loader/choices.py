@@ -49,12 +49,12 @@ FINDING_KINDS = [(kind.value, kind.value.replace("_", " ")) for kind in FindingK
 class TwinKind(TextChoices):
     """A kind of difference between two servers that should hold the same samples."""
 
-    ONLY_FIRST = "only_first", "Only in the first server"
-    ONLY_SECOND = "only_second", "Only in the second server"
-    QUEUED = "queued", "In one server, waits for the other"
-    VALIDITY = "validity_differs", "Too many N in one server, not in the other"
-    SEQUENCE = "sequence_differs", "Another sequence"
-    NOT_COMPARED = "not_compared", "Sequence not compared"
+    ONLY_FIRST = "only_first", "Only in first"
+    ONLY_SECOND = "only_second", "Only in second"
+    QUEUED = "queued", "Waiting"
+    VALIDITY = "validity_differs", "Too many N in one"
+    SEQUENCE = "sequence_differs", "Other sequence"
+    NOT_COMPARED = "not_compared", "Not compared"
 
 
 class ObjectState(TextChoices):

@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from core.concerns import Concern, Level, PageLink
 from core.formatting import pluralize
-from loader.choices import LoadResult
 from loader.models import Feed, TwinComparison
 from loader.validity import share_jump
 
@@ -23,14 +21,13 @@ def many_useless(feed: Row, now: datetime) -> Concern | None:
     jump = share_jump(feed, now, feed._state.db or "default", feed.invalid_day)  # noqa: SLF001 - documented by Django
     if not jump:
         return None
-    before = "nothing was loaded before" if jump.before is None else f"before: {jump.before:.1%}"
-    query = urlencode({"feed": feed.pk, "result": LoadResult.INVALID})
+    before = "nothing was loaded before" if jump.before is None else f"{100 * jump.before:.1f} % in the 30 days before"
     return Concern(
         Level.WARNING,
-        f"{jump.share:.0%} of the samples of feed {feed} have too many N",
+        f"{100 * jump.share:.0f} % of the samples of feed {feed} have too many N",
         f"{jump.invalid:,} of {pluralize(jump.loaded, 'sample')} of the last day are stored and can't be compared; {before}.",
-        "See its page for the runs or sites they are from. This warning ends when their share falls.",
-        link=PageLink("Show these samples", "loader:files", "loader.view_bucketobject", query=f"?{query}"),
+        "Its page shows the runs or sites they are from. This warning ends when their share falls.",
+        link=PageLink(f"Open feed {feed}", "loader:feed", "loader.view_feed", (feed.name,), "#invalid"),
         kind="many_useless",
         about=feed.name,
     )

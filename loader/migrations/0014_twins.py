@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             name='TwinFinding',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('only_first', 'Only in the first server'), ('only_second', 'Only in the second server'), ('queued', 'In one server, waits for the other'), ('validity_differs', 'Too many N in one server, not in the other'), ('sequence_differs', 'Another sequence'), ('not_compared', 'Sequence not compared')], help_text='Kind of difference (docs/loader.md, Twins).', max_length=20)),
+                ('kind', models.CharField(choices=[('only_first', 'Only in first'), ('only_second', 'Only in second'), ('queued', 'Waiting'), ('validity_differs', 'Too many N in one'), ('sequence_differs', 'Other sequence'), ('not_compared', 'Not compared')], help_text='Kind of difference (docs/loader.md, Twins).', max_length=20)),
                 ('guid', core.fields.BytewiseCharField(help_text='Id of the sample.', max_length=255)),
                 ('note', models.CharField(blank=True, default='', help_text='Note.', max_length=1000)),
                 ('comparison', models.ForeignKey(db_index=False, help_text='The comparison.', on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='loader.twincomparison')),

@@ -41,7 +41,9 @@ class TwinListView(FilteredListView):
     template_name = "loader/twins.html"
     title = "Twins"
     lead = "Servers that should hold the same samples, and the samples on which they differed in their last comparison."
-    empty = "No differences. Servers that share a store are compared every night. Now: `python manage.py feed compare A B`"
+    empty = (
+        "No differences. Servers that share a store are compared every night. Now: `python manage.py feed compare A B`"
+    )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
         """With the newest comparisons."""
@@ -73,8 +75,10 @@ class CompareServersView(PermissionView, AnyFormView):
     title = "Compare servers"
 
     def get_initial(self) -> dict[str, Any]:
-        """The servers of a comparison that is to be made again."""
-        return {name: self.request.GET.get(name) for name in ("first", "second")}
+        """The servers of a comparison that is to be made again, else the first two."""
+        names = ("first", "second")
+        asked = {name: self.request.GET[name] for name in names if name in self.request.GET}
+        return asked or dict(zip(names, Server.objects.order_by("identity")[:2], strict=False))
 
     def form_valid(self, form: forms.Form) -> HttpResponse:
         """Queues the job."""

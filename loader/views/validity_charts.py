@@ -37,7 +37,7 @@ def _charts(feed: Feed, now: datetime) -> list[Chart]:
     slots = TimeSlots.until(now, timedelta(days=DAYS), DAY_SECONDS)
     rows = invalid_rows(feed).filter(done_at__gte=slots.moments[0]).order_by()
     grouped = rows.annotate(slot=TimeSlot("done_at", DAY_SECONDS)).values_list("slot")
-    invalid = {int(slot): number for slot, number in grouped.annotate(n=Count("*"))}
+    invalid: dict[int, float] = {int(slot): number for slot, number in grouped.annotate(n=Count("*"))}
     attempts = LoadAttempt.objects.filter(
         feed=feed, bucket_read_start_time__gte=slots.moments[0], outcome__in=IN_SERVER
     ).order_by()
@@ -50,7 +50,7 @@ def _charts(feed: Feed, now: datetime) -> list[Chart]:
         Chart(
             "Samples with too many N by day",
             slots.moments,
-            [Series("too many N", "orange", slots.filled({slot: float(number) for slot, number in invalid.items()}))],
+            [Series("too many N", "orange", slots.filled(invalid))],
             "Number of samples that were loaded on that day and have too many N.",
             day=True,
         ),

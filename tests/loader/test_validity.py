@@ -146,7 +146,10 @@ def test_the_sample_and_the_list_of_files_say_it(make_feed: MakeFeed, operator: 
     feed = make_feed(url="http://fn4")
     load(feed, ids("run1", 3), HOUR, invalid=1)
     report = look_up("run1-000")
-    assert report.sentence.replace("\xa0", " ") == "run1-000 is loaded: in http://fn4, 1 hour ago, but has too many N to be compared."
+    assert (
+        report.sentence.replace("\xa0", " ")
+        == "run1-000 is loaded: in http://fn4, 1 hour ago, but has too many N to be compared."
+    )
     assert report.colour == "orange"
     words = text(operator.get("/files/?result=invalid"))
     assert ("run1-000" in words, "run1-001" in words) == (True, False)

@@ -179,19 +179,19 @@ def test_the_night_compares_servers_that_share_a_store_and_fnstatus_reports_diff
     servers[0].insert("s1", REFERENCE)
     servers[0].insert("waits", REFERENCE)
     add_object(new, "waits")
-    assert "1 only in" in compare_and_store(*reversed(pair), stop=lambda: False)
+    assert "1 only in" in compare_and_store(pair[1], pair[0], lambda: False)
     comparison = TwinComparison.objects.get()
     assert (comparison.first_id, comparison.only_first, comparison.queued) == (pair[0], 1, 1)
     assert set(TwinFinding.objects.values_list("kind", "guid")) == {("only_first", "s1"), ("queued", "waits")}
     (concern,) = [one for one in loader_concerns().concerns if one.kind == "twins_differ"]
     assert (concern.level.code, concern.command) == ("look", "python manage.py feed compare old new --repair")
     servers[1].insert("s1", REFERENCE)
-    compare_and_store(*pair, stop=lambda: False)
+    compare_and_store(*pair, lambda: False)
     assert TwinComparison.objects.get().differences == 0
     assert TwinFinding.objects.count() == 1
     assert "twins_differ" not in {one.kind for one in loader_concerns().concerns}, "what only waits is no concern"
     servers[1].kill()
-    assert "comparison failed" in compare_and_store(*pair, stop=lambda: False)
+    assert "comparison failed" in compare_and_store(*pair, lambda: False)
     assert TwinComparison.objects.get().differences == 0, "what was known stays"
 
 
@@ -258,9 +258,9 @@ class ManyIds:
 def test_memory_is_flat_in_the_number_of_samples(transactional_db: None) -> None:
     peaks = []
     for number in (2_000, 100_000):
-        twins = [Twin(odd, ManyIds(number, odd), None) for odd in ("a", "b")]  # type: ignore[arg-type]
+        first, second = (Twin(odd, ManyIds(number, odd), None) for odd in ("a", "b"))  # type: ignore[arg-type]
         tracemalloc.start()
-        with server_comparison(*twins, "default") as compared:
+        with server_comparison(first, second, "default") as compared:
             assert {one.guid for one in compared.differences()} == {"a", "b"}
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
