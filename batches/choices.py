@@ -58,6 +58,18 @@ class IngestOutcome(TextChoices):
     UNCERTAIN = "uncertain", "uncertain: may have been ingested"
 
 
+class RecordStatus(TextChoices):
+    """What is known about one record of a list; the first are those that need somebody."""
+
+    UNKNOWN = "unknown", "Unknown"
+    FAILED = "failed", "Ingest failed"
+    UNCERTAIN = "uncertain", "Uncertain"
+    NOT_UPLOADED = "not_uploaded", "Not uploaded"
+    TO_UPLOAD = "to_upload", "To be uploaded"
+    IN_INGEST = "in_ingest", "In ingest"
+    INGESTED = "ingested", "Ingested"
+
+
 class StepKind(TextChoices):
     """What was done with a batch."""
 
@@ -125,6 +137,17 @@ COLOURS: dict[str, str] = {
     Verdict.IN_PROGRESS: "blue",
 }
 """By value, for pages and the admin; `success`, `failure` and `skip` mean the same everywhere."""
+
+
+RECORD_STATUS_COLOURS: dict[str, str] = {
+    RecordStatus.UNKNOWN: "red",
+    RecordStatus.FAILED: "red",
+    RecordStatus.UNCERTAIN: "orange",
+    RecordStatus.NOT_UPLOADED: "orange",
+    RecordStatus.TO_UPLOAD: "grey",
+    RecordStatus.IN_INGEST: "blue",
+    RecordStatus.INGESTED: "green",
+}
 
 
 class BatchState(TextChoices):

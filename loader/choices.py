@@ -86,6 +86,19 @@ class LoadResult(TextChoices):
     INVALID = "invalid", "Stored, too many N to be compared"
 
 
+class SampleStatus(TextChoices):
+    """What is known about one sample of a list; the first are those that need somebody."""
+
+    UNKNOWN = "unknown", "Unknown"
+    REJECTED = "rejected", "Rejected"
+    GONE = "gone", "Gone"
+    FAILED = "failed", "Not loaded"
+    RETRY = "retry", "Will retry"
+    WAITING = "waiting", "Waiting"
+    LOADING = "loading", "Loading"
+    IN = "in", "In"
+
+
 class CircuitKind(TextChoices):
     """Why nothing is sent to a server for a while."""
 
@@ -129,6 +142,16 @@ OBJECT_STATE_COLOURS: dict[str, str] = {
     ObjectState.LOADED: "green",
     ObjectState.REJECTED: "red",
     ObjectState.GONE: "grey",
+}
+SAMPLE_STATUS_COLOURS: dict[str, str] = {
+    SampleStatus.UNKNOWN: "red",
+    SampleStatus.REJECTED: "red",
+    SampleStatus.GONE: "orange",
+    SampleStatus.FAILED: "orange",
+    SampleStatus.RETRY: "orange",
+    SampleStatus.WAITING: "grey",
+    SampleStatus.LOADING: "blue",
+    SampleStatus.IN: "green",
 }
 RESULT_COLOURS: dict[str, str] = {
     LoadResult.INSERTED: "green",

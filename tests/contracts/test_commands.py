@@ -25,6 +25,7 @@ CALLS = {
     "fnstatus": (),
     "fnprune": ("--dry-run",),
     "qcluster": (),
+    "sample": ("list.txt",),
     "serve": (),
 }
 SDKS = (
@@ -38,6 +39,7 @@ SDKS = (
     "apprise",
     "whitenoise",
     "tenacity",
+    "openpyxl",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batches.cli import add, lifecycle, show, tracking_csv, upload
+from batches.cli import add, lifecycle, records, show, tracking_csv, upload
 from batches.upload.lock import UploadLockLost
 from core.exceptions import OperationRefused
 from core.subcommands import SubcommandsCommand
@@ -16,6 +16,7 @@ class Command(SubcommandsCommand):
         *add.SUBCOMMANDS,
         *upload.SUBCOMMANDS,
         *show.SUBCOMMANDS,
+        *records.SUBCOMMANDS,
         *lifecycle.SUBCOMMANDS,
         *tracking_csv.SUBCOMMANDS,
     )

@@ -1,0 +1,236 @@
+"""Which samples of a list are in a server, since when, or why not: by index, a few hundred at a time, in flat memory."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
+
+from core.exceptions import OperationRefused
+from core.id_lists import id_terms
+from core.id_reports import IdReport, RowKind
+from loader.choices import LoadResult, ObjectState, SampleStatus
+from loader.fn4.responses import IN_SERVER
+from loader.models import BucketObject, Feed, LoadAttempt, Server
+
+COLUMN_NAMES = (
+    "guid", "sampleid", "sample", "samplename", "sampleguid", "seqid", "fn4id", "isolate", "isolateid", "accession",
+    "filename", "file", "fasta", "name", "id",
+)  # fmt: skip
+"""Headings of columns with sample ids, see `core.id_lists.IdTable.guess_column`."""
+CHUNK_SIZE = 400
+"""Ids looked up at a time: with what each may also mean, less than the parameters that SQLite takes."""
+MAX_TERMS = 900
+MAX_PLACES = 10
+"""Servers that are named for one sample, and in a message."""
+REMARKS = (LoadResult.CONFLICTING, LoadResult.UNPROVEN, LoadResult.INVALID)
+"""Results that are in, and still not as they should be; the worst first."""
+
+
+class SampleRow(NamedTuple):
+    """One sample of a list in one server, or why it is in none."""
+
+    id: str
+    status: str
+    server: str | None
+    since: str | None
+    """Of that status: an ISO time."""
+    why: str
+    """Why it is not in, or a remark."""
+    result: str
+    feed: str
+    file: str
+    known_as: str
+    """The sample id that was found, if the list has another text."""
+
+
+class SampleFact(NamedTuple):
+    """What one row of the ledger, or of the attempts, says about a sample."""
+
+    order: int
+    """Later ones are newer."""
+    server: str
+    status: SampleStatus
+    since: datetime | None
+    why: str = ""
+    result: str = ""
+    feed: str = ""
+    file: str = ""
+
+
+SAMPLE_ROWS = RowKind(SampleRow, SampleRow._fields)
+_STATUS = {
+    ObjectState.LOADING: SampleStatus.LOADING,
+    ObjectState.LOADED: SampleStatus.IN,
+    ObjectState.REJECTED: SampleStatus.REJECTED,
+    ObjectState.GONE: SampleStatus.GONE,
+}
+
+
+def sample_report(ids: Iterable[str], server: str = "", db: str = "default") -> IdReport[SampleRow]:
+    """The report about these samples; with a server (see `find_server`), about that one alone."""
+    report: IdReport[SampleRow] = IdReport(SAMPLE_ROWS, SampleStatus.values, {SampleStatus.IN})
+    sources, rest = _Sources(db), iter(ids)
+    while chunk := list(islice(rest, CHUNK_SIZE)):
+        terms = {text: id_terms(text) for text in chunk}
+        facts = sources.facts({term for some in terms.values() for term in some})
+        for text, some in terms.items():
+            sample = next((term for term in some if term in facts), "")
+            rows = list(_answer(text, sample, facts.get(sample, []), server))
+            status = max((row.status for row in rows), key=SampleStatus.values.index)
+            report.add(status, rows, warned=any(row.result in REMARKS for row in rows))
+    return report
+
+
+def totals(report: IdReport[SampleRow]) -> dict[str, int]:
+    """Ids of the report by status, and how many of those that are in have a remark."""
+    counts = {status.value: report.counts[status] for status in SampleStatus}
+    return {"total": report.total, **counts, "remarks": report.warned}
+
+
+def find_server(url: str, db: str = "default") -> str:
+    """The server as reports name it, by its normalised URL or its identity. Raises OperationRefused if none is known."""
+    servers = Server.objects.using(db)
+    match = servers.filter(Q(url=url) | Q(identity=url)).order_by("pk").first()
+    if match:
+        return match.identity
+    if LoadAttempt.objects.using(db).filter(findneighbour_server_url=url).exists():
+        return url
+    known = ", ".join(servers.order_by("identity").values_list("identity", flat=True)[:MAX_PLACES])
+    raise OperationRefused(f"No feed loads into the server {url}. Known: {known or 'none'}.")
+
+
+class _Sources:
+    """The tables, with the feeds and servers that their rows name."""
+
+    def __init__(self, db: str) -> None:
+        self._objects, self._attempts = BucketObject.objects.using(db), LoadAttempt.objects.using(db)
+        self._feeds = {feed.pk: feed for feed in Feed.objects.using(db).select_related("server")}
+        self._servers = {server.pk: server for server in Server.objects.using(db)}
+        urls = Counter(server.url for server in self._servers.values())
+        # What older loaders wrote: the URL alone.
+        self._by_url = {server.url: server.identity for server in self._servers.values() if urls[server.url] == 1}
+
+    def facts(self, terms: set[str]) -> dict[str, list[SampleFact]]:
+        """By sample id."""
+        found: dict[str, list[SampleFact]] = defaultdict(list)
+        wanted = sorted(terms)
+        for start in range(0, len(wanted), MAX_TERMS):
+            some = wanted[start : start + MAX_TERMS]
+            for term, fact in (*self._from_objects(some), *self._from_attempts(some)):
+                found[term].append(fact)
+        return found
+
+    def _from_objects(self, terms: Sequence[str]) -> Iterator[tuple[str, SampleFact]]:
+        columns = ("pk", "feed", "state", "done_at", "created", "tries", "not_before", "reason", "result", "name")
+        by_name = self._objects.filter(seqid__in=terms).values_list("seqid", *columns)
+        # Under another id than that of its file: few, found in the index on both.
+        by_guid = self._objects.filter(guid__in=terms).exclude(guid=F("seqid")).values_list("guid", *columns)
+        for rows in (by_name, by_guid):
+            for term, *row in rows:
+                yield term, self._object_fact(*row)
+
+    def _object_fact(
+        self,
+        pk: int,
+        feed_pk: int,
+        state: str,
+        done_at: datetime | None,
+        created: datetime,
+        tries: int,
+        not_before: datetime | None,
+        reason: str,
+        result: str,
+        name: str,
+    ) -> SampleFact:
+        feed = self._feeds[feed_pk]
+        status = _STATUS.get(ObjectState(state))
+        if status is not None:
+            why = _remark(result) or reason
+            return SampleFact(pk, feed.server.identity, status, done_at or created, why, result, feed.name, name)
+        status = SampleStatus.RETRY if tries or not_before or reason else SampleStatus.WAITING
+        reasons = [reason]
+        if feed.paused_at:
+            reasons.insert(0, f"feed {feed.name} is paused")
+        elif feed.server.circuit_open_since:
+            reasons.insert(0, "the server is unavailable")
+        if not_before:
+            reasons.append(f"next try {not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
+        why = "; ".join(filter(None, reasons)) or "queued"
+        return SampleFact(pk, feed.server.identity, status, created, why, "", feed.name, name)
+
+    def _from_attempts(self, terms: Sequence[str]) -> Iterator[tuple[str, SampleFact]]:
+        """From attempts without a file: of older loaders, and of feeds that were removed."""
+        # Not by the index on the file: of older loaders' rows all have none.
+        without_file = self._attempts.annotate(file_key=Coalesce("bucket_object_id", Value(0))).filter(file_key=0)
+        columns = (
+            "gp_int_id", "server", "findneighbour_server_url", "insert_status_code", "insert_end_time",
+            "insert_start_time", "bucket_read_start_time", "message", "parse_status", "file_name",
+        )  # fmt: skip
+        by_name = without_file.filter(seqid__in=terms).values_list("seqid", *columns)
+        other = Q(seqid__lt=F("fn4id")) | Q(seqid__gt=F("fn4id")) | Q(seqid=None)
+        by_id = without_file.filter(other, fn4id__in=terms).values_list("fn4id", *columns)
+        for rows in (by_name, by_id):
+            for term, *row in rows:
+                yield term, self._attempt_fact(*row)
+
+    def _attempt_fact(
+        self,
+        pk: int,
+        server_pk: int | None,
+        url: str | None,
+        code: int | None,
+        *details: Any,  # noqa: ANN401 - the columns above
+    ) -> SampleFact:
+        ended, sent, read, message, parsed, name = details
+        server = self._servers.get(server_pk) if server_pk else None
+        place = server.identity if server else self._by_url.get(url or "", url or "")
+        if code in IN_SERVER:
+            return SampleFact(-pk, place, SampleStatus.IN, ended or sent, "", "", "", name or "")
+        why = message or (parsed if parsed != "Success" else "") or (f"HTTP {code}" if code else "no answer")
+        return SampleFact(-pk, place, SampleStatus.FAILED, read or sent, f"last attempt: {why}", "", "", name or "")
+
+
+def _answer(text: str, sample: str, facts: list[SampleFact], server: str) -> Iterator[SampleRow]:
+    """A row for each server that holds it; else one for each server that does not."""
+    known_as = sample if sample != text else ""
+    by_server: dict[str, list[SampleFact]] = defaultdict(list)
+    for fact in facts:
+        by_server[fact.server].append(fact)
+    elsewhere = sorted(place for place in by_server if place != server)
+    if server:
+        by_server = {server: by_server[server]} if server in by_server else {}
+    if not by_server:
+        why = (
+            f"not known for {server}; known for {', '.join(elsewhere[:MAX_PLACES])}"
+            if elsewhere
+            else "no file and no attempt"
+        )
+        yield SampleRow(text, SampleStatus.UNKNOWN, server or None, None, why, "", "", "", known_as)
+        return
+    best = {place: _newest(some) for place, some in by_server.items()}
+    holding = {place: fact for place, fact in best.items() if fact.status == SampleStatus.IN}
+    for place, fact in sorted((holding or best).items())[:MAX_PLACES]:
+        since = fact.since.astimezone(UTC).isoformat(timespec="seconds") if fact.since else None
+        result = fact.result
+        yield SampleRow(text, fact.status, place, since, fact.why, result, fact.feed, fact.file, known_as)
+
+
+def _newest(facts: list[SampleFact]) -> SampleFact:
+    """What holds in one server: that it is in, since the first time and with the worst remark; else the newest file."""
+    holding = [fact for fact in facts if fact.status == SampleStatus.IN]
+    if holding:
+        worst = next((result for result in REMARKS for fact in holding if fact.result == result), "")
+        first = min(holding, key=lambda fact: (fact.since is None, fact.since, fact.order))
+        return first._replace(result=worst or first.result, why=_remark(worst))
+    # Rows of attempts count last, those of files that are gone before them.
+    return max(facts, key=lambda fact: (fact.order > 0, fact.status != SampleStatus.GONE, abs(fact.order)))
+
+
+def _remark(result: str) -> str:
+    return str(LoadResult(result).label) if result in REMARKS else ""
