@@ -35,6 +35,7 @@ ENTRIES = (
     ),
     NavigationEntry("Files", "loader:files", "files", "loader.view_bucketobject", ("loader:file",)),
     NavigationEntry("Load attempts", "loader:attempts", "upload", "loader.view_loadattempt", ("loader:attempt",)),
+    NavigationEntry("Check a list", "samples", "list-checks", "loader.view_bucketobject"),
     NavigationEntry("Batch loads", "loader:loads", "layers", "loader.view_batchload"),
 )
 

@@ -136,6 +136,9 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"
 
+# Lists of ids that are pasted, and that travel in a form between two steps (fnloader_site/samples.py).
+DATA_UPLOAD_MAX_MEMORY_SIZE = 12_000_000
+
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = ["fnloader_site.formats"]
 USE_TZ = True

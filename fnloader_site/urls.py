@@ -6,7 +6,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 
 from core.adminsite import apply_theme
-from fnloader_site import accounts, preferences, search
+from fnloader_site import accounts, preferences, samples, search
 from fnloader_site.monitoring.views import healthz, metrics, readyz
 from fnloader_site.overview import views
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("search/", search.SearchView.as_view(), name="search"),
     path("sample/", search.SampleView.as_view(), name="sample"),
     path("sample/ask/<slug:name>/", search.ServerLookupView.as_view(), name="ask"),
+    path("samples/", samples.SamplesView.as_view(), name="samples"),
     path("password/", accounts.PasswordChangeView.as_view(), name="password"),
     path("theme/", preferences.theme, name="theme"),
     path("", include("batches.urls")),

@@ -36,6 +36,7 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[object, object, object]]] = {
     "metrics": ({}, (OPEN, OPEN, OPEN)),
     "search": ({}, LOOK),
     "sample": ({}, LOOK),
+    "samples": ({}, LOOK),
     "ask": (FEED, LOOK),
     "batches:batches": ({}, LOOK),
     "batches:batch": (BATCH, LOOK),
