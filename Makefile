@@ -63,6 +63,7 @@ bench: .venv/installed ## the measurements (minutes)
 	@$(BIN)/python -m bench.batches
 	@$(BIN)/python -m bench.verdicts
 	@$(BIN)/python -m bench.twins
+	@$(BIN)/python -m bench.samples
 
 bench-pages: .venv/installed ## time every page on DATABASE_URL; an empty one is filled first (ARGS="--attempts 1000000")
 	@$(BIN)/python -m bench.webpages $(ARGS)
