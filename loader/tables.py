@@ -6,9 +6,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django_tables2 import A
 
 from core.lists.tables import BaseTable, ChoiceColumn, DateTimeColumn, KeyColumn, NumberColumn, TextColumn
+from core.templatetags.formatting import NONE, local_time
 from loader.choices import (
     FEED_STATE_COLOURS,
     FINDING_COLOURS,
@@ -17,6 +20,7 @@ from loader.choices import (
     RESULT_COLOURS,
     TWIN_COLOURS,
 )
+from loader.outlook import outlooks
 
 
 def _feed_url(record: Any) -> str | None:  # noqa: ANN401 - a row of any of the tables below
@@ -31,11 +35,20 @@ class FeedTable(BaseTable):
     waiting = NumberColumn("Waiting", orderable=True)
     oldest = DateTimeColumn("Oldest waiting", form="minute", orderable=True)
     rate = NumberColumn("Loaded, last hour", orderable=True)
+    outlook = TextColumn("Done", empty_values=(), wide=True, exported=False)
     rejected = NumberColumn("Rejected", orderable=True)
     number_in_server = NumberColumn("In server", accessor="server__number_in_server", wide=True, orderable=True)
     checked_at = DateTimeColumn("Last checked", form="minute", orderable=True, wide=True)
     server = TextColumn("Server", accessor="server__identity", roomy=True, long=True, orderable=True)
     store_url = TextColumn("Store", roomy=True, long=True, orderable=True)
+
+    def render_outlook(self, record: Any) -> SafeString | str:  # noqa: ANN401 - a feed with its pace
+        """When what waits will be loaded; of several feeds of one server, as if each were alone."""
+        outlook = outlooks([record])[record.pk]
+        if not (outlook.earliest and outlook.latest):
+            return NONE
+        first, last = local_time(outlook.earliest, "minute"), local_time(outlook.latest, "minute")
+        return format_html("{} to {}", first, last)
 
 
 class AttemptTable(BaseTable):

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from batches.models import Batch, IngestCount
+from core.expected_end import expected_end
 from core.formatting import format_duration, format_time, pluralize
 
 STALLED_AFTER = timedelta(seconds=30)
 """After this long without progress there is no forecast. The ingest tries failed events again after one and two minutes."""
-MAX_FORECAST = timedelta(days=36500)
 WINDOWS = (1.0, 0.5, 0.25)
 """Parts of the time, each up to the last count, over which a rate is computed."""
 MAX_POINTS = 5000
@@ -67,10 +67,9 @@ def forecast(points: Sequence[Point]) -> Forecast | None:
     rates = [rate for part in WINDOWS if (rate := _rate(points[start:], part)) is not None]
     if not last.remaining or idle >= STALLED_AFTER or not rates or max(rates) <= 0:
         return Forecast(last.at, last.remaining, None, None, None, idle)
-    slowest = min(rate for rate in rates if rate > 0)
-    seconds = [last.remaining / rate for rate in (max(rates), slowest)]
-    earliest, latest = (last.at + timedelta(seconds=s) if s < MAX_FORECAST.total_seconds() else None for s in seconds)
-    return Forecast(last.at, last.remaining, rates[-1] or slowest, earliest, latest, idle)
+    earliest, latest = expected_end(last.at, last.remaining, rates)
+    recent = rates[-1] or min(rate for rate in rates if rate > 0)
+    return Forecast(last.at, last.remaining, recent, earliest, latest, idle)
 
 
 def downsample(points: Sequence[Point], limit: int) -> list[Point]:

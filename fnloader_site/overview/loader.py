@@ -8,12 +8,12 @@ from typing import Any
 
 from core.charts import Chart
 from core.concerns import Concern
-from core.formatting import pluralize
+from core.formatting import format_time, pluralize
 from fnloader_site.overview.entries import LIST_LENGTH, RunningTask
 from fnloader_site.overview.last_day import loading_charts
 from loader.concerns import loader_concerns
 from loader.models import Feed, LoadAttempt
-from loader.querysets import feeds_with_state
+from loader.outlook import Outlook, feeds_with_pace, outlooks
 
 MAX_FEEDS = 100
 """Feeds shown; the list of feeds has the rest."""
@@ -62,14 +62,14 @@ class LoaderSection:
 def loader_section(now: datetime) -> LoaderSection:
     """Thirteen queries, whatever the tables hold."""
     status = loader_concerns()
-    feeds: list[Any] = list(feeds_with_state().order_by("name")[: MAX_FEEDS + 1])
+    feeds: list[Any] = list(feeds_with_pace().order_by("name")[: MAX_FEEDS + 1])
+    forecasts = outlooks(feeds, now)
     attempts = LoadAttempt.objects.select_related("feed").order_by("-gp_int_id")[:LIST_LENGTH]
     running = []
     for server in status.servers:
         if server.held:  # type: ignore[attr-defined]
             process = f"process {server.lease_pid} on {server.lease_host}"
-            waiting = sum(feed.waiting for feed in feeds if feed.server_id == server.pk)
-            forecast = f"{pluralize(waiting, 'sample')} waiting" if waiting else "nothing is due"
+            forecast = _forecast([forecasts[feed.pk] for feed in feeds if feed.server_id == server.pk])
             since = server.lease_heartbeat
             running.append(RunningTask(f"Loading into {server}", process, since, "last heartbeat", forecast=forecast))
     return LoaderSection(
@@ -83,3 +83,17 @@ def loader_section(now: datetime) -> LoaderSection:
         oldest=min((feed.oldest for feed in feeds if feed.oldest), default=None),
         rejected=sum(feed.rejected for feed in feeds),
     )
+
+
+def _forecast(outlooks_of_server: list[Outlook]) -> str:
+    """What waits for a server, and when it will be loaded."""
+    waiting = sum(outlook.waiting for outlook in outlooks_of_server)
+    if not waiting:
+        return "nothing is due"
+    text = f"{pluralize(waiting, 'sample')} waiting"
+    known = [outlook for outlook in outlooks_of_server if outlook.earliest and outlook.latest]
+    if not known:
+        return text
+    ends = (max(one.earliest for one in known if one.earliest), max(one.latest for one in known if one.latest))
+    first, last = (format_time(end)[:16] for end in ends)
+    return f"{text}, {known[0].pace}, done between {first} and {last}"

@@ -6,11 +6,15 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from core.formatting import format_time, printable, text_table
+from loader.bottleneck import recent_flow
 from loader.choices import ObjectState
 from loader.feeds.file_names import NamePreview, last_names, preview_names
 from loader.feeds.store_urls import meaning
 from loader.models import Feed
+from loader.outlook import feeds_with_pace, outlooks
 from loader.querysets import StateCount, objects_by_state
 
 FEED_COLUMNS = ("feed", "status", "waiting", "loaded", "rejected", "checked", "server", "store")
@@ -44,6 +48,7 @@ def feed_details(feed: Feed, db: str) -> dict[str, Any]:
         "circuit_open_since": _iso(server.circuit_open_since),
         "circuit_reason": server.circuit_reason,
         "store_note": meaning(feed.store_url),
+        **_outlook(feed, db),
         "left_out": feed.left_out or [],
         "last_names": [asdict(preview) for preview in preview_names(feed, last_names(feed, db))],
     }
@@ -99,6 +104,21 @@ def preview_lines(previews: list[NamePreview]) -> list[str]:
         result = f"sample {printable(preview.id)}{note}" if preview.loaded else "left out by its ending"
         lines.append(f"  {printable(preview.name)}: {result}")
     return ["Names and their sample ids:", *lines] if lines else []
+
+
+def _outlook(feed: Feed, db: str) -> dict[str, Any]:
+    """When it will be done, and what holds it up."""
+    feeds = list(feeds_with_pace().using(db).filter(server=feed.server_id).order_by("name"))
+    now = timezone.now()
+    outlook, flow = outlooks(feeds, now)[feed.pk], recent_flow(feeds, now, db)
+    waiting = sum(one.waiting for one in feeds if not one.paused_at)
+    return {
+        "outlook": outlook.text,
+        "rate_per_second": outlook.rate and round(outlook.rate, 3),
+        "done_earliest": _iso(outlook.earliest),
+        "done_latest": _iso(outlook.latest),
+        "bottleneck": flow.sentence(waiting=waiting) if flow else "",
+    }
 
 
 def _feed(feed: Feed, counted: dict[str, StateCount]) -> dict[str, Any]:

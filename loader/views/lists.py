@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from core.lists.views import FilteredListView
-from loader import querysets
 from loader.filters import AttemptFilterSet, BatchLoadFilterSet, FeedFilterSet, FindingFilterSet, ObjectFilterSet
 from loader.models import BatchLoad, BucketObject, Finding, LoadAttempt
+from loader.outlook import feeds_with_pace
 from loader.tables import AttemptTable, BatchLoadTable, FeedTable, FindingTable, ObjectTable
 
 
 class FeedListView(FilteredListView):
     """All feeds."""
 
-    queryset = querysets.feeds_with_state().order_by("name")
+    queryset = feeds_with_pace().order_by("name")
     filterset_class = FeedFilterSet
     table_class = FeedTable
     permission_required = "loader.view_feed"
