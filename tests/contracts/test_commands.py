@@ -39,7 +39,6 @@ SDKS = (
     "apprise",
     "whitenoise",
     "tenacity",
-    "openpyxl",
 )
 
 
