@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FILLED_ROW_BY_ROW = 1_000_000
 UNKNOWN_SHARE = 10
-"""One id in so many is unknown."""
+"""One of that many ids is unknown."""
 
 
 def main() -> None:

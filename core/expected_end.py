@@ -9,8 +9,8 @@ MAX_FORECAST = timedelta(days=36500)
 
 
 def expected_end(at: datetime, remaining: int, rates: Sequence[float]) -> tuple[datetime | None, datetime | None]:
-    """At the fastest and at the slowest of these rates (per second), of which 0 and less say nothing; None: in no time to
-    speak of, or unknown."""
+    """At the fastest and at the slowest of these rates (per second), of which 0 and less are left out; None: unknown,
+    or further away than MAX_FORECAST."""
     speeds = [rate for rate in rates if rate > 0]
     if not speeds:
         return None, None

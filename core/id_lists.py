@@ -1,6 +1,6 @@
 """Lists of ids as people have them: lines, CSV, TSV, a sample sheet or Excel, of which one column is read.
 
-A list is bounded in bytes, rows and columns, and read anew for each use instead of being held as cells.
+A list is bounded in bytes, rows and columns, and read again for each use instead of being held as cells.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from core.exceptions import OperationRefused
+from core.formatting import printable
 from core.pasted import clean, search_terms, spellings
 from core.spreadsheets import NotASpreadsheet, SheetRows, is_old_excel, is_zip
 
@@ -27,7 +28,7 @@ _SAMPLED_LINES = 50
 _SAMPLED_LETTERS = 2000
 """Of each of these lines: all together less than the csv module's longest cell."""
 _SECTION_ROWS = 500
-"""A sample sheet's data section begins within so many rows."""
+"""Rows within which the data section of a sample sheet begins."""
 _DATA_SECTION = re.compile(r"\[\w*data\]", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_~-]+")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
@@ -102,7 +103,7 @@ class IdTable:
     @property
     def columns_text(self) -> str:
         """The columns in a sentence."""
-        cells = [cell[:40] or "(empty)" for cell in (self.head[0] if self.head else [])[:20]]
+        cells = [printable(cell[:40]) or "(empty)" for cell in (self.head[0] if self.head else [])[:20]]
         more = ", …" if self.width > len(cells) else ""
         return f"Columns: {', '.join(cells)}{more}."
 
@@ -122,7 +123,7 @@ class IdTable:
         if not found:
             raise UnreadableList("The list has no ids: it is empty, or another column has them.")
         heading = self.head[0][place] if header and place < len(self.head[0]) else str(place + 1)
-        source = f"{self.form}, column '{heading}'" if self.width > 1 or header else self.form
+        source = f"{self.form}, column '{printable(heading[:100])}'" if self.width > 1 or header else self.form
         return IdList(list(found), number - len(found), source)
 
     def choose_ids(self, names: Sequence[str], column: str = "") -> IdList:
@@ -147,7 +148,7 @@ def read_table(file: BinaryIO) -> IdTable:
             sheet = SheetRows(data, MAX_COLUMNS)
         except NotASpreadsheet as error:
             raise UnreadableList(str(error)) from error
-        return _table(f"Excel, sheet '{sheet.title}'", lambda: _sheet_rows(sheet))
+        return _table(f"Excel, sheet '{printable(sheet.title)}'", lambda: _sheet_rows(sheet))
     text = _decode(data)
     lines = list(islice((line for line in text.splitlines() if line.strip()), _SAMPLED_LINES))
     delimiter = _delimiter(lines)

@@ -230,7 +230,7 @@ def _refuse_doctype(*_: object) -> NoReturn:
 
 
 def _place(reference: str) -> int | None:
-    """The column of `AB12`, from 0; None: it is not said."""
+    """The column of `AB12`, from 0; None: there is none."""
     number = 0
     for letter in reference[:4]:
         if not "A" <= letter <= "Z":

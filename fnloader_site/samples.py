@@ -44,7 +44,7 @@ MAX_PACKED = 8_000_000
 MAX_CARRIED_ALONG = 1_000_000
 """The same of a list whose result is shown, should another column be wanted."""
 CHUNK_ROWS = 500
-CUT_OFF = "The list did not arrive whole. Paste it again, or choose the file again."
+CUT_OFF = "The list was cut off. Paste it again, or choose the file again."
 EXAMPLES = 3
 """Cells of each column that are shown when one has to be chosen."""
 
@@ -103,7 +103,6 @@ class ShownRow:
     label: str
     colour: str
     since: Any = None
-    remark: bool = False
 
 
 class SamplesView(PermissionView, View):
@@ -218,10 +217,9 @@ def unpack(packed: str) -> bytes:
 
 
 def _unpacked_ids(packed: str) -> IdList:
-    ids = [
-        text[:MAX_ID_LENGTH] for text in unpack(packed).decode(errors="replace").split("\n", MAX_IDS)[:MAX_IDS] if text
-    ]
-    return IdList(list(dict.fromkeys(ids)), 0, "the list")
+    # PostgreSQL takes no NUL.
+    lines = unpack(packed).decode(errors="replace").replace("\0", "").split("\n", MAX_IDS)[:MAX_IDS]
+    return IdList(list(dict.fromkeys(line[:MAX_ID_LENGTH] for line in lines if line)), 0, "the list")
 
 
 def _counts(report: IdReport[Any], *, is_records: bool) -> list[tuple[str, str, int]]:
@@ -231,10 +229,9 @@ def _counts(report: IdReport[Any], *, is_records: bool) -> list[tuple[str, str, 
 
 
 def _sample_row(row: sample_list.SampleRow) -> ShownRow:
-    remark = row.result in sample_list.REMARKS
-    colour = "orange" if remark else SAMPLE_STATUS_COLOURS[row.status]
+    colour = "orange" if row.result in sample_list.WARNINGS else SAMPLE_STATUS_COLOURS[row.status]
     since = parse_datetime(row.since) if row.since else None
-    return ShownRow(row, str(SampleStatus(row.status).label), colour, since, remark)
+    return ShownRow(row, str(SampleStatus(row.status).label), colour, since)
 
 
 def _record_row(row: record_list.RecordRow) -> ShownRow:

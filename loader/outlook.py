@@ -21,9 +21,9 @@ from loader.models import LoadAttempt
 from loader.querysets import HOUR, feeds_with_state
 
 WINDOWS = (100, 500)
-"""A rate is that of so many of the newest attempts of the last hour; of all of that hour, if there are fewer."""
+"""A rate is that of this number of attempts, the newest ones of the last hour; of all of that hour, if there are fewer."""
 IDLE_AFTER = timedelta(minutes=10)
-"""Without an attempt for so long nothing is being loaded, and there is no forecast."""
+"""Without an attempt for that long there is no forecast."""
 FeedRow = Any
 """A feed with the annotations of `feeds_with_pace`."""
 
@@ -61,7 +61,7 @@ class Outlook:
         if self.earliest is None:
             return f"{waiting}. No forecast: {self.why_none}."
         first, last = format_time(self.earliest)[:16], format_time(self.latest)[:16] or "later"
-        # The same day is said once.
+        # The same day is not repeated.
         span = f"at about {first}" if first == last else f"between {first} and {last.removeprefix(first[:11])}"
         others = f", as {pluralize(self.shared, 'other feed')} of its server {'has' if self.shared == 1 else 'have'} turns, too"
         return f"{waiting}: {self.pace}, done {span}{others if self.shared else ''}."

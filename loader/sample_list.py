@@ -28,8 +28,8 @@ CHUNK_SIZE = 400
 MAX_TERMS = 900
 MAX_PLACES = 10
 """Servers that are named for one sample, and in a message."""
-REMARKS = (LoadResult.CONFLICTING, LoadResult.UNPROVEN, LoadResult.INVALID)
-"""Results that are in, and still not as they should be; the worst first."""
+WARNINGS = (LoadResult.CONFLICTING, LoadResult.UNPROVEN, LoadResult.INVALID)
+"""Results of samples that are in, and not as they should be; the worst first."""
 
 
 class SampleRow(NamedTuple):
@@ -41,7 +41,7 @@ class SampleRow(NamedTuple):
     since: str | None
     """Of that status: an ISO time."""
     why: str
-    """Why it is not in, or a remark."""
+    """Why it is not in, or a warning."""
     result: str
     feed: str
     file: str
@@ -83,14 +83,14 @@ def sample_report(ids: Iterable[str], server: str = "", db: str = "default") -> 
             sample = next((term for term in some if term in facts), "")
             rows = list(_answer(text, sample, facts.get(sample, []), server))
             status = max((row.status for row in rows), key=SampleStatus.values.index)
-            report.add(status, rows, warned=any(row.result in REMARKS for row in rows))
+            report.add(status, rows, warned=any(row.result in WARNINGS for row in rows))
     return report
 
 
 def totals(report: IdReport[SampleRow]) -> dict[str, int]:
-    """Ids of the report by status, and how many of those that are in have a remark."""
+    """Ids of the report by status, and how many of those that are in have a warning."""
     counts = {status.value: report.counts[status] for status in SampleStatus}
-    return {"total": report.total, **counts, "remarks": report.warned}
+    return {"total": report.total, **counts, "warnings": report.warned}
 
 
 def find_server(url: str, db: str = "default") -> str:
@@ -151,7 +151,7 @@ class _Sources:
         feed = self._feeds[feed_pk]
         status = _STATUS.get(ObjectState(state))
         if status is not None:
-            why = _remark(result) or reason
+            why = _warning(result) or reason
             return SampleFact(pk, feed.server.identity, status, done_at or created, why, result, feed.name, name)
         status = SampleStatus.RETRY if tries or not_before or reason else SampleStatus.WAITING
         reasons = [reason]
@@ -222,15 +222,15 @@ def _answer(text: str, sample: str, facts: list[SampleFact], server: str) -> Ite
 
 
 def _newest(facts: list[SampleFact]) -> SampleFact:
-    """What holds in one server: that it is in, since the first time and with the worst remark; else the newest file."""
+    """What holds in one server: that it is in, since the first time and with the worst warning; else the newest file."""
     holding = [fact for fact in facts if fact.status == SampleStatus.IN]
     if holding:
-        worst = next((result for result in REMARKS for fact in holding if fact.result == result), "")
+        worst = next((result for result in WARNINGS for fact in holding if fact.result == result), "")
         first = min(holding, key=lambda fact: (fact.since is None, fact.since, fact.order))
-        return first._replace(result=worst or first.result, why=_remark(worst))
+        return first._replace(result=worst or first.result, why=_warning(worst))
     # Rows of attempts count last, those of files that are gone before them.
     return max(facts, key=lambda fact: (fact.order > 0, fact.status != SampleStatus.GONE, abs(fact.order)))
 
 
-def _remark(result: str) -> str:
-    return str(LoadResult(result).label) if result in REMARKS else ""
+def _warning(result: str) -> str:
+    return str(LoadResult(result).label) if result in WARNINGS else ""

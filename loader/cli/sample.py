@@ -56,9 +56,9 @@ def report_line(row: SampleRow) -> str:
 
 
 def summary(counts: dict[str, int]) -> str:
-    """All of them: `3 ids: 1 unknown, 2 in (1 with a remark).`"""
+    """All of them: `3 ids: 1 unknown, 2 in (1 with a warning).`"""
     texts = [f"{counts[status]:,} {status.label.lower()}" for status in SampleStatus if counts[status]]
-    if counts["remarks"]:
-        texts[-1] += f" ({counts['remarks']:,} with a remark)"
+    if counts["warnings"]:
+        texts[-1] += f" ({counts['warnings']:,} with a warning)"
     repeated = f" {pluralize(counts['repeated'], 'repetition')} left out." if counts["repeated"] else ""
     return f"{pluralize(counts['total'], 'id')}: {', '.join(texts)}.{repeated}"

@@ -40,7 +40,7 @@ def way_charts(feed: Feed, now: datetime, length: timedelta, seconds: int) -> li
 
 
 def memory_chart(feed: Feed, now: datetime, length: timedelta, seconds: int) -> Chart | None:
-    """What the server said about its host's memory; one query, by the index on server and time. None: it said nothing."""
+    """Memory of the server's host, as the server reported it; one query, by the index on server and time. None: no report."""
     slots = TimeSlots.until(now, length, seconds)
     readings = ServerReading.objects.filter(server=feed.server_id, at__gte=slots.moments[0], memory_used__isnull=False)
     grouped = readings.order_by().annotate(slot=TimeSlot("at", seconds)).values_list("slot")
@@ -53,7 +53,7 @@ def memory_chart(feed: Feed, now: datetime, length: timedelta, seconds: int) -> 
         return None
     series = [Series("in use", "blue", slots.filled(used, None), line=True)]
     if total:
-        series.append(Series("in all", "grey", slots.filled(total, None), line=True))
+        series.append(Series("total", "grey", slots.filled(total, None), line=True))
     return Chart(
         "Memory of the server's host in GB", slots.moments, series, "The most in use, as the server reported it."
     )

@@ -76,11 +76,11 @@ def test_what_is_in_and_needs_a_look_stands_before_the_others_that_are_in(
     add_object(feed, "b", ObjectState.LOADED, result=result, done_at=WHEN)
     with sample_report(["a", "b"]) as report:
         assert [(row.id, row.status, row.why) for row in report] == [("b", "in", result.label), ("a", "in", "")]
-        assert totals(report) | {"in": 2, "remarks": 1, "total": 2} == totals(report)
+        assert totals(report) | {"in": 2, "warnings": 1, "total": 2} == totals(report)
         assert report.exit_status == 0
 
 
-def test_a_sample_is_in_since_its_first_version_and_a_later_conflict_is_a_remark(make_feed: MakeFeed) -> None:
+def test_a_sample_is_in_since_its_first_version_and_a_later_conflict_is_a_warning(make_feed: MakeFeed) -> None:
     feed = make_feed(url=A)
     add_object(feed, "s", ObjectState.LOADED, result=LoadResult.INSERTED, done_at=WHEN, name="s.fasta")
     later = WHEN + timedelta(days=1)

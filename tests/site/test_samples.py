@@ -145,9 +145,9 @@ def test_records_need_their_own_permission() -> None:
         ({}, "Paste ids, or choose a file"),
         ({"text": " \n "}, "Paste ids, or choose a file"),
         ({"text": "s0\n", "column": "colour"}, "no column 'colour'"),
-        ({"packed": "bm8gemxpYg=="}, "did not arrive whole"),
-        ({"packed": "%%%"}, "did not arrive whole"),
-        ({"ids": "eJw="}, "did not arrive whole"),
+        ({"packed": "bm8gemxpYg=="}, "was cut off"),
+        ({"packed": "%%%"}, "was cut off"),
+        ({"ids": "eJw="}, "was cut off"),
         ({"text": "s0", "server": "http://nobody"}, "Select a valid choice"),
     ],
 )
@@ -162,6 +162,11 @@ def test_a_large_upload_and_a_bomb_in_the_form_are_refused(client: Client, monke
     assert "The file is larger" in words(response)
     monkeypatch.setattr("core.id_lists.MAX_BYTES", 1000)
     assert "larger than" in words(ask(client, packed=samples.pack(b"s" * 1_000_000)))
+
+
+def test_ids_that_no_page_of_ours_packed_are_no_error(client: Client) -> None:
+    for forged in (b"s0\0\n", b"\xff\xfe\ns0", b"<script>\n" * 10, b"s" * 100_000):
+        assert ask(client, ids=samples.pack(forged)).status_code == 200
 
 
 def test_a_list_too_long_to_travel_asks_for_the_column_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
