@@ -61,7 +61,7 @@ class ListForm(forms.Form):
     """The list of the step before."""
     ids = forms.CharField(required=False, widget=forms.HiddenInput)
     """The ids that were read from it."""
-    column = forms.CharField(required=False, max_length=200, label="Column (if the list has several)")
+    column = forms.CharField(required=False, max_length=200, label="Column")
     server = forms.ChoiceField(required=False, label="Server")
     only_open = forms.BooleanField(required=False, label="Only those that need work")
 
@@ -71,13 +71,14 @@ class ListForm(forms.Form):
         server, kind = self.fields["server"], self.fields["kind"]
         assert isinstance(server, forms.ChoiceField)  # noqa: S101 - for mypy
         assert isinstance(kind, forms.ChoiceField)  # noqa: S101
-        server.choices = [("", "Each that holds it"), *((identity, identity) for identity in servers)]
+        server.choices = [("", "Any server"), *((identity, identity) for identity in servers)]
         if records:
             kind.choices = [(SAMPLES, "Samples"), (RECORDS, "Records of batches")]
         self.fields["text"].widget.attrs |= {
             "rows": 8,
             "placeholder": "One id a line, or cells copied from a spreadsheet",
         }
+        self.fields["column"].widget.attrs |= {"placeholder": "Found by its heading"}
         self.fields["file"].widget.attrs |= {"accept": ".csv,.tsv,.txt,.xlsx"}
 
     def read(self) -> tuple[IdTable, bytes]:

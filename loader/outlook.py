@@ -53,6 +53,11 @@ class Outlook:
         return ""
 
     @property
+    def sharp(self) -> bool:
+        """Both ends are in the same minute."""
+        return format_time(self.earliest)[:16] == format_time(self.latest)[:16]
+
+    @property
     def text(self) -> str:
         """In a sentence, with times in TIME_ZONE."""
         if not self.waiting:
@@ -60,11 +65,15 @@ class Outlook:
         waiting = f"{pluralize(self.waiting, 'sample waits', 'samples wait')}"
         if self.earliest is None:
             return f"{waiting}. No forecast: {self.why_none}."
-        first, last = format_time(self.earliest)[:16], format_time(self.latest)[:16] or "later"
-        # The same day is not repeated.
-        span = f"at about {first}" if first == last else f"between {first} and {last.removeprefix(first[:11])}"
         others = f", as {pluralize(self.shared, 'other feed')} of its server {'has' if self.shared == 1 else 'have'} turns, too"
-        return f"{waiting}: {self.pace}, done {span}{others if self.shared else ''}."
+        return f"{waiting}: {self.pace}, done {span_text(self.earliest, self.latest)}{others if self.shared else ''}."
+
+
+def span_text(earliest: datetime, latest: datetime | None) -> str:
+    """`at about 2026-01-31 18:25`, `between 2026-01-31 18:25 and 19:10`, in TIME_ZONE."""
+    first, last = format_time(earliest)[:16], format_time(latest)[:16] or "later"
+    # The same day is not repeated.
+    return f"at about {first}" if first == last else f"between {first} and {last.removeprefix(first[:11])}"
 
 
 def feeds_with_pace() -> QuerySet[Any]:

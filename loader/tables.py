@@ -48,6 +48,8 @@ class FeedTable(BaseTable):
         if not (outlook.earliest and outlook.latest):
             return NONE
         first, last = local_time(outlook.earliest, "minute"), local_time(outlook.latest, "minute")
+        if outlook.sharp:
+            return first
         return format_html("{} to {}", first, last)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from core.charts import Chart
 from core.concerns import Concern
-from core.formatting import format_time, pluralize
+from core.formatting import pluralize
 from fnloader_site.overview.entries import LIST_LENGTH, RunningTask
 from fnloader_site.overview.last_day import loading_charts
 from loader.concerns import loader_concerns
 from loader.models import Feed, LoadAttempt
-from loader.outlook import Outlook, feeds_with_pace, outlooks
+from loader.outlook import Outlook, feeds_with_pace, outlooks, span_text
 
 MAX_FEEDS = 100
 """Feeds shown; the list of feeds has the rest."""
@@ -94,6 +94,5 @@ def _forecast(outlooks_of_server: list[Outlook]) -> str:
     known = [outlook for outlook in outlooks_of_server if outlook.earliest and outlook.latest]
     if not known:
         return text
-    ends = (max(one.earliest for one in known if one.earliest), max(one.latest for one in known if one.latest))
-    first, last = (format_time(end)[:16] for end in ends)
-    return f"{text}, {known[0].pace}, done between {first} and {last}"
+    first, last = (max(one.earliest for one in known if one.earliest), max(one.latest for one in known if one.latest))
+    return f"{text}, {known[0].pace}, done {span_text(first, last)}"
