@@ -1,7 +1,7 @@
 """How fast a list of 100,000 ids is looked up among many attempts, beside a bare SQL join (`python -m bench.samples`).
 
 DATABASE_URL names the database, PostgreSQL or SQLite; without it a SQLite file is made in the temporary folder. An empty one is
-filled: by bench.lifelike up to a million attempts, and beyond that by copies of these made in the database.
+filled: by bench.lifelike up to 100,000 attempts, and beyond that by copies of these made in the database.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from django.db.models import Model
 
-FILLED_ROW_BY_ROW = 1_000_000
+DEFAULT_ATTEMPTS = 1_000_000
+FILLED_ROW_BY_ROW = 100_000
 UNKNOWN_SHARE = 10
 """One of that many ids is unknown."""
 
@@ -27,7 +28,7 @@ UNKNOWN_SHARE = 10
 def main() -> None:
     """Prints ids a second of the look-up and of the bare join."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--attempts", type=int, default=FILLED_ROW_BY_ROW)
+    parser.add_argument("--attempts", type=int, default=DEFAULT_ATTEMPTS)
     parser.add_argument("--ids", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -125,7 +126,7 @@ def _setup(attempts: int) -> None:
 
 
 def _copy(copy: int) -> None:
-    """The first million attempts and their files once more, under other ids."""
+    """The first attempts and their files once more, under other ids."""
     from loader.models import BucketObject, LoadAttempt
 
     offset = copy * 10 * FILLED_ROW_BY_ROW
