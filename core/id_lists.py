@@ -25,8 +25,6 @@ MAX_ID_LENGTH = 1000
 HEAD_ROWS = 10
 """Rows that are shown when a column has to be chosen."""
 _SAMPLED_LINES = 50
-_SAMPLED_LETTERS = 2000
-"""Of each of these lines: all together less than the csv module's longest cell."""
 _SECTION_ROWS = 500
 """Rows within which the data section of a sample sheet begins."""
 _DATA_SECTION = re.compile(r"\[\w*data\]", re.IGNORECASE)
@@ -221,7 +219,7 @@ def _delimiter(lines: Sequence[str]) -> str:
     if lines[0].startswith("["):
         return ","
     for delimiter in "\t;,":
-        widths = [len(row) for row in _parse(lines, delimiter)] or [0]
+        widths = [len(row) for row in _parse(lines, delimiter)]
         alike = sum(width == widths[0] for width in widths)
         if widths[0] > 1 and alike >= 0.9 * len(widths):
             return delimiter
@@ -229,8 +227,10 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 
 def _parse(lines: Iterable[str], delimiter: str) -> list[list[str]]:
-    """A cell may have line ends; long lines are cut, as only the number of cells matters."""
-    return list(csv.reader((f"{line[:_SAMPLED_LETTERS]}\n" for line in lines), delimiter=delimiter))
+    try:
+        return [next(csv.reader([line], delimiter=delimiter)) for line in lines]
+    except csv.Error:
+        return [[]]
 
 
 def _plain_name(cell: str) -> str:

@@ -1,46 +1,32 @@
-"""Rows of an Excel workbook (.xlsx), read as a stream and bounded: what is packed small may unpack to gigabytes.
-
-Only the parts that hold cells are read, none of them as a tree. Cells are texts as they are stored, so dates are numbers.
-"""
+"""Rows of an Excel workbook (.xlsx), read as a stream and bounded: what is packed small may unpack to gigabytes."""
 
 from __future__ import annotations
 
 import io
-import lzma
-import posixpath
 import zipfile
-import zlib
 from collections.abc import Iterator
-from typing import Generic, NoReturn, TypeVar
-from xml.parsers import expat
+from contextlib import closing
+from datetime import date, datetime, time
+from typing import Any
+from xml.etree.ElementTree import ParseError
 
-MAX_SHEET = 200_000_000
-"""Bytes of a sheet that is read."""
-MAX_TEXTS = 60_000_000
-"""Bytes of the part that is held in memory: the texts of all cells, each once."""
-MAX_DIRECTORY = 1_000_000
-"""Bytes of each part that says where the others are."""
-MAX_SHEETS = 20
-"""Sheets that are looked into for the first one with rows."""
-MAX_CELL = 32_767
-"""Characters of a cell, as in Excel; what follows is left out."""
-MAX_TITLE = 31
-_CHUNK_SIZE = 1 << 16
+MAX_UNPACKED = 200_000_000
+"""Bytes of all parts of a workbook."""
+MAX_STRINGS = 60_000_000
+"""Bytes of the part that a reader holds in memory: the texts of all cells, each once."""
+_STRINGS = "xl/sharedStrings.xml"
 _FAULTS = (
     zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    expat.ExpatError,
-    LookupError,
+    ParseError,
+    KeyError,
     ValueError,
+    TypeError,
     OSError,
     EOFError,
-    RuntimeError,
+    AttributeError,
+    IndexError,
 )
-"""What zipfile and expat raise for a damaged or encrypted workbook."""
-
-
-Item = TypeVar("Item")
+"""What openpyxl raises for a damaged workbook."""
 
 
 class NotASpreadsheet(Exception):
@@ -58,186 +44,65 @@ def is_old_excel(data: bytes) -> bool:
 
 
 class SheetRows:
-    """The rows of the first sheet that has any, without empty ones. Each iteration reads the sheet again."""
+    """The rows of the first sheet that has any, without empty ones. Each iteration reads the workbook again."""
 
     def __init__(self, data: bytes, max_columns: int) -> None:
-        self._max_columns = max_columns
-        try:
-            self._archive = zipfile.ZipFile(io.BytesIO(data))
-            self._open_workbook()
-        except _FAULTS as error:
-            raise NotASpreadsheet(_damaged(error)) from error
-
-    def _open_workbook(self) -> None:
-        book = next((path for _, kind, path in self._links("") if kind == "officeDocument"), "")
-        if not book:
-            raise NotASpreadsheet("This is a ZIP file without an Excel workbook (.xlsx). Unpack it.")
-        links = self._links(book)
-        paths = {key: path for key, kind, path in links if kind == "worksheet"}
-        titles = [(title, paths[key]) for title, key in self._titles(book) if key in paths]
-        texts = next((path for _, kind, path in links if kind == "sharedStrings"), "")
-        self._texts = list(_read(self._archive, texts, _Texts(), MAX_TEXTS)) if texts else []
-        for title, path in titles[:MAX_SHEETS]:
-            self.title, self._path = title, path
+        self._data, self._max_columns = data, max_columns
+        self.title = ""
+        _ensure_small(data)
+        for title in self._titles():
+            self.title = title
             if next(iter(self), None) is not None:
-                return
-        if not titles:
-            raise NotASpreadsheet("The workbook has no sheet with cells.")
+                break
 
     def __iter__(self) -> Iterator[list[str]]:
-        """Each row as texts. Raises NotASpreadsheet."""
+        """Each row as texts, as a spreadsheet shows them. Raises NotASpreadsheet."""
         try:
-            yield from _read(self._archive, self._path, _Rows(self._texts, self._max_columns), MAX_SHEET)
+            with closing(self._open()) as book:
+                sheet = book[self.title]
+                # Some programs write a wrong size.
+                sheet.reset_dimensions()
+                for row in sheet.iter_rows(max_col=self._max_columns, values_only=True):
+                    cells = [_cell_text(cell) for cell in row]
+                    if any(cells):
+                        yield cells
         except _FAULTS as error:
-            raise NotASpreadsheet(_damaged(error)) from error
+            raise NotASpreadsheet(
+                f"The workbook is damaged ({type(error).__name__}). Save it again, or as CSV."
+            ) from error
 
-    def _links(self, part: str) -> list[tuple[str, str, str]]:
-        """Key, kind and path of what a part links to; of "" the workbook."""
-        folder, name = posixpath.split(part)
-        path = posixpath.join(folder, "_rels", f"{name}.rels")
-        if path not in self._archive.namelist():
-            return []
-        links = _read(self._archive, path, _Attributes("Relationship"), MAX_DIRECTORY)
-        return [
-            (link["Id"], link["Type"].rpartition("/")[2], posixpath.normpath(posixpath.join("/", folder, link["Target"]))[1:])
-            for link in links
-        ]  # fmt: skip
+    def _titles(self) -> list[str]:
+        try:
+            with closing(self._open()) as book:
+                return [sheet.title for sheet in book.worksheets]
+        except _FAULTS as error:
+            raise NotASpreadsheet("This is a ZIP file without an Excel workbook (.xlsx). Unpack it.") from error
 
-    def _titles(self, book: str) -> list[tuple[str, str]]:
-        sheets = _read(self._archive, book, _Attributes("sheet"), MAX_DIRECTORY)
-        return [
-            (sheet["name"][:MAX_TITLE], next(value for name, value in sheet.items() if name.endswith(":id")))
-            for sheet in sheets
-        ]
+    def _open(self) -> Any:  # noqa: ANN401 - openpyxl has no types
+        import openpyxl
+
+        return openpyxl.load_workbook(io.BytesIO(self._data), read_only=True, data_only=True, keep_links=False)
 
 
-class _Reader(Generic[Item]):
-    """What is made of the elements of a part; `found` is taken away as it fills."""
-
-    def __init__(self) -> None:
-        self.found: list[Item] = []
-        self.reading = False
-        self.text = ""
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """An element begins; its name is without a prefix."""
-
-    def end(self, tag: str) -> None:
-        """An element ends."""
-
-    def characters(self, text: str) -> None:
-        """Some text of an element."""
-        if self.reading and len(self.text) < MAX_CELL:
-            self.text += text
-
-
-class _Attributes(_Reader[dict[str, str]]):
-    """The attributes of each element of one name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if tag == self._name:
-            self.found.append(attributes)
-
-
-class _Texts(_Reader[str]):
-    """The shared texts: of several formatted parts each, without how they are pronounced."""
-
-    pronounced = False
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:  # noqa: ARG002 - the same for all readers
-        if tag == "si":
-            self.text = ""
-        elif tag == "rPh":
-            self.pronounced = True
-        elif tag == "t":
-            self.reading = not self.pronounced
-
-    def end(self, tag: str) -> None:
-        self.reading = False
-        if tag == "si":
-            self.found.append(self.text[:MAX_CELL])
-        elif tag == "rPh":
-            self.pronounced = False
-
-
-class _Rows(_Reader[list[str]]):
-    """The rows of a sheet that are not empty."""
-
-    def __init__(self, texts: list[str], max_columns: int) -> None:
-        super().__init__()
-        self._texts, self._max_columns = texts, max_columns
-        self._cells: list[str] = []
-        self._place, self._kind = -1, "n"
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if tag == "c":
-            place = _place(attributes.get("r", ""))
-            self._place = self._place + 1 if place is None else place
-            self._kind, self.text = attributes.get("t", "n"), ""
-        elif tag in ("v", "t"):
-            self.reading = self._place < self._max_columns
-        elif tag == "row":
-            self._cells, self._place = [], -1
-
-    def end(self, tag: str) -> None:
-        if tag in ("v", "t"):
-            self.reading = False
-        elif tag == "c" and self.text:
-            self._cells += [""] * (self._place + 1 - len(self._cells))
-            self._cells[self._place] = self._cell_text().strip()
-        elif tag == "row" and any(self._cells):
-            self.found.append(self._cells)
-
-    def _cell_text(self) -> str:
-        if self._kind == "s":
-            return self._texts[int(self.text)]
-        if self._kind == "b":
-            return "TRUE" if self.text == "1" else "FALSE"
-        if self._kind == "n" and not self.text.isdecimal():
-            number = float(self.text)
-            return str(int(number)) if number.is_integer() else self.text
-        return self.text[:MAX_CELL]
-
-
-def _read(archive: zipfile.ZipFile, path: str, reader: _Reader[Item], limit: int) -> Iterator[Item]:
-    """What a part holds, piece by piece; one that unpacks to more than it declares ends there."""
-    part = archive.getinfo(path)
-    if part.file_size > limit:
+def _ensure_small(data: bytes) -> None:
+    """Parts that unpack to more than they declare end there: zipfile reads no further."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            sizes = {part.filename: part.file_size for part in archive.infolist()}
+    except _FAULTS as error:
+        raise NotASpreadsheet("The workbook is damaged. Save it again, or as CSV.") from error
+    if sum(sizes.values()) > MAX_UNPACKED or sizes.get(_STRINGS, 0) > MAX_STRINGS:
         raise NotASpreadsheet(
-            f"The workbook unpacks to more than {limit // 1_000_000} MB. Keep only the column with the ids, or save it as CSV."
+            f"The workbook unpacks to more than {MAX_UNPACKED // 1_000_000} MB. Keep only the column with the ids, or "
+            "save it as CSV."
         )
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler = lambda name, attributes: reader.start(name[name.find(":") + 1 :], attributes)
-    parser.EndElementHandler = lambda name: reader.end(name[name.find(":") + 1 :])
-    parser.CharacterDataHandler = reader.characters
-    parser.StartDoctypeDeclHandler = _refuse_doctype
-    with archive.open(part) as file:
-        while chunk := file.read(_CHUNK_SIZE):
-            parser.Parse(chunk, False)  # noqa: FBT003 - expat's
-            yield from reader.found
-            reader.found.clear()
-    parser.Parse(b"", True)  # noqa: FBT003
 
 
-def _refuse_doctype(*_: object) -> NoReturn:
-    """No program writes one, and entities are declared there."""
-    raise ValueError("DOCTYPE")
-
-
-def _place(reference: str) -> int | None:
-    """The column of `AB12`, from 0; None: there is none."""
-    number = 0
-    for letter in reference[:4]:
-        if not "A" <= letter <= "Z":
-            break
-        number = number * 26 + ord(letter) - ord("A") + 1
-    return number - 1 if number else None
-
-
-def _damaged(error: Exception) -> str:
-    return f"The workbook is damaged or encrypted ({type(error).__name__}). Save it again as .xlsx, or as CSV."
+def _cell_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return str(value).strip()

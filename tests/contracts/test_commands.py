@@ -39,6 +39,7 @@ SDKS = (
     "apprise",
     "whitenoise",
     "tenacity",
+    "openpyxl",
 )
 
 
