@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from core.exceptions import OperationRefused
 from core.id_lists import id_terms
 from core.id_reports import IdReport, RowKind
-from loader.choices import LoadResult, ObjectState, SampleStatus
+from loader.choices import AttemptOutcome, LoadResult, ObjectState, SampleStatus
 from loader.fn4.responses import IN_SERVER
 from loader.models import BucketObject, Feed, LoadAttempt, Server
 
@@ -170,7 +170,7 @@ class _Sources:
         without_file = self._attempts.annotate(file_key=Coalesce("bucket_object_id", Value(0))).filter(file_key=0)
         columns = (
             "gp_int_id", "server", "findneighbour_server_url", "insert_status_code", "insert_end_time",
-            "insert_start_time", "bucket_read_start_time", "message", "parse_status", "file_name",
+            "insert_start_time", "bucket_read_start_time", "message", "parse_status", "file_name", "outcome",
         )  # fmt: skip
         by_name = without_file.filter(seqid__in=terms).values_list("seqid", *columns)
         other = Q(seqid__lt=F("fn4id")) | Q(seqid__gt=F("fn4id")) | Q(seqid=None)
@@ -187,11 +187,12 @@ class _Sources:
         code: int | None,
         *details: Any,  # noqa: ANN401 - the columns above
     ) -> SampleFact:
-        ended, sent, read, message, parsed, name = details
+        ended, sent, read, message, parsed, name, outcome = details
         server = self._servers.get(server_pk) if server_pk else None
         place = server.identity if server else self._by_url.get(url or "", url or "")
-        if code in IN_SERVER:
-            return SampleFact(-pk, place, SampleStatus.IN, ended or sent, "", "", "", name or "")
+        result = LoadResult.UNPROVEN if outcome == AttemptOutcome.UNPROVEN else ""
+        if code in IN_SERVER or result:
+            return SampleFact(-pk, place, SampleStatus.IN, ended or sent, _warning(result), result, "", name or "")
         why = message or (parsed if parsed != "Success" else "") or (f"HTTP {code}" if code else "no answer")
         return SampleFact(-pk, place, SampleStatus.FAILED, read or sent, f"last attempt: {why}", "", "", name or "")
 

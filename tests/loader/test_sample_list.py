@@ -142,6 +142,16 @@ def test_attempts_of_a_removed_feed_count(make_feed: MakeFeed) -> None:
     assert [(row.status, row.server) for row in looked_up("s")] == [("in", ON_A)]
 
 
+def test_an_unproven_attempt_of_a_removed_feed_is_in_with_a_warning(make_feed: MakeFeed) -> None:
+    server = make_feed(url=A).server
+    LoadAttempt.objects.create(
+        seqid="s", server=server, insert_status_code=503, insert_end_time=WHEN, outcome=AttemptOutcome.UNPROVEN
+    )
+    assert [(row.status, row.server, row.result, row.why) for row in looked_up("s")] == [
+        ("in", ON_A, "unproven", LoadResult.UNPROVEN.label)
+    ]
+
+
 def test_ids_are_known_as_what_people_paste(make_feed: MakeFeed) -> None:
     feed = make_feed(url=A)
     add_object(feed, "s1", ObjectState.LOADED, guid="g1", done_at=WHEN)
