@@ -24,7 +24,11 @@ MAX_COLUMNS = 200
 MAX_ID_LENGTH = 1000
 HEAD_ROWS = 10
 """Rows that are shown when a column has to be chosen."""
+_DELIMITERS = ("\t", ";", ",", "|")
+"""The last one only if the file names it."""
 _SAMPLED_LINES = 50
+_SAMPLED_LETTERS = 2000
+"""Of each of these lines: all together less than the csv module's longest cell."""
 _SECTION_ROWS = 500
 """Rows within which the data section of a sample sheet begins."""
 _DATA_SECTION = re.compile(r"\[\w*data\]", re.IGNORECASE)
@@ -151,11 +155,10 @@ def read_table(file: BinaryIO) -> IdTable:
     lines = list(islice((line for line in text.splitlines() if line.strip()), _SAMPLED_LINES))
     delimiter = _delimiter(lines)
     if not delimiter:
-        return _table("lines", lambda: ([line] for line in io.StringIO(text) if line.strip()))
+        return _table("lines", lambda: ([line] for line in text.splitlines() if line.strip()))
     form = "TSV" if delimiter == "\t" else "CSV"
     if len(lines) == 1 and not lines[0].startswith("sep="):
-        cells = next(csv.reader(lines, delimiter=delimiter))
-        return _table("one line", lambda: ([cell] for cell in cells if cell.strip()))
+        return _table("one line", lambda: ([cell] for row in _csv_rows(text, delimiter, None) for cell in row if cell))
     return _table(form, lambda: _csv_rows(text, delimiter))
 
 
@@ -181,14 +184,14 @@ def _table(form: str, rows: Callable[[], Iterator[list[str]]]) -> IdTable:
     return IdTable(form, list(islice(from_data(), HEAD_ROWS)), from_data)
 
 
-def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+def _csv_rows(text: str, delimiter: str, max_columns: int | None = MAX_COLUMNS) -> Iterator[list[str]]:
     file = io.StringIO(text, newline="")
     if text.startswith("sep="):
         file.readline()
     try:
         for row in csv.reader(file, delimiter=delimiter):
             if any(cell.strip() for cell in row):
-                yield [cell.strip() for cell in row[:MAX_COLUMNS]]
+                yield [cell.strip() for cell in row[:max_columns]]
     except csv.Error as error:
         raise UnreadableList(f"The CSV can't be read: {error}.") from error
 
@@ -214,23 +217,18 @@ def _delimiter(lines: Sequence[str]) -> str:
     """What separates the cells of these lines; empty: each line is one."""
     if not lines:
         return ""
-    if lines[0].startswith("sep=") and len(lines[0]) > 4:
+    if lines[0].startswith("sep=") and lines[0][4:5] in _DELIMITERS:
         return lines[0][4]
     if lines[0].startswith("["):
         return ","
-    for delimiter in "\t;,":
-        widths = [len(row) for row in _parse(lines, delimiter)]
+    for delimiter in _DELIMITERS[:3]:
+        # A cell may have line ends; long lines are cut, as only the number of cells matters.
+        rows = csv.reader((f"{line[:_SAMPLED_LETTERS]}\n" for line in lines), delimiter=delimiter)
+        widths = [len(row) for row in rows]
         alike = sum(width == widths[0] for width in widths)
         if widths[0] > 1 and alike >= 0.9 * len(widths):
             return delimiter
     return ""
-
-
-def _parse(lines: Iterable[str], delimiter: str) -> list[list[str]]:
-    try:
-        return [next(csv.reader([line], delimiter=delimiter)) for line in lines]
-    except csv.Error:
-        return [[]]
 
 
 def _plain_name(cell: str) -> str:

@@ -45,6 +45,8 @@ def workbook(rows: list[list[object]], title: str = "runs", *, before: str = "")
         "s1\ns2\n",
         "\ufeffs1\r\ns2\r\n\r\n",
         "  s1\t\n\u200bs2",
+        "s1\rs2\r",
+        "place,guid\rOxford,s1\rLeeds,s2\r",
         "'s1'\n\N{LEFT DOUBLE QUOTATION MARK}s2\N{RIGHT DOUBLE QUOTATION MARK}\n",
         "s1\ns2\ns1\n",
         "s1, s2",
