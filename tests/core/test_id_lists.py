@@ -187,6 +187,7 @@ def plain_zip() -> bytes:
         (workbook([["s1"]])[:400], "damaged"),
         (plain_zip(), "ZIP file without an Excel workbook"),
         (b'a,guid\n1,"' + b"x" * 140_000 + b'"\n', "can't be read"),
+        (b'a,"' + b"x" * 140_000 + b'"', "can't be read"),
     ],
 )
 def test_what_is_no_list_is_refused_with_the_reason(data: bytes, why: str) -> None:
