@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, datetime, time
@@ -17,6 +18,8 @@ MAX_STRINGS = 60_000_000
 _STRINGS = "xl/sharedStrings.xml"
 _FAULTS = (
     zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
     ParseError,
     KeyError,
     ValueError,
@@ -26,7 +29,7 @@ _FAULTS = (
     AttributeError,
     IndexError,
 )
-"""What openpyxl raises for a damaged workbook."""
+"""What openpyxl and zipfile raise for a damaged or encrypted workbook."""
 
 
 class NotASpreadsheet(Exception):
@@ -64,7 +67,10 @@ class SheetRows:
                 sheet.reset_dimensions()
                 for row in sheet.iter_rows(max_col=self._max_columns, values_only=True):
                     cells = [_cell_text(cell) for cell in row]
-                    if any(cells):
+                    # Rows come with as many columns as are asked for.
+                    while cells and not cells[-1]:
+                        del cells[-1]
+                    if cells:
                         yield cells
         except _FAULTS as error:
             raise NotASpreadsheet(

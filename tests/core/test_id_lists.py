@@ -189,6 +189,7 @@ def plain_zip() -> bytes:
         (b'a,guid\n1,"' + b"x" * 140_000 + b'"\n', "can't be read"),
         (b'a,"' + b"x" * 140_000 + b'"', "can't be read"),
     ],
+    ids=["empty", "blank", "heading", "xls", "gzip", "damaged", "cut-off", "zip", "long-cell", "long-last-cell"],
 )
 def test_what_is_no_list_is_refused_with_the_reason(data: bytes, why: str) -> None:
     with pytest.raises(UnreadableList, match=why):
