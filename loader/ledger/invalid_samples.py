@@ -10,11 +10,12 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, Subquery
 
 from loader.choices import AttemptOutcome, LoadResult, ObjectState
 from loader.coordination.write_lock import locked_transaction
@@ -48,13 +49,12 @@ def update_invalid(
     with _temporary_ids() as ids:
         try:
             for page in _pages(fn4.invalid_guids()):
-                ids.executemany("INSERT OR IGNORE INTO id VALUES (?)", ((str(guid),) for guid in page))
+                ids.executemany("INSERT OR IGNORE INTO id (guid) VALUES (?)", ((str(guid),) for guid in page))
                 heartbeat()
         except (ServerUnavailable, ServerMisconfigured):
             return None
-        marked = _mark(server, ids, db, heartbeat)
-        if invalid_files(server, db).count() > marked:
-            _reset(server, ids, db, heartbeat)
+        _reset(server, ids, db, heartbeat)
+        _mark(server, ids, db, heartbeat)
         ((invalid,),) = ids.execute("SELECT count(*) FROM id")
     row.update(invalid_in_server=invalid, invalid_asked_at_number=number)
     return int(invalid)
@@ -68,56 +68,71 @@ def _temporary_ids() -> Iterator[sqlite3.Connection]:
         closing(sqlite3.connect(Path(folder) / "ids.sqlite3", isolation_level=None)) as ids,
     ):
         ids.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; CREATE TABLE id (guid TEXT PRIMARY KEY) WITHOUT ROWID"
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+            "CREATE TABLE id (guid TEXT PRIMARY KEY, known INTEGER DEFAULT 0) WITHOUT ROWID"
         )
         ids.execute("BEGIN")
         yield ids
 
 
-def invalid_files(server: Server, db: str) -> QuerySet[BucketObject]:
-    """The files of a server that are marked; by an index that holds only such."""
-    rows = BucketObject.objects.using(db).filter(state=ObjectState.LOADED, result=LoadResult.INVALID)
-    return rows.filter(feed__in=list(Feed.objects.using(db).filter(server=server).values_list("pk", flat=True)))
+def _reset(server: Server, ids: sqlite3.Connection, db: str, heartbeat: Callable[[], None]) -> None:
+    """Files whose ids are no longer among them get the result of their last attempt: the server was restored, or set up again.
+
+    The ids of the others are known from now on.
+    """
+    for page in _marked_files(server, db):
+        heartbeat()
+        select = f"SELECT guid FROM id WHERE guid IN ({', '.join('?' * len(page))})"  # noqa: S608
+        held = {guid for (guid,) in ids.execute(select, [guid or seqid for _, guid, seqid, _ in page])}
+        ids.executemany("UPDATE id SET known = 1 WHERE guid = ?", ((guid,) for guid in held))
+        if gone := [key for key, guid, seqid, _ in page if (guid or seqid) not in held]:
+            _give_back(gone, db)
 
 
-def _mark(server: Server, ids: sqlite3.Connection, db: str, heartbeat: Callable[[], None]) -> int:
-    """Files that are loaded under one of these ids get the result `invalid`. Returns the number of those that have it."""
+def _give_back(keys: list[int], db: str) -> None:
+    last = LoadAttempt.objects.filter(bucket_object=OuterRef("pk")).order_by("-gp_int_id").values("outcome")[:1]
+    files = BucketObject.objects.using(db).filter(pk__in=keys, result=LoadResult.INVALID)
+    by_result: dict[LoadResult, list[int]] = {}
+    for key, outcome in files.annotate(last=Subquery(last)).values_list("pk", "last"):
+        by_result.setdefault(BEFORE.get(outcome, LoadResult.PRESENT), []).append(key)
+    with locked_transaction(db):
+        # The insert of a sample that was there already notes it as its reason.
+        files.filter(reason__endswith="too many N").update(reason="")
+        for result, some in by_result.items():
+            files.filter(pk__in=some).update(result=result)
+
+
+MarkedFile = tuple[int, str, str, datetime | None]
+"""Key, guid, sample id, and when it was loaded."""
+
+
+def _marked_files(server: Server, db: str) -> Iterator[list[MarkedFile]]:
+    """The files of a server that are marked, a page at a time, by the order of the index that holds only such."""
+    for feed in Feed.objects.using(db).filter(server=server):
+        rows = BucketObject.objects.using(db).filter(feed=feed, result=LoadResult.INVALID)
+        for undated in (True, False):
+            ordered = rows.filter(done_at__isnull=undated).order_by("done_at", "pk")
+            values = ordered.values_list("pk", "guid", "seqid", "done_at")
+            page = list(values[:PAGE_SIZE])
+            while page:
+                yield page
+                key, _, _, at = page[-1]
+                after = Q(done_at__gt=at) | Q(done_at=at, pk__gt=key) if at else Q(pk__gt=key)
+                since = Q(done_at__gte=at) if at else Q()
+                page = list(values.filter(after, since)[:PAGE_SIZE])
+
+
+def _mark(server: Server, ids: sqlite3.Connection, db: str, heartbeat: Callable[[], None]) -> None:
+    """Files that are loaded under one of the other ids get the result `invalid`."""
     loaded = BucketObject.objects.using(db).filter(state=ObjectState.LOADED, result__in=IN_USE)
-    known = BucketObject.objects.using(db).filter(feed__server=server, state=ObjectState.LOADED)
-    marked = 0
-    for guids in _pages(guid for (guid,) in ids.execute("SELECT guid FROM id ORDER BY guid")):
+    for guids in _pages(guid for (guid,) in ids.execute("SELECT guid FROM id WHERE known = 0 ORDER BY guid")):
         heartbeat()
         # Two questions, as an index serves each of them.
         for of_id in (Q(guid__in=guids), Q(guid="", seqid__in=guids)):
-            rows = known.filter(of_id, result__in=(*IN_USE, LoadResult.INVALID)).values_list("pk", "result")
-            for page in _pages(rows):
-                keys = [key for key, result in page if result != LoadResult.INVALID]
-                marked += len(page) - len(keys)
-                if keys:
-                    with locked_transaction(db):
-                        marked += loaded.filter(pk__in=keys).update(result=LoadResult.INVALID)
-    return marked
-
-
-def _reset(server: Server, ids: sqlite3.Connection, db: str, heartbeat: Callable[[], None]) -> None:
-    """Files whose ids are no longer among them get the result of their last attempt: the server was restored, or set up again."""
-    outcome = LoadAttempt.objects.filter(bucket_object=OuterRef("pk")).order_by("-gp_int_id").values("outcome")[:1]
-    invalid, last = invalid_files(server, db), 0
-    rows = invalid.annotate(outcome=Subquery(outcome)).order_by("pk")
-    while page := list(rows.filter(pk__gt=last).values_list("pk", "guid", "seqid", "outcome")[:PAGE_SIZE]):
-        heartbeat()
-        last = page[-1][0]
-        places = ", ".join("?" * len(page))
-        wanted = [guid or seqid for _, guid, seqid, _ in page]
-        held = {guid for (guid,) in ids.execute(f"SELECT guid FROM id WHERE guid IN ({places})", wanted)}  # noqa: S608
-        keys: dict[LoadResult, list[int]] = {}
-        for key, guid, seqid, ended in page:
-            if (guid or seqid) not in held:
-                keys.setdefault(BEFORE.get(ended, LoadResult.PRESENT), []).append(key)
-        if keys:
-            with locked_transaction(db):
-                for result, some in keys.items():
-                    invalid.filter(pk__in=some).update(result=result)
+            keys = list(loaded.filter(of_id, feed__server=server).values_list("pk", flat=True))
+            for some in _pages(keys):
+                with locked_transaction(db):
+                    loaded.filter(pk__in=some).update(result=LoadResult.INVALID)
 
 
 def _pages(items: Iterable[T]) -> Iterator[list[T]]:

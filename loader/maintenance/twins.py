@@ -270,7 +270,7 @@ def server_comparison(first: Twin, second: Twin, db: str) -> Iterator[ServerComp
 def _note_text(file: BucketObject | None, lacking: Twin) -> str:
     """What the ledger knows of a sample that a server lacks."""
     if not file:
-        return f"no file of {lacking.name} is known" if lacking.server else ""
+        return f"no feed of {lacking.name} has seen its file" if lacking.server else ""
     match file.state:
         case ObjectState.LOADED:
             when = f" {format_time(file.done_at)}" if file.done_at else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count
 
@@ -38,11 +38,7 @@ def _charts(feed: Feed, now: datetime) -> list[Chart]:
     rows = invalid_rows(feed).filter(done_at__gte=slots.moments[0]).order_by()
     grouped = rows.annotate(slot=TimeSlot("done_at", DAY_SECONDS)).values_list("slot")
     invalid: dict[int, float] = {int(slot): number for slot, number in grouped.annotate(n=Count("*"))}
-    attempts = LoadAttempt.objects.filter(
-        feed=feed, bucket_read_start_time__gte=slots.moments[0], outcome__in=IN_SERVER
-    ).order_by()
-    of_day = attempts.annotate(slot=TimeSlot("bucket_read_start_time", DAY_SECONDS)).values_list("slot")
-    loaded = {int(slot): number for slot, number in of_day.annotate(n=Count("*"))}
+    loaded = _loaded_by_day(feed, set(invalid), slots.first + slots.number - 1)
     percent = {
         slot: round(min(100.0, 100 * number / loaded[slot]), 1) for slot, number in invalid.items() if loaded.get(slot)
     }
@@ -63,3 +59,25 @@ def _charts(feed: Feed, now: datetime) -> list[Chart]:
             totals=False,
         ),
     ]
+
+
+_ended_days: dict[tuple[int, datetime, int], int] = {}
+"""Samples loaded by feed, its creation, and day, of days that are over: counted once by each process."""
+
+
+def _loaded_by_day(feed: Feed, days: set[int], today: int) -> dict[int, int]:
+    """The number of samples loaded on each of these days. Counts only days that it has not counted before, and the last two."""
+    for key in [key for key in _ended_days if key[2] < today - DAYS]:
+        _ended_days.pop(key, None)
+    found = {day: _ended_days[key] for day in days if (key := (feed.pk, feed.created_at, day)) in _ended_days}
+    if missing := days - set(found):
+        since, until = (datetime.fromtimestamp(day * DAY_SECONDS, tz=UTC) for day in (min(missing), max(missing) + 1))
+        rows = LoadAttempt.objects.filter(
+            feed=feed, bucket_read_start_time__gte=since, bucket_read_start_time__lt=until, outcome__in=IN_SERVER
+        )
+        by_day = rows.order_by().annotate(slot=TimeSlot("bucket_read_start_time", DAY_SECONDS)).values_list("slot")
+        for slot, number in by_day.annotate(n=Count("*")):
+            found[int(slot)] = number
+            if int(slot) < today - 1:
+                _ended_days[feed.pk, feed.created_at, int(slot)] = number
+    return found

@@ -44,10 +44,10 @@ def feeds() -> list[Feed]:
     notes = {
         "MVE-R1207-001": (TwinKind.ONLY_FIRST, "rejected by feed tb-new: the file is empty"),
         "MVE-R1207-002": (TwinKind.ONLY_FIRST, "loaded by feed tb-new 2026-01-30 04:11:09, and no longer there"),
-        "MVE-R1207-003": (TwinKind.ONLY_FIRST, "no file of https://fn4-new.example.org/tb is known"),
+        "MVE-R1207-003": (TwinKind.ONLY_FIRST, "no feed of https://fn4-new.example.org/tb has seen its file"),
         "MVE-R1209-001": (TwinKind.QUEUED, "waits in feed tb-new"),
         "MVE-R1209-002": (TwinKind.QUEUED, "waits in feed tb-new: HTTP 502"),
-        "stray-1": (TwinKind.ONLY_SECOND, "no file of https://fn4-old.example.org/tb is known"),
+        "stray-1": (TwinKind.ONLY_SECOND, "no feed of https://fn4-old.example.org/tb has seen its file"),
         "MVE-R1208-007": (TwinKind.VALIDITY, "too many N in https://fn4-old.example.org/tb"),
     }
     for guid, (kind, note) in notes.items():

@@ -87,10 +87,13 @@ def test_files_whose_samples_are_gone_get_the_result_of_their_last_attempt(
         item = add_object(feed, seqid, ObjectState.LOADED, guid=seqid, result=LoadResult.INVALID)
         add_attempt(item, AttemptOutcome.FAILED)
         add_attempt(item, outcome)
-    add_object(feed, "adopted", ObjectState.LOADED, result=LoadResult.INVALID)
+    add_object(feed, "adopted", ObjectState.LOADED, result=LoadResult.INVALID, reason="completed by an older loader")
+    BucketObject.objects.filter(seqid="c").update(reason="the server holds it, but does not compare it: too many N")
     fn4.insert("kept", USELESS)
     assert update(feed, 1) == 1
     assert results() == {"a": "inserted", "b": "found", "c": "present", "kept": "invalid", "adopted": "present"}
+    reasons = set(BucketObject.objects.values_list("reason", flat=True))
+    assert reasons == {"", "completed by an older loader"}
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 404}, {"kind": "status", "status": 500}])
