@@ -318,7 +318,7 @@ def _reconcile(command: FnloaderCommand, options: dict[str, Any]) -> int:
     else:
         texts = (f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
         command.stdout.write(f"{feed.name}: {', '.join(texts)}")
-    return DIFFERENCES if compared.counts else 0
+    return DIFFERENCES if set(compared.counts) - {FindingKind.INVALID} else 0
 
 
 def _subcommand(

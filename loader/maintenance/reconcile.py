@@ -128,6 +128,8 @@ class Reconciliation:
                     yield Difference(FindingKind.UNPROVEN, guid, row.name, row.reason)
                 elif row.guid and row.guid != row.seqid:
                     yield Difference(FindingKind.OTHER_NAME, guid, row.name, f"file name: {row.seqid}")
+                if guid in held and row.result == LoadResult.INVALID:
+                    yield Difference(FindingKind.INVALID, guid, row.name, "too many N to be compared")
 
     def _compare_server(self) -> Iterator[Difference]:
         rest = self._temporary.execute(

@@ -37,7 +37,8 @@ def reconcile_and_store(feed: Feed, stop: Callable[[], bool], db: str = "default
             for difference in compared.differences():
                 if stop():
                     return f"{feed.name}: stopped before the end"
-                if len(differences) < MAX_FINDINGS:
+                # The list of files has those with too many N: they would hide the rest.
+                if difference.kind != FindingKind.INVALID and len(differences) < MAX_FINDINGS:
                     differences.append(difference)
     except (StoreError, ServerUnavailable, ServerMisconfigured) as error:
         return f"{feed.name}: comparison failed: {error}"

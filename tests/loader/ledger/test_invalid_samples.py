@@ -127,3 +127,17 @@ def test_a_pass_of_a_server_without_the_question_is_a_good_one(feeding: Feeding)
     result = feeding.load()
     assert result.returncode == 0, result.stderr
     assert feeding.objects("result") == [("inserted",)]
+
+
+def test_reconcile_counts_them_apart_and_they_are_no_difference(feeding: Feeding) -> None:
+    feeding.put("bad.fasta", fasta("bad", USELESS))
+    assert feeding.load().returncode == 0
+    told = feeding.manage("feed", "reconcile", feeding.bucket)
+    assert (told.returncode, told.stdout.splitlines()[0]) == (0, "invalid  bad  bad.fasta  too many N to be compared")
+    assert "1 invalid" in told.stdout.splitlines()[1]
+    ((feed,),) = feeding.manage.rows("SELECT id FROM loader_feed")
+    told = feeding.manage(
+        "shell", "-v0", "-c", f"from loader.tasks import reconcile_feed; print(reconcile_feed({feed}))"
+    )
+    assert "1 invalid" in told.stdout, told.stderr
+    assert feeding.manage.rows("SELECT count(*) FROM loader_finding") == [(0,)]
