@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from datetime import datetime, timedelta
 
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from core.processes import monotonic
@@ -29,8 +29,8 @@ from loader.pipeline.server_check import ServerCheck
 MAX_REASON_LENGTH = 900
 REFUSALS_TO_OPEN = 3
 """Samples that fail with a 5xx one after the other."""
-RECENT_ATTEMPTS, MAX_FAILURES = 2000, 200
-"""How far back failures in a row are looked for: keys of attempts, of any server, and failures."""
+MAX_FAILURES = 200
+"""How many attempts are looked at for failures in a row."""
 REFUSED_WITH_ALL = "The server refused every insert, no try was spent: "
 """Begins the message of each attempt that was part of it: such an attempt counts once."""
 LOCK_PROBE_SECONDS = 2.0
@@ -100,8 +100,12 @@ class Circuit:
     def inserted(self) -> None:
         """An insert was answered with 200."""
         if self.refuses:
-            failed = self._recent().filter(outcome=AttemptOutcome.FAILED, insert_status_code__gte=500)
-            since = failed.filter(insert_start_time__gte=self.since)
+            since = LoadAttempt.objects.using(self._db).filter(
+                server=self._context.server,
+                outcome=AttemptOutcome.FAILED,
+                insert_status_code__gte=500,
+                insert_start_time__gte=self.since,
+            )
             with locked_transaction(self._db):
                 self._give_back(list(since.exclude(message__startswith=REFUSED_WITH_ALL)))
         if self.kind:
@@ -138,18 +142,20 @@ class Circuit:
             )
             self._open(CircuitKind.LOCKED, reason, since)
 
-    def _recent(self) -> QuerySet[LoadAttempt]:
-        last = LoadAttempt.objects.using(self._db).aggregate(last=Max("gp_int_id"))["last"] or 0
-        rows = LoadAttempt.objects.using(self._db).filter(
-            gp_int_id__gt=last - RECENT_ATTEMPTS, server=self._context.server, insert_start_time__isnull=False
-        )
-        return rows.order_by("-gp_int_id")
-
     def _failures_in_a_row(self) -> list[LoadAttempt]:
-        """The last failures since an insert succeeded, or since the circuit was opened for failures; of any pass and loader."""
-        ended = self._recent().exclude(outcome__in=(AttemptOutcome.OPEN, AttemptOutcome.NOT_SENT))
+        """The last failures of the feed since an insert succeeded, or since the circuit was opened for them; of any pass."""
+        # By an index of what was read last; samples that are read at one time are sent in the order of their keys.
+        read = LoadAttempt.objects.using(self._db).filter(
+            feed=self._context.feed, server=self._context.server, bucket_read_start_time__isnull=False
+        )
+        last = sorted(read.order_by("-bucket_read_start_time")[:MAX_FAILURES], key=lambda row: row.pk, reverse=True)
+        ended = (
+            row
+            for row in last
+            if row.insert_start_time and row.outcome not in (AttemptOutcome.OPEN, AttemptOutcome.NOT_SENT)
+        )
         failures: list[LoadAttempt] = []
-        for attempt in ended[:MAX_FAILURES]:
+        for attempt in ended:
             refused = attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.UNPROVEN)
             if attempt.outcome in (AttemptOutcome.INSERTED, AttemptOutcome.FOUND) or (
                 (attempt.message or "").startswith(REFUSED_WITH_ALL)
