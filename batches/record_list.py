@@ -59,15 +59,12 @@ def record_report(identifiers: Iterable[str], *, only_open: bool = False) -> IdR
             term = next((one for one in some if one in found), "")
             rows = [_row(text, record) for record in found.get(term, [])[:MAX_BATCHES]]
             if not rows:
-                rows = [_unknown(text)]
+                unknown = ("", "", "", "in no batch")
+                rows = [RecordRow(text, RecordStatus.UNKNOWN, None, None, *unknown, archived=False, known_as="")]
             # The newest batch decides: a record that failed may have been corrected in a later one.
             status = rows[0].status
             report.add(status, [] if only_open and status in good else rows)
     return report
-
-
-def _unknown(text: str) -> RecordRow:
-    return RecordRow(text, RecordStatus.UNKNOWN, None, None, "", "", "", "in no batch", archived=False, known_as="")
 
 
 def totals(report: IdReport[RecordRow]) -> dict[str, int]:

@@ -151,7 +151,12 @@ def read_table(file: BinaryIO) -> IdTable:
         except NotASpreadsheet as error:
             raise UnreadableList(str(error)) from error
         return _table(f"Excel, sheet '{printable(sheet.title)}'", lambda: _sheet_rows(sheet))
-    text = _decode(data)
+    try:
+        text = data.decode(_BOMS.get(data[:2], "utf-8-sig"))
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")
+    if "\0" in text:
+        raise UnreadableList("This is neither text nor an Excel workbook (.xlsx). Save it as CSV.")
     lines = list(islice((line for line in text.splitlines() if line.strip()), _SAMPLED_LINES))
     delimiter = _delimiter(lines)
     if not delimiter:
@@ -201,16 +206,6 @@ def _sheet_rows(sheet: SheetRows) -> Iterator[list[str]]:
         yield from sheet
     except NotASpreadsheet as error:
         raise UnreadableList(str(error)) from error
-
-
-def _decode(data: bytes) -> str:
-    try:
-        text = data.decode(_BOMS.get(data[:2], "utf-8-sig"))
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")
-    if "\0" in text:
-        raise UnreadableList("This is neither text nor an Excel workbook (.xlsx). Save it as CSV.")
-    return text
 
 
 def _delimiter(lines: Sequence[str]) -> str:

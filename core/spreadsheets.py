@@ -53,7 +53,12 @@ class SheetRows:
         self._data, self._max_columns = data, max_columns
         self.title = ""
         _ensure_small(data)
-        for title in self._titles():
+        try:
+            with closing(self._open()) as book:
+                titles = [sheet.title for sheet in book.worksheets]
+        except _FAULTS as error:
+            raise NotASpreadsheet("This is a ZIP file without an Excel workbook (.xlsx). Unpack it.") from error
+        for title in titles:
             self.title = title
             if next(iter(self), None) is not None:
                 break
@@ -76,13 +81,6 @@ class SheetRows:
             raise NotASpreadsheet(
                 f"The workbook is damaged ({type(error).__name__}). Save it again, or as CSV."
             ) from error
-
-    def _titles(self) -> list[str]:
-        try:
-            with closing(self._open()) as book:
-                return [sheet.title for sheet in book.worksheets]
-        except _FAULTS as error:
-            raise NotASpreadsheet("This is a ZIP file without an Excel workbook (.xlsx). Unpack it.") from error
 
     def _open(self) -> Any:  # noqa: ANN401 - openpyxl has no types
         import openpyxl

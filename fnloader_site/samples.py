@@ -124,7 +124,10 @@ class SamplesView(PermissionView, View):
         names = record_list.COLUMN_NAMES if kind == RECORDS else sample_list.COLUMN_NAMES
         try:
             if options["ids"]:
-                return self._result(request, form, _unpacked_ids(options["ids"]))
+                # PostgreSQL takes no NUL.
+                text = unpack(options["ids"]).decode(errors="replace").replace("\0", "")
+                lines = [line[:MAX_ID_LENGTH] for line in text.split("\n", MAX_IDS)[:MAX_IDS] if line]
+                return self._result(request, form, IdList(list(dict.fromkeys(lines)), 0, "the list"))
             table, data = form.read()
             try:
                 if "choose" in request.POST:
@@ -180,6 +183,8 @@ class SamplesView(PermissionView, View):
             return file_response(with_bom(_csv(report)), f"{options['kind']}-{timezone.localdate():%Y-%m-%d}.csv")
         with report:
             shown = list(islice(report, MAX_SHOWN + 1))
+        statuses: Iterable[RecordStatus | SampleStatus] = RecordStatus if is_records else SampleStatus
+        colours = RECORD_STATUS_COLOURS if is_records else SAMPLE_STATUS_COLOURS
         context = {
             "records": is_records,
             "options": options,
@@ -191,8 +196,8 @@ class SamplesView(PermissionView, View):
             "good": report.good,
             "warned": report.warned,
             "missing": report.total - report.good,
-            "counts": _counts(report, is_records=is_records),
-            "rows": [_record_row(row) if is_records else _sample_row(row) for row in shown[:MAX_SHOWN]],
+            "counts": [(str(one.label), colours[one], report.counts[one]) for one in statuses if report.counts[one]],
+            "rows": [_shown(row) for row in shown[:MAX_SHOWN]],
             "more": len(shown) > MAX_SHOWN,
             "max_shown": MAX_SHOWN,
         }
@@ -217,26 +222,12 @@ def unpack(packed: str) -> bytes:
     return data
 
 
-def _unpacked_ids(packed: str) -> IdList:
-    # PostgreSQL takes no NUL.
-    lines = unpack(packed).decode(errors="replace").replace("\0", "").split("\n", MAX_IDS)[:MAX_IDS]
-    return IdList(list(dict.fromkeys(line[:MAX_ID_LENGTH] for line in lines if line)), 0, "the list")
-
-
-def _counts(report: IdReport[Any], *, is_records: bool) -> list[tuple[str, str, int]]:
-    statuses: Iterable[RecordStatus | SampleStatus] = RecordStatus if is_records else SampleStatus
-    colours = RECORD_STATUS_COLOURS if is_records else SAMPLE_STATUS_COLOURS
-    return [(str(status.label), colours[status], report.counts[status]) for status in statuses if report.counts[status]]
-
-
-def _sample_row(row: sample_list.SampleRow) -> ShownRow:
+def _shown(row: record_list.RecordRow | sample_list.SampleRow) -> ShownRow:
+    if isinstance(row, record_list.RecordRow):
+        return ShownRow(row, str(RecordStatus(row.status).label), RECORD_STATUS_COLOURS[row.status])
     colour = "orange" if row.result in sample_list.WARNINGS else SAMPLE_STATUS_COLOURS[row.status]
     since = parse_datetime(row.since) if row.since else None
     return ShownRow(row, str(SampleStatus(row.status).label), colour, since)
-
-
-def _record_row(row: record_list.RecordRow) -> ShownRow:
-    return ShownRow(row, str(RecordStatus(row.status).label), RECORD_STATUS_COLOURS[row.status])
 
 
 def _csv(report: IdReport[Any]) -> Generator[bytes]:

@@ -109,17 +109,13 @@ def recent_flow(feeds: Sequence[Feed], now: datetime, db: str = "default") -> Fl
     limit, rows = max(1, SAMPLE_SIZE // max(1, len(feeds))), []
     since = now - HOUR
     for feed in feeds:
-        some = _newest_times(feed, since, limit, db)
+        attempts = LoadAttempt.objects.using(db).filter(feed=feed, bucket_read_start_time__gte=since)
+        some = complete_times(attempts.order_by("-bucket_read_start_time").values_list(*TIMES)[:limit])
         if len(some) == limit:
             # Of what is older, only the other feeds' inserts would be seen.
             since = max(since, min(times.insert_start for times in some))
         rows += some
     return flow_of([times for times in rows if times.insert_start >= since], now)
-
-
-def _newest_times(feed: Feed, since: datetime, limit: int, db: str) -> list[Times]:
-    attempts = LoadAttempt.objects.using(db).filter(feed=feed, bucket_read_start_time__gte=since)
-    return complete_times(attempts.order_by("-bucket_read_start_time").values_list(*TIMES)[:limit])
 
 
 def complete_times(rows: Iterable[tuple[Any, ...]]) -> list[Times]:

@@ -96,7 +96,11 @@ def add_batch(
     if sources.has_report(folder):
         if patterns:
             raise OperationRefused(f"The {sources.MAPPER_REPORT} of {folder} lists its files. Omit --pattern.")
-        rows = _read_report(batch, folder, CsvFormat(encoding=encoding))
+        form = CsvFormat(encoding=encoding)
+        batch.status = BatchStatus.MAPPED
+        batch.mapped_at = datetime.fromtimestamp((folder / sources.MAPPER_REPORT).stat().st_mtime, UTC)
+        batch.source_columns = json.dumps(sources.report_columns(folder, form=form), ensure_ascii=False)
+        rows = sources.report_rows(folder, batch.bid, form=form)
     else:
         listing = list_folder(folder, patterns or DEFAULT_PATTERNS, sources.STEP_REPORTS)
         batch.source_columns = json.dumps(sources.file_columns())
@@ -115,15 +119,6 @@ def add_batch(
         batch.save(update_fields=["record_count", "action", "map_oks", "map_errs", "map_warns"])
         transaction.set_rollback(dry_run)
     return batch, summary
-
-
-def _read_report(batch: Batch, folder: Path, form: CsvFormat) -> Iterator[SourceRow | RowError]:
-    """The rows of the mapper report; sets the status and the columns of the batch."""
-    batch.status = BatchStatus.MAPPED
-    report = folder / sources.MAPPER_REPORT
-    batch.mapped_at = datetime.fromtimestamp(report.stat().st_mtime, UTC)
-    batch.source_columns = json.dumps(sources.report_columns(folder, form=form), ensure_ascii=False)
-    return sources.report_rows(folder, batch.bid, form=form)
 
 
 def _already_exists(bid: str) -> OperationRefused:

@@ -92,18 +92,14 @@ def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> Hea
         result = HealResult(batch, run.row)
         run.times.append(counted.counted_at)
         with transaction.atomic():
-            if counted.observation != _last_observation(batch):
+            checks = IngestCheck.objects.filter(batch=batch, finished_at__gte=batch.ingest_done_at)
+            latest = checks.exclude(problem__gt="").order_by("-finished_at", "-pk").first()
+            last = latest.counts.order_by("-number").first() if latest else None
+            # If it is the same as the last count since the result was written, nothing has changed.
+            if not last or counted.observation != Observation(last.remaining, last.digest):
                 _apply_healing(result, counted, remaining)
             run.save_count(counted)
     return result
-
-
-def _last_observation(batch: Batch) -> Observation | None:
-    """The last count since the result was written: if the next one is the same, nothing has changed."""
-    checks = IngestCheck.objects.filter(batch=batch, finished_at__gte=batch.ingest_done_at).exclude(problem__gt="")
-    latest = checks.order_by("-finished_at", "-pk").first()
-    last = latest.counts.order_by("-number").first() if latest else None
-    return Observation(last.remaining, last.digest) if last else None
 
 
 def _apply_healing(result: HealResult, counted: ObjectCount, remaining: RemainingKeys) -> None:

@@ -60,7 +60,12 @@ def import_records(batch: Batch, folder: Path | None, form: CsvFormat = AS_FOUND
         report = folder / sources.INGEST_REPORT
         if report.is_file():
             _add_notes(apply_ingest(batch, report, form), report, imported)
-            _count_ingest(batch)
+            # The numbers of the result, where the row does not say them.
+            uploaded = batch.records.filter(upload_outcome=UploadOutcome.SUCCESS)
+            if batch.ingest_errs is None:
+                batch.ingest_errs = uploaded.filter(ingest_outcome=IngestOutcome.FAILURE).count()
+            if batch.ingest_oks is None:
+                batch.ingest_oks = uploaded.filter(ingest_outcome=IngestOutcome.SUCCESS).count()
         elif batch.ingest_errs == 0:
             write_outcomes(batch, None)
         else:
@@ -85,15 +90,6 @@ def keep_from_sending(batch: Batch, imported: ImportedRecords) -> None:
     waiting = batch.records.filter(upload_outcome__in=_UNREPORTED, key__isnull=False)
     if number := waiting.update(upload_outcome=UploadOutcome.UNCERTAIN, upload_message=NOT_REPORTED_MESSAGE):
         imported.notes.append(f"the upload of {number} records is uncertain: no report is there to say")
-
-
-def _count_ingest(batch: Batch) -> None:
-    """The numbers of the result, from its report, where the row does not say them."""
-    uploaded = batch.records.filter(upload_outcome=UploadOutcome.SUCCESS)
-    if batch.ingest_errs is None:
-        batch.ingest_errs = uploaded.filter(ingest_outcome=IngestOutcome.FAILURE).count()
-    if batch.ingest_oks is None:
-        batch.ingest_oks = uploaded.filter(ingest_outcome=IngestOutcome.SUCCESS).count()
 
 
 def _import_upload_outcomes(batch: Batch, folder: Path, imported: ImportedRecords, form: CsvFormat) -> None:

@@ -76,7 +76,11 @@ def import_batches(
         try:
             csv_reader.validate_row(values, header)
             if not is_batch_id(bid):
-                raise RowError(f"{bid!r} is not a batch id: use 1 to 6 letters and digits{_id_hint(header, values)}")
+                # A spreadsheet may have made a date or a number of it (`1-Mar`, `1.00E+03`): its prefix says it, too.
+                prefix = values[header.index("batch_prefix")].strip() if "batch_prefix" in header else ""
+                true_id = batch_of_prefix(prefix)
+                hint = f". By its batch_prefix it is {true_id!r}, which a spreadsheet may have changed: correct it"
+                raise RowError(f"{bid!r} is not a batch id: use 1 to 6 letters and digits{hint if true_id else ''}")
             if lines.setdefault(bid, line) != line:
                 raise RowError(f"the id is also in line {lines[bid]}")
             cells = dict(zip(header, values, strict=True))
@@ -87,13 +91,6 @@ def import_batches(
         except OSError as error:
             note = f"could not read {error.filename}: {error.strerror}"
             yield ImportSummary(line, bid, RowOutcome.REJECTED, notes=[note])
-
-
-def _id_hint(header: list[str], values: list[str]) -> str:
-    """The id that a spreadsheet made a date or a number of (`1-Mar`, `1.00E+03`), by its prefix."""
-    prefix = values[header.index("batch_prefix")].strip() if "batch_prefix" in header else ""
-    bid = batch_of_prefix(prefix)
-    return f". By its batch_prefix it is {bid!r}, which a spreadsheet may have changed: correct it" if bid else ""
 
 
 def ignored_parts(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Iterator[str]:
@@ -193,13 +190,6 @@ def _was_modified_here(batch: Batch) -> bool:
     return steps.exists() or IngestCheck.objects.filter(batch=batch).exists()
 
 
-def _reported_uploads(batch: Batch, folder: Path | None, *, has_records: bool) -> list[str]:
-    """What knows of an upload of the batch, besides its row: reports in its folder, or records that were imported before."""
-    reports = [folder / name for name in (sources.UPLOAD_REPORT, sources.INGEST_REPORT)] if folder else []
-    names = [report.name for report in reports if report.is_file()]
-    return [*names, *(["its records here"] if has_records and may_have_arrived(batch) else [])]
-
-
 def _write(row: _Row, existing: Batch | None, digest: str, who: str, reports: CsvFormat) -> ImportSummary:
     batch = existing or Batch(bid=row.bid, added_by=who, host=settings.HOST_NAME)
     # If the folder no longer exists, the records that were imported from it stay.
@@ -208,7 +198,11 @@ def _write(row: _Row, existing: Batch | None, digest: str, who: str, reports: Cs
     notes = columns.apply_row(batch, row.cells)
     if not batch.action:
         raise RowError(f"the action is {row.cells['action']!r}, expected create, update or delete")
-    known = progress(row.cells, _reported_uploads(batch, row.folder, has_records=keep_records))
+    reported = [sources.UPLOAD_REPORT, sources.INGEST_REPORT] if row.folder else []
+    evidence = [name for name in reported if row.folder and (row.folder / name).is_file()]
+    if keep_records and may_have_arrived(batch):
+        evidence.append("its records here")
+    known = progress(row.cells, evidence)
     batch.status = known.status
     batch.folder, batch.import_digest = folder or batch.folder, import_digest
     if existing:

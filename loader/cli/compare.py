@@ -62,7 +62,16 @@ def run(command: FnloaderCommand, options: dict[str, Any]) -> int:
         for difference in compared.differences():
             _write(command, difference, as_json=options["json"])
         if options["sequences"]:
-            _compare_sequences(command, compared, options)
+            try:
+                for found in compared.sequence_differences(options["pace"] or DEFAULT_PACE, options["after"]):
+                    _write(command, found, as_json=options["json"])
+            except (KeyboardInterrupt, ServerUnavailable, ServerMisconfigured):
+                if last := compared.last or options["after"]:
+                    names = f"{quote(options['first'])} {quote(options['second'])}"
+                    command.stderr.write(
+                        f"Continue with: manage.py feed compare {names} --sequences --after {quote(last)}"
+                    )
+                raise
         queued = _repair(command, compared, options) if options["repair"] else 0
     if options["json"]:
         counts = {"in_first": compared.in_first, "in_second": compared.in_second}
@@ -78,18 +87,6 @@ def run(command: FnloaderCommand, options: dict[str, Any]) -> int:
 def _write(command: FnloaderCommand, difference: TwinDifference, *, as_json: bool) -> None:
     row = asdict(difference)
     command.stdout.write(json.dumps(row) if as_json else "  ".join(text for text in row.values() if text))
-
-
-def _compare_sequences(command: FnloaderCommand, compared: ServerComparison, options: dict[str, Any]) -> None:
-    """Whatever ends it early, it says how to go on."""
-    try:
-        for difference in compared.sequence_differences(options["pace"] or DEFAULT_PACE, options["after"]):
-            _write(command, difference, as_json=options["json"])
-    except (KeyboardInterrupt, ServerUnavailable, ServerMisconfigured):
-        if last := compared.last or options["after"]:
-            names = f"{quote(options['first'])} {quote(options['second'])}"
-            command.stderr.write(f"Continue with: manage.py feed compare {names} --sequences --after {quote(last)}")
-        raise
 
 
 def _repair(command: FnloaderCommand, compared: ServerComparison, options: dict[str, Any]) -> int:

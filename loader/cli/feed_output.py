@@ -28,7 +28,10 @@ def feed_rows(db: str) -> list[dict[str, Any]]:
 
 def feed_details(feed: Feed, db: str) -> dict[str, Any]:
     """One feed with its settings and its server."""
-    server = feed.server
+    server, now = feed.server, timezone.now()
+    feeds = list(feeds_with_pace().using(db).filter(server=feed.server_id).order_by("name"))
+    outlook, flow = outlooks(feeds, now)[feed.pk], recent_flow(feeds, now, db)
+    waiting = sum(one.waiting for one in feeds if not one.paused_at)
     return _feed(feed, objects_by_state(db)[feed.pk]) | {
         "header_prefix": feed.header_prefix,
         "strict_ids": feed.strict_ids,
@@ -48,7 +51,11 @@ def feed_details(feed: Feed, db: str) -> dict[str, Any]:
         "circuit_open_since": _iso(server.circuit_open_since),
         "circuit_reason": server.circuit_reason,
         "store_note": meaning(feed.store_url),
-        **_outlook(feed, db),
+        "outlook": outlook.text,
+        "rate_per_second": outlook.rate and round(outlook.rate, 3),
+        "done_earliest": _iso(outlook.earliest),
+        "done_latest": _iso(outlook.latest),
+        "bottleneck": flow.sentence(waiting=waiting) if flow else "",
         "left_out": feed.left_out or [],
         "last_names": [asdict(preview) for preview in preview_names(feed, last_names(feed, db))],
     }
@@ -104,21 +111,6 @@ def preview_lines(previews: list[NamePreview]) -> list[str]:
         result = f"sample {printable(preview.id)}{note}" if preview.loaded else "left out by its ending"
         lines.append(f"  {printable(preview.name)}: {result}")
     return ["Names and their sample ids:", *lines] if lines else []
-
-
-def _outlook(feed: Feed, db: str) -> dict[str, Any]:
-    """When it will be done, and what holds it up."""
-    feeds = list(feeds_with_pace().using(db).filter(server=feed.server_id).order_by("name"))
-    now = timezone.now()
-    outlook, flow = outlooks(feeds, now)[feed.pk], recent_flow(feeds, now, db)
-    waiting = sum(one.waiting for one in feeds if not one.paused_at)
-    return {
-        "outlook": outlook.text,
-        "rate_per_second": outlook.rate and round(outlook.rate, 3),
-        "done_earliest": _iso(outlook.earliest),
-        "done_latest": _iso(outlook.latest),
-        "bottleneck": flow.sentence(waiting=waiting) if flow else "",
-    }
 
 
 def _feed(feed: Feed, counted: dict[str, StateCount]) -> dict[str, Any]:

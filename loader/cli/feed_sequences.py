@@ -37,9 +37,19 @@ def compare_sequences(command: FnloaderCommand, feed: Feed, options: dict[str, A
             for difference in compared.differences():
                 write_difference(command, difference, as_json=options["json"])
         except (KeyboardInterrupt, StoreError, ServerUnavailable, ServerMisconfigured):
-            _say_how_to_continue(command, compared)
+            if last := compared.last or compared.after:
+                command.stderr.write(
+                    f"Continue with: manage.py feed reconcile {feed} --sequences --after {quote(last)}"
+                )
             raise
-    _write_summary(command, compared, as_json=options["json"])
+    kinds = (FindingKind.SEQUENCE_DIFFERS, FindingKind.NOT_COMPARED)
+    counts = {"same": compared.same} | {kind.value: compared.counts[kind] for kind in kinds}
+    if options["json"]:
+        command.stdout.write(json.dumps({"counts": counts, "corrected": compared.corrected}))
+    else:
+        texts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
+        would = "would be corrected" if compared.dry_run else "corrected"
+        command.stdout.write(f"{feed}: {texts}; {compared.corrected:,} results in the ledger {would}")
     return DIFFERENCES if compared.counts else 0
 
 
@@ -47,21 +57,3 @@ def write_difference(command: FnloaderCommand, difference: Difference, *, as_jso
     """One line."""
     row = asdict(difference)
     command.stdout.write(json.dumps(row) if as_json else "  ".join(text for text in row.values() if text))
-
-
-def _write_summary(command: FnloaderCommand, compared: SequenceComparison, *, as_json: bool) -> None:
-    kinds = (FindingKind.SEQUENCE_DIFFERS, FindingKind.NOT_COMPARED)
-    counts = {"same": compared.same} | {kind.value: compared.counts[kind] for kind in kinds}
-    if as_json:
-        command.stdout.write(json.dumps({"counts": counts, "corrected": compared.corrected}))
-        return
-    texts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
-    would = "would be corrected" if compared.dry_run else "corrected"
-    command.stdout.write(f"{compared.feed}: {texts}; {compared.corrected:,} results in the ledger {would}")
-
-
-def _say_how_to_continue(command: FnloaderCommand, compared: SequenceComparison) -> None:
-    if last := compared.last or compared.after:
-        command.stderr.write(
-            f"Continue with: manage.py feed reconcile {compared.feed} --sequences --after {quote(last)}"
-        )

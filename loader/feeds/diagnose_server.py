@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -77,7 +78,9 @@ def _described(client: FindNeighbour4, feed: Feed, db: str) -> tuple[EngineFacts
     parts += [f"reference of {pluralize(facts.reference_length, 'letter')}" if facts.reference_length else ""]
     parts += [f"at most {facts.max_unknown:,} N" if facts.max_unknown is not None else ""]
     if facts.samples is not None:
-        in_database = row.number_in_server if row.counted_at else _count(client)
+        in_database = row.number_in_server if row.counted_at else None
+        with suppress(ServerUnavailable, ServerMisconfigured):
+            in_database = client.count() if in_database is None else in_database
         parts.append(
             f"{pluralize(facts.samples, 'sample')} in its engine"
             + (f", {in_database:,} in its database" if in_database is not None else "")
@@ -87,13 +90,6 @@ def _described(client: FindNeighbour4, feed: Feed, db: str) -> tuple[EngineFacts
         hint = "It answers questions, but would refuse every insert: start its engine, or make its database writable."
         return facts, CheckedLink("server engine", ok=False, result=trouble, hint=hint)
     return facts, CheckedLink("server engine", ok=True, result=result)
-
-
-def _count(client: FindNeighbour4) -> int | None:
-    try:
-        return client.count()
-    except (ServerUnavailable, ServerMisconfigured):
-        return None
 
 
 def _lets_through(client: FindNeighbour4, reference_length: int) -> CheckedLink:

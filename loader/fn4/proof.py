@@ -77,7 +77,13 @@ class LinkQuestions:
             return LinkProof(LinkState.UNKNOWN, "the server does not say up to which distance it stores links")
         stored = self.fn4.neighbours(self.guid, ceiling, seconds=CALL_SECONDS)
         linked = self.were_before(stored[:MAX_NEIGHBOURS])
-        candidates = self._candidates(stored, ceiling)
+        # The samples just before, and some neighbours of a neighbour: those are likely to be near.
+        near: list[str] = []
+        if stored:
+            self.heartbeat()
+            of_neighbour = self.fn4.neighbours(stored[0], ceiling, seconds=CALL_SECONDS)[:MAX_NEIGHBOURS]
+            near = sorted(self.were_before([other for other in of_neighbour if other not in stored]))
+        candidates = list(dict.fromkeys([*near[:MAX_OF_NEIGHBOUR], *self.recent[:MAX_COMPARED]]))
         compared = 0
         for other, apart in self._distances(candidates):
             compared += 1
@@ -94,15 +100,6 @@ class LinkQuestions:
         return LinkProof(
             LinkState.UNKNOWN, f"none of {compared} earlier samples that were compared is within {ceiling} SNPs"
         )
-
-    def _candidates(self, stored: list[str], ceiling: int) -> list[str]:
-        """The samples just before, and some neighbours of a neighbour: those are likely to be near."""
-        near: list[str] = []
-        if stored:
-            self.heartbeat()
-            of_neighbour = self.fn4.neighbours(stored[0], ceiling, seconds=CALL_SECONDS)[:MAX_NEIGHBOURS]
-            near = sorted(self.were_before([other for other in of_neighbour if other not in stored]))
-        return list(dict.fromkeys([*near[:MAX_OF_NEIGHBOUR], *self.recent[:MAX_COMPARED]]))
 
     def _distances(self, others: Iterable[str]) -> Iterator[tuple[str, int]]:
         """Each with its distance; those that can't be compared are left out."""

@@ -69,14 +69,17 @@ class SequenceComparison:
 
     def _compare(self, item: StoredObject, row: BucketObject | None) -> Difference | None:
         guid = (row.guid if row else "") or self.feed.name_rules.sample_id(item.name)
-        self._wait()
+        if (wait := self._next_at - monotonic()) > 0:
+            time.sleep(wait)
+        self._next_at = max(self._next_at, monotonic()) + 1 / self.pace
         held = self.fn4.annotation(guid)
         if held is None:
             return None
         if not held.md5:
             return Difference(FindingKind.NOT_COMPARED, guid, item.name, "the server gives no digest")
         try:
-            sample = self._read(item)
+            content = self.store.read(item.name, etag=item.etag, limit=self.feed.largest)
+            sample = read_sample(unpacked(content, self.feed.largest), item.name, self.feed.fasta_rules)
         except (NotLoadable, NotFound, Changed, TooLarge, Archived) as error:
             return Difference(FindingKind.NOT_COMPARED, guid, item.name, str(error))
         if sample.guid != guid:
@@ -88,10 +91,6 @@ class SequenceComparison:
         if is_same:
             return None
         return Difference(FindingKind.SEQUENCE_DIFFERS, guid, item.name, REASONS[LoadResult.CONFLICTING])
-
-    def _read(self, item: StoredObject) -> Sample:
-        content = self.store.read(item.name, etag=item.etag, limit=self.feed.largest)
-        return read_sample(unpacked(content, self.feed.largest), item.name, self.feed.fasta_rules)
 
     def _correct(self, row: BucketObject, sample: Sample, *, is_same: bool) -> None:
         """What the server says is written into the ledger; that it was ever inserted by us, or lacks links, stays."""
@@ -107,9 +106,3 @@ class SequenceComparison:
             rows = BucketObject.objects.using(self.db).filter(pk=row.pk, state=ObjectState.LOADED, result=row.result)
             reason = REASONS.get(LoadResult(result), "")
             rows.update(result=result, reason=reason, seq_digest=row.seq_digest or sample.digest)
-
-    def _wait(self) -> None:
-        """Until the next question is due."""
-        if (wait := self._next_at - monotonic()) > 0:
-            time.sleep(wait)
-        self._next_at = max(self._next_at, monotonic()) + 1 / self.pace

@@ -160,19 +160,15 @@ class ServerComparison:
                 (TwinKind.ONLY_FIRST, self.second) if of_guid & _IN_FIRST else (TwinKind.ONLY_SECOND, self.first)
             )
             file = known.get(guid)
-            if file and lacking.server and self._came_later(file, lacking.server):
-                continue
             if file and file.state == ObjectState.LOADED:
+                if lacking.server and file.done_at and file.done_at >= self._started[lacking.server.pk]:
+                    # It was loaded since the server was read.
+                    continue
                 self.lost += 1
                 values = (file.pk, file.feed_id, file.version)
                 self._temporary.execute("INSERT OR IGNORE INTO lost VALUES (?, ?, ?)", values)
             waits = file and file.state in (ObjectState.WAITING, ObjectState.LOADING)
             yield TwinDifference(TwinKind.QUEUED if waits else only, guid, _note_text(file, lacking))
-
-    def _came_later(self, file: BucketObject, server: Server) -> bool:
-        """Whether it was loaded since the server was read."""
-        is_loaded = file.state == ObjectState.LOADED and file.done_at
-        return bool(is_loaded and file.done_at and file.done_at >= self._started[server.pk])
 
     def _files(self, twin: Twin, guids: list[str]) -> dict[str, BucketObject]:
         """The files of these samples in the buckets of a server's feeds, by id: of several the most telling one."""
@@ -196,7 +192,7 @@ class ServerComparison:
             with closing(open_feed_store(feed.store_url)) as store:
                 for page in _pages(store.list()):
                     versions = [digest(item.name, item.etag) for item in page]
-                    select = f"SELECT id FROM lost WHERE feed = ? AND version IN ({_places(versions)})"  # noqa: S608
+                    select = f"SELECT id FROM lost WHERE feed = ? AND version IN ({', '.join('?' * len(versions))})"  # noqa: S608
                     keys = [key for (key,) in self._temporary.execute(select, [feed.pk, *versions])]
                     if keys:
                         rows = BucketObject.objects.using(self.db).filter(before, pk__in=keys, state=ObjectState.LOADED)
@@ -280,10 +276,6 @@ def _note_text(file: BucketObject | None, lacking: Twin) -> str:
         case ObjectState.GONE:
             return f"deleted from the bucket of feed {file.feed} before it was loaded"
     return f"waits in feed {file.feed}" + (f": {file.reason}" if file.reason else "")
-
-
-def _places(values: list[str]) -> str:
-    return ", ".join("?" * len(values))
 
 
 def _pages(items: Iterable[T]) -> Iterator[list[T]]:

@@ -93,7 +93,19 @@ class ServerCheck:
             memory_total=facts.memory_total,
         )
         if old.reference_length and facts.reference_length and old.reference_length != facts.reference_length:
-            self._reference_changed(old.reference_length, facts.reference_length)
+            # What was rejected for its length against the old reference waits again.
+            before, now = old.reference_length, facts.reference_length
+            texts = Q(reason__endswith=f"; the server's reference has {before:,}")
+            rejected = BucketObject.objects.using(self._db).filter(
+                texts | Q(reason__contains=f" and ref is {before}"),
+                feed__server=self._context.server,
+                state=ObjectState.REJECTED,
+            )
+            number = undo(rejected, self._db)
+            self._context.log(
+                f"The server's reference has {now:,} letters, and had {before:,}: is it another server? "
+                f"Files rejected for their length that wait again: {number:,}."
+            )
         return facts
 
     def _missing_in_engine(self) -> int:
@@ -102,25 +114,17 @@ class ServerCheck:
         samples, in_engine = readings.order_by("-at").values_list("samples", "engine_samples").first() or (None, None)
         return max(0, samples - in_engine) if samples is not None and in_engine is not None else 0
 
-    def _reference_changed(self, old: int, new: int) -> None:
-        """What was rejected for its length against the old reference waits again."""
-        texts = Q(reason__endswith=f"; the server's reference has {old:,}") | Q(reason__contains=f" and ref is {old}")
-        rejected = BucketObject.objects.using(self._db).filter(
-            texts, feed__server=self._context.server, state=ObjectState.REJECTED
-        )
-        number = undo(rejected, self._db)
-        self._context.log(
-            f"The server's reference has {new:,} letters, and had {old:,}: is it another server? "
-            f"Files rejected for their length that wait again: {number:,}."
-        )
-
     def _count(self) -> int:
         number = self._context.fn4.count()
         row = self._row.get()
         expected = row.number_in_server
         if expected is None:
-            expected = self._ledger_number()
-        lost = max(0, _lost(row.shrunk_note) + expected - number) if row.shrunk_at else max(0, expected - number)
+            # It holds at least what we put into it. Counted once, before its samples were.
+            objects = BucketObject.objects.using(self._db).filter(feed__server=self._context.server)
+            expected = objects.filter(state=ObjectState.LOADED, result__in=INSERTED).count()
+        if row.shrunk_at and (lost_before := re.match(r"[\d,]+", row.shrunk_note)):
+            expected += int(lost_before[0].replace(",", ""))
+        lost = max(0, expected - number)
         columns: dict[str, object] = {"number_in_server": number, "counted_at": self._context.clock.now()}
         if lost:
             columns["shrunk_at"] = row.shrunk_at or self._context.clock.now()
@@ -134,16 +138,6 @@ class ServerCheck:
                 f"{self._context.feed.name} --repair"
             )
         return number
-
-    def _ledger_number(self) -> int:
-        """How many samples it holds at least. Counted once, before its samples were."""
-        objects = BucketObject.objects.using(self._db)
-        return objects.filter(feed__server=self._context.server, state=ObjectState.LOADED, result__in=INSERTED).count()
-
-
-def _lost(note: str) -> int:
-    number = re.match(r"[\d,]+", note)
-    return int(number[0].replace(",", "")) if number else 0
 
 
 def _small(number: int | None) -> int | None:

@@ -78,22 +78,18 @@ class StoredCheck:
 
     def _compare(self, attempt: LoadAttempt, md5: str) -> tuple[bool | None, StoredSample]:
         """Whether it is this sequence, by the server's digest, else by the ledger's; None if nobody knows."""
-        held = self._ask_digest(attempt.fn4id or "")
+        held = StoredSample()
+        # Not too often: it is here to insert.
+        if self._digests_left > 0:
+            self._digests_left -= 1
+            try:
+                held = self.context.fn4.annotation(attempt.fn4id or "", seconds=COMPARE_SECONDS) or held
+            except (ServerUnavailable, ServerMisconfigured):
+                self._digests_left = 0
         if md5 and held.md5:
             return held.md5 == md5, held
         known = self._known_digest(attempt)
         return (None if known is None else known == attempt.seq_digest), held
-
-    def _ask_digest(self, guid: str) -> StoredSample:
-        """Nothing if the server does not say, or was asked often enough: it is here to insert."""
-        if self._digests_left <= 0:
-            return StoredSample()
-        self._digests_left -= 1
-        try:
-            return self.context.fn4.annotation(guid, seconds=COMPARE_SECONDS) or StoredSample()
-        except (ServerUnavailable, ServerMisconfigured):
-            self._digests_left = 0
-            return StoredSample()
 
     def _known_digest(self, attempt: LoadAttempt) -> str | None:
         """Of another file under this id, which is in the server with its links; None if there is none."""

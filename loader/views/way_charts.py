@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -90,7 +89,10 @@ def _parts_chart(slots: TimeSlots, parts: dict[int, list[Way]]) -> Chart:
 
 
 def _insert_chart(slots: TimeSlots, parts: dict[int, list[Way]]) -> Chart:
-    worst = {slot: round(1000 * _percentile([way.insert for way in some], 0.95), 1) for slot, some in parts.items()}
+    worst = {
+        slot: round(1000 * sorted(way.insert for way in some)[math.ceil(0.95 * len(some)) - 1], 1)
+        for slot, some in parts.items()
+    }
     return Chart(
         "Insert time in milliseconds",
         slots.moments,
@@ -106,7 +108,3 @@ def _in_milliseconds(slots: TimeSlots, parts: dict[int, list[Way]], name: str) -
     return slots.filled(
         {slot: round(1000 * median(getattr(way, name) for way in some), 1) for slot, some in parts.items()}
     )
-
-
-def _percentile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
