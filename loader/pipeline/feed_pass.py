@@ -64,7 +64,8 @@ class FeedPass:
                 in_server = check.begin(troubled_since, continued=bool(journal))
                 journal = journal or self._begin_batch(result, in_server)
                 self._load(journal, result, circuit)
-                update_invalid(context.server, context.fn4, context.db, context.heartbeat)
+                if not self._unfinished:
+                    update_invalid(context.server, context.fn4, context.db, context.heartbeat)
             finally:
                 context.lease.release()
         except turn_taking.StopRequested:

@@ -77,7 +77,7 @@ def test_a_feed_draws_its_attempts_and_its_server_with_few_queries(client: Clien
     client.get("/feeds/tb/")
     with CaptureQueriesContext(connection) as queries:
         text = words(client.get("/feeds/tb/"))
-    assert len(queries) <= 10
+    assert len(queries) <= 13
     assert "loaded 2 already there 0 will retry 0 rejected 1" in text
     assert "will retry 1" in words(client.get("/feeds/tb/?span=week"))
     assert client.get("/feeds/tb/?span=nonsense").status_code == 200
