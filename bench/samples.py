@@ -93,7 +93,7 @@ def _join(ids: list[str]) -> None:
         cursor.execute("CREATE TEMPORARY TABLE listed (seqid varchar(255))")
         rows = [(text,) for text in ids]
         if connection.vendor == "postgresql":
-            cursor.execute("INSERT INTO listed SELECT unnest(%s)", [ids])
+            cursor.execute("INSERT INTO listed SELECT unnest(%s::text[])", [ids])
             cursor.execute("ANALYZE listed")
         else:
             cursor.executemany("INSERT INTO listed VALUES (%s)", rows)

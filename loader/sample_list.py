@@ -70,6 +70,7 @@ _STATUS = {
     ObjectState.REJECTED: SampleStatus.REJECTED,
     ObjectState.GONE: SampleStatus.GONE,
 }
+_RANKS = {status.value: rank for rank, status in enumerate(SampleStatus)}
 
 
 def sample_report(ids: Iterable[str], server: str = "", db: str = "default") -> IdReport[SampleRow]:
@@ -82,7 +83,7 @@ def sample_report(ids: Iterable[str], server: str = "", db: str = "default") -> 
         for text, some in terms.items():
             sample = next((term for term in some if term in facts), "")
             rows = list(_answer(text, sample, facts.get(sample, []), server))
-            status = max((row.status for row in rows), key=SampleStatus.values.index)
+            status = max((row.status for row in rows), key=_RANKS.__getitem__)
             report.add(status, rows, warned=any(row.result in WARNINGS for row in rows))
     return report
 
