@@ -15,7 +15,9 @@ MAX_UNPACKED = 200_000_000
 """Bytes of all parts of a workbook."""
 MAX_STRINGS = 60_000_000
 """Bytes of the part that a reader holds in memory: the texts of all cells, each once."""
-_STRINGS = "xl/sharedStrings.xml"
+MAX_OTHER = 500_000
+"""Bytes of each other part that is read as a whole: a megabyte of styles takes openpyxl ten seconds."""
+_STRINGS, _SHEETS, _NOT_READ = "sharedstrings.xml", "xl/worksheets/", ("xl/media/", "xl/drawings/", "docProps/")
 _FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -95,10 +97,14 @@ def _ensure_small(data: bytes) -> None:
             sizes = {part.filename: part.file_size for part in archive.infolist()}
     except _FAULTS as error:
         raise NotASpreadsheet("The workbook is damaged. Save it again, or as CSV.") from error
-    if sum(sizes.values()) > MAX_UNPACKED or sizes.get(_STRINGS, 0) > MAX_STRINGS:
+    limits = {
+        name: MAX_STRINGS if name.lower().endswith(_STRINGS) else MAX_OTHER
+        for name in sizes
+        if not name.startswith((_SHEETS, *_NOT_READ))
+    }
+    if sum(sizes.values()) > MAX_UNPACKED or any(sizes[name] > limit for name, limit in limits.items()):
         raise NotASpreadsheet(
-            f"The workbook unpacks to more than {MAX_UNPACKED // 1_000_000} MB. Keep only the column with the ids, or "
-            "save it as CSV."
+            "The workbook unpacks to too many bytes. Copy the column with the ids into a new one, or save it as CSV."
         )
 
 

@@ -102,9 +102,9 @@ class SampleStatus(TextChoices):
 class CircuitKind(TextChoices):
     """Why nothing is sent to a server for a while."""
 
-    AWAY = "away", "Unavailable"
-    REFUSES = "refuses", "Answers questions, refuses every insert"
-    LOCKED = "locked", "Its insert lock is stuck"
+    AWAY = "away", "unavailable"
+    REFUSES = "refuses", "refusing every insert"
+    LOCKED = "locked", "locked by another insert"
 
 
 class AttemptOutcome(TextChoices):

@@ -139,6 +139,7 @@ def _reason_text(file: BucketObject) -> str:
         return f"{file.name} was deleted from the bucket of feed {file.feed} before it was loaded."
     reason = f"feed {file.feed} is paused" if file.feed.paused_at else ""
     if file.feed.server.circuit_open_since:
-        reason = f"the server of feed {file.feed} is unavailable"
+        state = file.feed.server.get_circuit_kind_display() or "unavailable"
+        reason = f"the server of feed {file.feed} is {state}"
     age = format_age(file.created)
     return f"{file.name} of feed {file.feed} has waited for {age}: {reason or file.reason or 'queued'}."

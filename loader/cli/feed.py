@@ -259,8 +259,6 @@ def _retry(command: FnloaderCommand, options: dict[str, Any]) -> int:
 def _acknowledge(command: FnloaderCommand, options: dict[str, Any]) -> int:
     feed = _named_feed(options)
     summary = rejections.acknowledge(feed, options["database"], dry_run=options["dry_run"])
-    if not options["dry_run"]:
-        clear_shrunk(feed, options["database"])
     command.stdout.write(f"{summary} of '{feed.name}' {_would_be(options, 'were')} acknowledged.")
     return 0
 

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from core.formatting import pluralize
 from loader.choices import AttemptOutcome, LoadResult, ObjectState
+from loader.feeds.manage import clear_shrunk
 from loader.models import BucketObject, Feed, LoadAttempt
 
 PAGE_SIZE = 500
@@ -78,11 +79,14 @@ def retry_files(objects: QuerySet[BucketObject], db: str = "default") -> int:
 
 
 def acknowledge(feed: Feed, db: str, *, dry_run: bool = False) -> AcknowledgeSummary:
-    """Ends the concerns about the rejected files of a feed, and about its unproven links; they stay as they are."""
+    """Ends the concerns about the rejected files of a feed, about its unproven links, and about a server that holds fewer
+    samples than before. All stays as it is."""
     rows = BucketObject.objects.using(db).filter(feed=feed, acknowledged_at=None)
     # One after the other, each by its own index.
     kinds = rows.filter(state=ObjectState.REJECTED), rows.filter(UNPROVEN)
     numbers = (kind.count() if dry_run else kind.update(acknowledged_at=Now()) for kind in kinds)
+    if not dry_run:
+        clear_shrunk(feed, db)
     return AcknowledgeSummary(*numbers)
 
 

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='server',
             name='circuit_kind',
-            field=models.CharField(blank=True, choices=[('away', 'Unavailable'), ('refuses', 'Answers questions, refuses every insert'), ('locked', 'Its insert lock is stuck')], default='', help_text='What kind of trouble it has.', max_length=10),
+            field=models.CharField(blank=True, choices=[('away', 'unavailable'), ('refuses', 'refusing every insert'), ('locked', 'locked by another insert')], default='', help_text='What kind of trouble it has.', max_length=10),
         ),
         migrations.AddField(
             model_name='server',
