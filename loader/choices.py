@@ -183,3 +183,7 @@ TWIN_COLOURS: dict[str, str] = {
     TwinKind.SEQUENCE: "red",
     TwinKind.NOT_COMPARED: "grey",
 }
+RESULT_REASONS = {
+    LoadResult.CONFLICTING: "the server keeps another sequence under this id",
+    LoadResult.INVALID: "the server holds it, but does not compare it: too many N",
+}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -16,11 +17,13 @@ from loader.choices import CircuitKind
 from loader.coordination.engine_question import claim_question
 from loader.feeds.manage import client_for
 from loader.feeds.server_urls import is_loopback
-from loader.fn4.client import FindNeighbour4
 from loader.fn4.facts import EngineFacts
 from loader.fn4.insert import LOCK_WAIT
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.models import Feed, Server
+
+if TYPE_CHECKING:
+    from loader.fn4.client import FindNeighbour4
 
 SAMPLE_LETTERS = 30_000
 

@@ -11,17 +11,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from core.digests import digest
 from core.processes import monotonic
-from loader.choices import FindingKind, LoadResult, ObjectState
+from loader.choices import RESULT_REASONS, FindingKind, LoadResult, ObjectState
 from loader.fasta.parser import NotLoadable, Sample, read_sample, unpacked
-from loader.fn4.client import FindNeighbour4
 from loader.ledger.scan import PAGE_SIZE
 from loader.maintenance.reconcile import Difference
 from loader.models import BucketObject, Feed
-from loader.pipeline.journal import REASONS
 from objectstores.base import Archived, Changed, NotFound, Store, StoredObject, TooLarge
+
+if TYPE_CHECKING:
+    from loader.fn4.client import FindNeighbour4
 
 DEFAULT_PACE = 20.0
 """Questions a second: a loader that inserts meanwhile hardly notices."""
@@ -90,7 +92,7 @@ class SequenceComparison:
             self._correct(row, sample, is_same=is_same)
         if is_same:
             return None
-        return Difference(FindingKind.SEQUENCE_DIFFERS, guid, item.name, REASONS[LoadResult.CONFLICTING])
+        return Difference(FindingKind.SEQUENCE_DIFFERS, guid, item.name, RESULT_REASONS[LoadResult.CONFLICTING])
 
     def _correct(self, row: BucketObject, sample: Sample, *, is_same: bool) -> None:
         """What the server says is written into the ledger; that it was ever inserted by us, or lacks links, stays."""
@@ -104,5 +106,5 @@ class SequenceComparison:
         self.corrected += 1
         if not self.dry_run:
             rows = BucketObject.objects.using(self.db).filter(pk=row.pk, state=ObjectState.LOADED, result=row.result)
-            reason = REASONS.get(LoadResult(result), "")
+            reason = RESULT_REASONS.get(LoadResult(result), "")
             rows.update(result=result, reason=reason, seq_digest=row.seq_digest or sample.digest)

@@ -17,7 +17,7 @@ from django.db import connections
 from django.db.models import F, QuerySet
 
 from core.processes import monotonic
-from loader.choices import AttemptOutcome, LoadResult, ObjectState
+from loader.choices import RESULT_REASONS, AttemptOutcome, ObjectState
 from loader.coordination.lease import LeaseLost
 from loader.coordination.write_lock import locked_transaction, write_lock
 from loader.models import BatchLoad, BucketObject, LoadAttempt
@@ -30,10 +30,6 @@ FRESH_SECONDS = 0.5
 FIRST_BACK_OFF_SECONDS = 30.0
 MAX_BACK_OFF_SECONDS = 24 * 3600.0
 MAX_REASON_LENGTH = 900
-REASONS = {
-    LoadResult.CONFLICTING: "the server keeps another sequence under this id",
-    LoadResult.INVALID: "the server holds it, but does not compare it: too many N",
-}
 
 # The three statements of every sample that succeeds. Django takes half a millisecond to build one, as long as everything
 # else that a sample of 30 kB costs; these are plain SQL for every database (bench/load.py).
@@ -74,7 +70,7 @@ class AttemptEnd:
 
 def loaded(stored: StoredResult, attempt: LoadAttempt, at: datetime) -> AttemptEnd:
     """The sample is in the server."""
-    reason = stored.reason or REASONS.get(stored.result, "")
+    reason = stored.reason or RESULT_REASONS.get(stored.result, "")
     columns: dict[str, Any] = {"outcome": stored.outcome, "completed": 1}
     if stored.outcome is AttemptOutcome.UNPROVEN:
         columns["message"] = "; ".join(filter(None, (attempt.message, reason)))[:MAX_REASON_LENGTH]

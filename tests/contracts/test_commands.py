@@ -25,7 +25,7 @@ CALLS = {
     "fnstatus": (),
     "fnprune": ("--dry-run",),
     "qcluster": (),
-    "sample": ("list.txt",),
+    "sample": (str(ROOT / "requirements.txt"),),
     "serve": (),
 }
 SDKS = (
