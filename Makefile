@@ -33,10 +33,10 @@ serve: install ## the whole site on this machine: pages and background jobs (ARG
 	@$(BIN)/python manage.py serve $(ARGS)
 
 test: .venv/installed ## the tests on SQLite
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal $(ARGS)
 
 test-postgres: .venv/installed ## the tests on PostgreSQL and Redis (FNLOADER_TEST_POSTGRES, REDIS_URL)
-	@FNLOADER_TEST_POSTGRES=$${FNLOADER_TEST_POSTGRES:-postgres://postgres@127.0.0.1:5432/postgres} $(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+	@FNLOADER_TEST_POSTGRES=$${FNLOADER_TEST_POSTGRES:-postgres://postgres@127.0.0.1:5432/postgres} $(BIN)/python -m pytest -q -n 3 --dist worksteal $(ARGS)
 
 properties: .venv/installed ## the property tests with 10,000 examples each (ARGS=tests/batches)
 	@HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest -q -m hypothesis --timeout 7200 $(ARGS)
