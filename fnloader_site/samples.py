@@ -30,6 +30,7 @@ from core.id_reports import IdReport
 from core.lists.csv_export import file_response, with_bom
 from core.lists.csv_expressions import safe_text
 from core.permissions import PermissionView
+from core.temporary import in_pages
 from loader import sample_list
 from loader.choices import SAMPLE_STATUS_COLOURS, SampleStatus
 from loader.models import Server
@@ -233,8 +234,7 @@ def _shown(row: record_list.RecordRow | sample_list.SampleRow) -> ShownRow:
 def _csv(report: IdReport[Any]) -> Generator[bytes]:
     with report:
         yield (",".join(report.kind.columns) + "\n").encode()
-        rows = iter(report)
-        while page := list(islice(rows, CHUNK_ROWS)):
+        for page in in_pages(report, CHUNK_ROWS):
             text = io.StringIO()
             CsvWriter(text).writerows(
                 [safe_text(cell) if isinstance(cell, str) else cell for cell in row] for row in page

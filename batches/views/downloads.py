@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from io import StringIO
-from itertools import islice
 from pathlib import Path
 
 from django.conf import settings
@@ -21,6 +20,7 @@ from core.files import CsvWriter
 from core.lists.csv_export import file_response, with_bom
 from core.lists.csv_expressions import safe_text
 from core.permissions import PermissionView
+from core.temporary import in_pages
 
 PAGE_SIZE = 500
 
@@ -70,8 +70,7 @@ def cleared_files(batch: Batch) -> list[str]:
 
 def _csv_pages(*parts: Iterable[Sequence[str]]) -> Generator[bytes]:
     for part in parts:
-        rows = iter(part)
-        while page := list(islice(rows, PAGE_SIZE)):
+        for page in in_pages(part, PAGE_SIZE):
             text = StringIO()
             CsvWriter(text).writerows(page)
             yield text.getvalue().encode()

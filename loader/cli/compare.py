@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from shlex import quote
 from typing import Any
 
@@ -12,9 +11,10 @@ from core.exceptions import OperationRefused
 from core.formatting import pluralize
 from core.subcommands import add_confirmation_arguments
 from loader.choices import TwinKind
+from loader.cli.feed_sequences import write_difference
 from loader.feeds.server_urls import WrongUrl
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
-from loader.maintenance.twins import DEFAULT_PACE, ServerComparison, TwinDifference, server_comparison
+from loader.maintenance.twins import DEFAULT_PACE, ServerComparison, server_comparison
 from loader.maintenance.twins_job import find_twin
 
 DIFFERENCES = 10
@@ -60,11 +60,11 @@ def run(command: FnloaderCommand, options: dict[str, Any]) -> int:
         raise OperationRefused(f"Both are {first.fn4.url}. Name two servers.")
     with server_comparison(first, second, db) as compared:
         for difference in compared.differences():
-            _write(command, difference, as_json=options["json"])
+            write_difference(command, difference, as_json=options["json"])
         if options["sequences"]:
             try:
                 for found in compared.sequence_differences(options["pace"] or DEFAULT_PACE, options["after"]):
-                    _write(command, found, as_json=options["json"])
+                    write_difference(command, found, as_json=options["json"])
             except (KeyboardInterrupt, ServerUnavailable, ServerMisconfigured):
                 if last := compared.last or options["after"]:
                     names = f"{quote(options['first'])} {quote(options['second'])}"
@@ -82,11 +82,6 @@ def run(command: FnloaderCommand, options: dict[str, Any]) -> int:
         if compared.lost and not options["repair"]:
             command.stdout.write(f"{pluralize(compared.lost, 'sample')} may be queued again: add --repair.")
     return DIFFERENCES if compared.counts else 0
-
-
-def _write(command: FnloaderCommand, difference: TwinDifference, *, as_json: bool) -> None:
-    row = asdict(difference)
-    command.stdout.write(json.dumps(row) if as_json else "  ".join(text for text in row.values() if text))
 
 
 def _repair(command: FnloaderCommand, compared: ServerComparison, options: dict[str, Any]) -> int:

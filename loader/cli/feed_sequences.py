@@ -15,6 +15,7 @@ from loader.feeds.store_urls import open_feed_store
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.maintenance.reconcile import Difference
 from loader.maintenance.sequences import DEFAULT_PACE, SequenceComparison
+from loader.maintenance.twins import TwinDifference
 from loader.models import Feed
 from objectstores.base import StoreError
 
@@ -53,7 +54,7 @@ def compare_sequences(command: FnloaderCommand, feed: Feed, options: dict[str, A
     return DIFFERENCES if compared.counts else 0
 
 
-def write_difference(command: FnloaderCommand, difference: Difference, *, as_json: bool) -> None:
+def write_difference(command: FnloaderCommand, difference: Difference | TwinDifference, *, as_json: bool) -> None:
     """One line."""
     row = asdict(difference)
     command.stdout.write(json.dumps(row) if as_json else "  ".join(text for text in row.values() if text))

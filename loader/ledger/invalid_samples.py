@@ -7,24 +7,23 @@ temporary file, so memory stays flat, and the server is not held up while the le
 from __future__ import annotations
 
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import islice
-from pathlib import Path
-from typing import TypeVar
 
 from django.db.models import OuterRef, Q, Subquery
 
+from core.temporary import in_pages, temporary_database
 from loader.choices import AttemptOutcome, LoadResult, ObjectState
 from loader.coordination.write_lock import locked_transaction
 from loader.fn4.client import FindNeighbour4
 from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.models import BucketObject, Feed, LoadAttempt, Server
 
-T = TypeVar("T")
 PAGE_SIZE = 500
+_TABLES = """
+    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+    CREATE TABLE id (guid TEXT PRIMARY KEY, known INTEGER DEFAULT 0) WITHOUT ROWID;
+"""
 IN_USE = (LoadResult.INSERTED, LoadResult.FOUND, LoadResult.SAME, LoadResult.PRESENT)
 """Results that give way to `invalid`. A conflict, or links that are unproven, stay: they say more."""
 BEFORE = {
@@ -46,9 +45,10 @@ def update_invalid(
     number, asked = row.values_list("number_in_server", "invalid_asked_at_number").get()
     if number is None or number == asked:
         return None
-    with _temporary_ids() as ids:
+    with temporary_database(_TABLES) as ids:
+        ids.execute("BEGIN")
         try:
-            for page in _pages(fn4.invalid_guids()):
+            for page in in_pages(fn4.invalid_guids(), PAGE_SIZE):
                 ids.executemany("INSERT OR IGNORE INTO id (guid) VALUES (?)", ((str(guid),) for guid in page))
                 heartbeat()
         except (ServerUnavailable, ServerMisconfigured):
@@ -58,21 +58,6 @@ def update_invalid(
         ((invalid,),) = ids.execute("SELECT count(*) FROM id")
     row.update(invalid_in_server=invalid, invalid_asked_at_number=number)
     return int(invalid)
-
-
-@contextmanager
-def _temporary_ids() -> Iterator[sqlite3.Connection]:
-    """A table of ids in a temporary file, which is deleted at the end."""
-    with (
-        tempfile.TemporaryDirectory(prefix="fnloader-invalid-") as folder,
-        closing(sqlite3.connect(Path(folder) / "ids.sqlite3", isolation_level=None)) as ids,
-    ):
-        ids.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-            "CREATE TABLE id (guid TEXT PRIMARY KEY, known INTEGER DEFAULT 0) WITHOUT ROWID"
-        )
-        ids.execute("BEGIN")
-        yield ids
 
 
 def _reset(server: Server, ids: sqlite3.Connection, db: str, heartbeat: Callable[[], None]) -> None:
@@ -125,17 +110,13 @@ def _marked_files(server: Server, db: str) -> Iterator[list[MarkedFile]]:
 def _mark(server: Server, ids: sqlite3.Connection, db: str, heartbeat: Callable[[], None]) -> None:
     """Files that are loaded under one of the other ids get the result `invalid`."""
     loaded = BucketObject.objects.using(db).filter(state=ObjectState.LOADED, result__in=IN_USE)
-    for guids in _pages(guid for (guid,) in ids.execute("SELECT guid FROM id WHERE known = 0 ORDER BY guid")):
+    for guids in in_pages(
+        (guid for (guid,) in ids.execute("SELECT guid FROM id WHERE known = 0 ORDER BY guid")), PAGE_SIZE
+    ):
         heartbeat()
         # Two questions, as an index serves each of them.
         for of_id in (Q(guid__in=guids), Q(guid="", seqid__in=guids)):
             keys = list(loaded.filter(of_id, feed__server=server).values_list("pk", flat=True))
-            for some in _pages(keys):
+            for some in in_pages(keys, PAGE_SIZE):
                 with locked_transaction(db):
                     loaded.filter(pk__in=some).update(result=LoadResult.INVALID)
-
-
-def _pages(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while page := list(islice(iterator, PAGE_SIZE)):
-        yield page

@@ -9,12 +9,12 @@ from array import array
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from django.db import connections
 
 from core.digests import digest
+from core.temporary import in_pages
 from loader.choices import ObjectState
 from loader.coordination.database_clock import DatabaseClock
 from loader.coordination.write_lock import locked_transaction
@@ -53,7 +53,7 @@ def scan(feed: Feed, store: Store, db: str, clock: DatabaseClock, heartbeat: Cal
         early.update(first_seen=started)
     names, left_out = feed.name_rules, LeftOut()
     listing = store.list(on_page=heartbeat)
-    while page := list(islice(listing, PAGE_SIZE)):
+    for page in in_pages(listing, PAGE_SIZE):
         heartbeat()
         files = [item for item in page if names.is_fasta(item.name)]
         result.listed += len(page)

@@ -7,19 +7,18 @@ compared, so a loader may run meanwhile.
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, islice
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
 from core.digests import digest
+from core.temporary import in_pages, temporary_database
 from loader.choices import FindingKind, LoadResult, ObjectState
 from loader.coordination.database_clock import DatabaseClock
 from loader.feeds.rejections import RESET_TO_WAITING
@@ -30,7 +29,6 @@ from objectstores.base import Store
 if TYPE_CHECKING:
     from loader.fn4.client import FindNeighbour4
 
-T = TypeVar("T")
 TABLES = """
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
     CREATE TABLE held (guid TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -68,7 +66,7 @@ class Reconciliation:
     def differences(self) -> Iterator[Difference]:
         """Compares, and yields each difference. Raises ServerUnavailable, ServerMisconfigured and StoreError."""
         self._started = DatabaseClock(self.feed.server, self.db).now()
-        for guids in _pages(self.fn4.guids()):
+        for guids in in_pages(self.fn4.guids(), PAGE_SIZE):
             self.held += len(guids)
             self._temporary.executemany("INSERT OR IGNORE INTO held VALUES (?)", ((guid,) for guid in guids))
         for difference in chain(self._compare_listing(), self._compare_ledger(), self._compare_server()):
@@ -78,7 +76,7 @@ class Reconciliation:
     def repair(self) -> int:
         """Queues what the server lost and the bucket still has. Returns the number. Sends nothing."""
         queued = 0
-        for page in _pages(key for (key,) in self._temporary.execute("SELECT id FROM lost")):
+        for page in in_pages((key for (key,) in self._temporary.execute("SELECT id FROM lost")), PAGE_SIZE):
             rows = BucketObject.objects.using(self.db).filter(
                 Q(done_at__lt=self._started) | Q(done_at=None), pk__in=page, state=ObjectState.LOADED
             )
@@ -87,7 +85,7 @@ class Reconciliation:
 
     def _compare_listing(self) -> Iterator[Difference]:
         names = self.feed.name_rules
-        for page in _pages(item for item in self.store.list() if names.is_fasta(item.name)):
+        for page in in_pages((item for item in self.store.list() if names.is_fasta(item.name)), PAGE_SIZE):
             self.listed += len(page)
             versions = {digest(item.name, item.etag): item for item in page}
             rows = BucketObject.objects.using(self.db).filter(feed=self.feed, version__in=list(versions))
@@ -135,7 +133,7 @@ class Reconciliation:
         rest = self._temporary.execute(
             "SELECT guid FROM held WHERE guid NOT IN (SELECT guid FROM listed WHERE guid IS NOT NULL) ORDER BY guid"
         )
-        for page in _pages(guid for (guid,) in rest):
+        for page in in_pages((guid for (guid,) in rest), PAGE_SIZE):
             loaded = BucketObject.objects.using(self.db).filter(
                 Q(guid__in=page) | Q(guid="", seqid__in=page), feed__server=self.feed.server, state=ObjectState.LOADED
             )
@@ -155,16 +153,5 @@ class Reconciliation:
 @contextmanager
 def reconciliation(feed: Feed, store: Store, fn4: FindNeighbour4, db: str) -> Iterator[Reconciliation]:
     """A comparison with a temporary file, which is deleted at the end."""
-    with tempfile.TemporaryDirectory(prefix="fnloader-reconcile-") as folder:
-        temporary = sqlite3.connect(Path(folder) / "notes.sqlite3", isolation_level=None)
-        try:
-            temporary.executescript(TABLES)
-            yield Reconciliation(feed, store, fn4, db, temporary)
-        finally:
-            temporary.close()
-
-
-def _pages(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while page := list(islice(iterator, PAGE_SIZE)):
-        yield page
+    with temporary_database(TABLES) as temporary:
+        yield Reconciliation(feed, store, fn4, db, temporary)

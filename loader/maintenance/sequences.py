@@ -10,11 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from core.digests import digest
 from core.processes import monotonic
+from core.temporary import in_pages
 from loader.choices import RESULT_REASONS, FindingKind, LoadResult, ObjectState
 from loader.fasta.parser import NotLoadable, Sample, read_sample, unpacked
 from loader.ledger.scan import PAGE_SIZE
@@ -58,7 +58,7 @@ class SequenceComparison:
         """
         names = self.feed.name_rules
         listed = (item for item in self.store.list() if names.is_fasta(item.name) and item.name > self.after)
-        while page := list(islice(listed, PAGE_SIZE)):
+        for page in in_pages(listed, PAGE_SIZE):
             versions = {digest(item.name, item.etag): item for item in page}
             rows = BucketObject.objects.using(self.db).filter(feed=self.feed, version__in=list(versions))
             known = {row.version: row for row in rows}

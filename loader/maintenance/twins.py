@@ -7,22 +7,20 @@ difference, so loaders may run meanwhile.
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
 from core.digests import digest
 from core.formatting import format_time, pluralize
 from core.processes import monotonic
+from core.temporary import in_pages, temporary_database
 from loader.choices import ObjectState, TwinKind
 from loader.coordination.database_clock import DatabaseClock
 from loader.feeds.rejections import RESET_TO_WAITING
@@ -34,7 +32,6 @@ from loader.models import BucketObject, Feed, Server
 if TYPE_CHECKING:
     from loader.fn4.client import FindNeighbour4
 
-T = TypeVar("T")
 DEFAULT_PACE = 20.0
 """Samples whose sequences are compared in a second: a loader that inserts meanwhile hardly notices."""
 MAX_WITHOUT_DIGEST = 10
@@ -113,7 +110,7 @@ class ServerComparison:
         wanted = f"bits & {_IN_BOTH} AND bits NOT IN ({', '.join(map(str, same))})"
         self._temporary.execute(f"INSERT INTO differing {_GROUPS} AND {wanted}")
         self._forget_new_ones()
-        for page in _pages(self._temporary.execute("SELECT guid, bits FROM differing ORDER BY guid")):
+        for page in in_pages(self._temporary.execute("SELECT guid, bits FROM differing ORDER BY guid"), PAGE_SIZE):
             for difference in self._differences_of(dict(page)):
                 self.counts[difference.kind] += 1
                 yield difference
@@ -121,7 +118,7 @@ class ServerComparison:
     def _read(self, twin: Twin) -> None:
         is_first = twin is self.first
         number = 0
-        for page in _pages(twin.fn4.guids()):
+        for page in in_pages(twin.fn4.guids(), PAGE_SIZE):
             number += len(page)
             self._note(page, _IN_FIRST if is_first else _IN_SECOND)
         if is_first:
@@ -129,7 +126,7 @@ class ServerComparison:
         else:
             self.in_second = number
         try:
-            for page in _pages(twin.fn4.invalid_guids()):
+            for page in in_pages(twin.fn4.invalid_guids(), PAGE_SIZE):
                 self._note(page, _INVALID_FIRST if is_first else _INVALID_SECOND)
         except ServerMisconfigured:
             self.without_validity.append(twin.name)
@@ -142,7 +139,7 @@ class ServerComparison:
         only_second = f"bits & {_IN_BOTH} = {_IN_SECOND}"
         if self._temporary.execute(f"SELECT 1 FROM differing WHERE {only_second} LIMIT 1").fetchone():  # noqa: S608
             delete = f"DELETE FROM differing WHERE guid = ? AND {only_second}"  # noqa: S608
-            for page in _pages(self.first.fn4.guids()):
+            for page in in_pages(self.first.fn4.guids(), PAGE_SIZE):
                 self._temporary.executemany(delete, ((str(guid),) for guid in page))
 
     def _differences_of(self, bits: dict[str, int]) -> Iterator[TwinDifference]:
@@ -190,7 +187,7 @@ class ServerComparison:
         for feed in Feed.objects.using(self.db).select_related("server").filter(pk__in=feeds).order_by("pk"):
             before = Q(done_at__lt=self._started[feed.server.pk]) | Q(done_at=None)
             with closing(open_feed_store(feed.store_url)) as store:
-                for page in _pages(store.list()):
+                for page in in_pages(store.list(), PAGE_SIZE):
                     versions = [digest(item.name, item.etag) for item in page]
                     select = f"SELECT id FROM lost WHERE feed = ? AND version IN ({', '.join('?' * len(versions))})"  # noqa: S608
                     keys = [key for (key,) in self._temporary.execute(select, [feed.pk, *versions])]
@@ -252,12 +249,10 @@ class ServerComparison:
 def server_comparison(first: Twin, second: Twin, db: str) -> Iterator[ServerComparison]:
     """A comparison with a temporary file, which is deleted at the end. Closes both clients."""
     with (
-        tempfile.TemporaryDirectory(prefix="fnloader-compare-") as folder,
         closing(first.fn4),
         closing(second.fn4),
-        closing(sqlite3.connect(Path(folder) / "ids.sqlite3", isolation_level=None)) as temporary,
+        temporary_database(_TABLES) as temporary,
     ):
-        temporary.executescript(_TABLES)
         # Nothing outlives the comparison: one transaction saves a write for each statement.
         temporary.execute("BEGIN")
         yield ServerComparison(first, second, db, temporary)
@@ -276,9 +271,3 @@ def _note_text(file: BucketObject | None, lacking: Twin) -> str:
         case ObjectState.GONE:
             return f"deleted from the bucket of feed {file.feed} before it was loaded"
     return f"waits in feed {file.feed}" + (f": {file.reason}" if file.reason else "")
-
-
-def _pages(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while page := list(islice(iterator, PAGE_SIZE)):
-        yield page
