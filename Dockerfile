@@ -1,7 +1,7 @@
 # One image for every process: web (the default), jobs (`manage.py qcluster`), and any command. See docs/operations.md.
 FROM python:3.12-slim AS build
 COPY requirements.txt .
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements.txt
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --create-home fnloader && mkdir /data && chown fnloader /data

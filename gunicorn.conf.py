@@ -4,10 +4,10 @@ import os
 
 wsgi_app = "fnloader_site.wsgi"
 bind = os.environ.get("BIND", "127.0.0.1:8000")
-# Threads, as pages mostly wait for the database; two processes, so that one may fail.
+# Two processes, so that one may fail. Most threads wait for clients; few work at once (core/web_worker.py).
 workers = 2
-threads = 8
-worker_class = "gthread"
+threads = 128
+worker_class = "core.web_worker.DeadlineWorker"
 timeout = 120
 graceful_timeout = 30
 # Workers restart now and then, in case a library leaks memory.

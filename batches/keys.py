@@ -72,7 +72,8 @@ def encode(batch: str, path: str, identifier: str, action: str) -> str:
 def decode(key: str) -> Key:
     """The parts of a key: split at the first two delimiters and the last one, because identifiers may contain them.
 
-    Raises InvalidKey unless alphabet, padding, UTF-8, number of parts and action are right.
+    Raises InvalidKey unless alphabet, padding, UTF-8, number of parts and action are right. One record has one key: the bits
+    that padding leaves unused are zero, as RFC 4648, section 3.5, lets a decoder demand.
     """
     try:
         text = binascii.a2b_base64(key.encode("ascii").translate(_TO_STANDARD), strict_mode=True).decode()
@@ -80,6 +81,8 @@ def decode(key: str) -> Key:
         raise InvalidKey(f"{key!r} does not contain UTF-8") from error
     except (binascii.Error, UnicodeEncodeError) as error:
         raise InvalidKey(f"{key!r} is not URL-safe Base64 with padding") from error
+    if _has_spare_bits(key):
+        raise InvalidKey(f"{key!r} has other last bits than the key of the record that it decodes to")
     head = text.split(DELIMITER, 2)
     tail = head[-1].rpartition(DELIMITER)
     if len(head) < 3 or not tail[1]:
@@ -87,6 +90,13 @@ def decode(key: str) -> Key:
     if tail[2] not in ACTIONS:
         raise InvalidKey(f"{key!r} has the action {tail[2]!r}, not one of {', '.join(ACTIONS)}")
     return Key(head[0], head[1], tail[0], tail[2])
+
+
+def _has_spare_bits(key: str) -> bool:
+    """Whether a bit is set that stands for nothing."""
+    if not key.endswith("="):
+        return False
+    return key[-3] not in "AQgw" if key[-2] == "=" else key[-2] not in "AEIMQUYcgkosw048"
 
 
 def prefix(batch: str) -> str:
@@ -148,6 +158,6 @@ class KeyMatcher:
                 raw.decode()
         except (binascii.Error, UnicodeError):
             return "invalid"
-        if not raw.endswith(_ENDS) or raw.count(_DELIMITER) < 3:
+        if not raw.endswith(_ENDS) or raw.count(_DELIMITER) < 3 or _has_spare_bits(key):
             return "invalid"
         return "own" if raw.startswith(self._head) else "foreign"

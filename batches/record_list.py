@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any, NamedTuple
 
 from batches.choices import UNCLEAR, Action, IngestOutcome, RecordStatus, UploadOutcome
@@ -12,14 +11,15 @@ from batches.keys import comparable
 from batches.models import BatchRecord
 from core.id_lists import id_terms
 from core.id_reports import IdReport, RowKind
+from core.temporary import in_pages
 
 COLUMN_NAMES = (
     "identifier", "objectnumber", "recordidentifier", "recordid", "identificationnumber", "idnumber", "accessionnumber",
     "catalognumber", "cataloguenumber", "termdisplayname", "number", "name", "id",
 )  # fmt: skip
 """Headings of columns with identifiers, see `core.id_lists.IdTable.guess_column`."""
-CHUNK_SIZE = 400
-MAX_TERMS = 900
+CHUNK_SIZE = 2000
+MAX_TERMS = 4000
 MAX_BATCHES = 20
 """Batches that are named for one identifier, the newest first."""
 
@@ -40,7 +40,7 @@ class RecordRow(NamedTuple):
     """The identifier that was found, if the list has another text."""
 
 
-RECORD_ROWS = RowKind(RecordRow, RecordRow._fields)
+RECORD_ROWS = RowKind(RecordRow._make, RecordRow._fields)
 _COLUMNS = (
     "identifier", "identifier_norm", "batch", "batch__bid", "batch__archived_at", "row", "action",
     "upload_outcome", "ingest_outcome", "upload_message", "ingest_message", "ingest_candidate",
@@ -51,8 +51,7 @@ def record_report(identifiers: Iterable[str], *, only_open: bool = False) -> IdR
     """The report about these identifiers; with `only_open` it counts all, and has rows of those that need work."""
     good = {RecordStatus.INGESTED}
     report: IdReport[RecordRow] = IdReport(RECORD_ROWS, RecordStatus.values, good)
-    rest = iter(identifiers)
-    while chunk := list(islice(rest, CHUNK_SIZE)):
+    for chunk in in_pages(identifiers, CHUNK_SIZE):
         terms = {text: [comparable(term) for term in id_terms(text)] for text in chunk}
         found = _records({term for some in terms.values() for term in some})
         for text, some in terms.items():
@@ -75,13 +74,12 @@ def totals(report: IdReport[RecordRow]) -> dict[str, int]:
 def _records(terms: set[str]) -> dict[str, list[dict[str, Any]]]:
     """By the form in which identifiers are compared, newest batch first."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    wanted = sorted(terms)
-    for start in range(0, len(wanted), MAX_TERMS):
-        some = wanted[start : start + MAX_TERMS]
+    for page in in_pages(sorted(terms), MAX_TERMS):
+        some = set(page)
         # Two look-ups, each in its index. That a record has no other form is looked at here: nearly all have none, and
         # a database might take the wrong index for it.
-        own = BatchRecord.objects.filter(identifier__in=some).order_by().values(*_COLUMNS)
-        others = BatchRecord.objects.filter(identifier_norm__in=some).order_by().values(*_COLUMNS)
+        own = BatchRecord.objects.filter(identifier__among=some).order_by().values(*_COLUMNS)
+        others = BatchRecord.objects.filter(identifier_norm__among=some).order_by().values(*_COLUMNS)
         for record in own:
             if record["identifier_norm"] is None:
                 found[record["identifier"]].append(record)

@@ -7,6 +7,7 @@ from django_q.tasks import async_task
 
 from batches.ingest import scheduled
 from batches.models import Batch
+from batches.models.batch import bring_back_upload_locks
 from core.formatting import pluralize
 from core.jobs.decorator import job, stop_requested
 from core.processes import monotonic
@@ -18,6 +19,7 @@ MAX_JOBS = 4
 @job
 def nudge_batches() -> str:
     """Queues jobs for the batches whose count is due; scheduled every half minute."""
+    bring_back_upload_locks(Batch.objects.all())
     due = scheduled.to_check().count() + scheduled.to_heal().count()
     for _ in range(min(due, MAX_JOBS)):
         async_task("batches.tasks.count_batches")

@@ -108,6 +108,7 @@ def present_and_new(present: int, new: int) -> None:
         for name in old:
             fn4.insert(name, of)
         environment = os.environ | {"SECRET_KEY": "bench", "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3"}
+        environment["FILE_STORES"] = folder
         manage = [sys.executable, "manage.py"]
         subprocess.run([*manage, "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
         load = [*manage, "fnload", fn4.url, queue.as_uri(), "--once"]

@@ -92,6 +92,7 @@ def measure(folder: Path, servers: list[Fn4Sandbox], clusters: int, workers: int
             "HOST_NAME": "one",
             "LOG_LEVEL": "WARNING",
             "BENCH_BUCKET": bucket,
+            "FILE_STORES": f"{folder}:{bucket}",
             "BENCH_BATCHES": str(batches),
         }
         manage(environment, "migrate", "-v0")

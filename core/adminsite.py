@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,13 +17,21 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from unfold.sites import UnfoldAdminSite
 
+from core.input import refuse_nul
+
 
 class ThemedAdminSite(UnfoldAdminSite):
     """Django's admin site with the theme."""
 
     def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:  # noqa: FBT001, FBT002
-        """Adds the admin's own Content-Security-Policy."""
-        wrapped: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
+        """Adds the admin's own Content-Security-Policy, and refuses NUL in filters and forms, which PostgreSQL can't look up."""
+
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - of any URL
+            for fields in (request.GET, request.POST):
+                refuse_nul(text for name, values in fields.lists() for text in (name, *values))
+            return view(request, *args, **kwargs)
+
+        wrapped: Callable[..., HttpResponse] = super().admin_view(update_wrapper(checked, view), cacheable)
         policy: dict[str, Any] = settings.ADMIN_CONTENT_SECURITY_POLICY
         return csp_replace(policy)(wrapped)  # type: ignore[return-value]
 
@@ -42,11 +51,12 @@ def apply_theme(site: admin.AdminSite) -> None:
     """Registers the models of other apps again, with the theme's class added."""
     # Importing these registers models with the site that this module defines.
     from django.contrib.auth.admin import UserAdmin
-    from unfold.admin import ModelAdmin
     from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+    from core.modeladmin import AnyAdmin
+
     for model, registered in list(site._registry.items()):  # noqa: SLF001 - Django has no public list of them
-        if isinstance(registered, ModelAdmin):
+        if isinstance(registered, AnyAdmin):
             continue
         original = type(registered)
         attributes: dict[str, Any] = {"__module__": __name__}
@@ -57,4 +67,4 @@ def apply_theme(site: admin.AdminSite) -> None:
                 "change_password_form": AdminPasswordChangeForm,
             }
         site.unregister(model)
-        site.register(model, type(original.__name__, (original, ModelAdmin), attributes))
+        site.register(model, type(original.__name__, (original, AnyAdmin), attributes))

@@ -17,6 +17,16 @@ class CoreConfig(AppConfig):
     label = "fnloader_site"
     verbose_name = "Jobs and alarms"
 
+    def ready(self) -> None:
+        """Registers what fields can be looked up by, what may be queued, and what every connection stores."""
+        from django.db.backends.signals import connection_created
+
+        from core import lookups  # noqa: F401
+        from core.jobs import registry  # noqa: F401
+        from core.stored_text import clean_connection
+
+        connection_created.connect(clean_connection)
+
 
 class LazyUnfoldConfig(AppConfig):
     """The theme's templates and files; its own configuration would load the whole admin."""

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TextIO
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
-from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -119,6 +119,16 @@ class FnloaderCommand(BaseCommand):
             signal.signal(signal.SIGTERM, previous)
         if status:
             raise SystemExit(status)
+
+    def require_migrations(self) -> None:
+        """Ends with status 1 if a migration is missing: a program that goes on would fail again and again."""
+        from django.db.migrations.executor import MigrationExecutor
+
+        executor = MigrationExecutor(connection)
+        missing = [migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+        if missing:
+            what = f"missing: {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
+            raise CommandError(f"Database not migrated ({what}). Run `python manage.py migrate`.")
 
     def usage(self, message: str) -> NoReturn:
         """Ends with status 2."""

@@ -6,5 +6,8 @@ import hashlib
 
 
 def digest(*parts: str) -> str:
-    """A digest of fixed length for unique constraints; parts are kept apart by NUL, which no name can hold."""
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+    """A digest of fixed length for unique constraints; parts are kept apart by NUL, which no name can hold.
+
+    Names that are no Unicode (lone surrogates) have one, too.
+    """
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""A text column that compares and sorts by bytes in every database (traps.md, "Order")."""
+"""Text columns: one that compares and sorts by bytes in every database (traps.md, "Order"), one for sentences of any length."""
 
 from __future__ import annotations
 
@@ -46,3 +46,18 @@ class BytewiseCharField(TypedCharField[Set, Get]):
         parameters: dict[str, Any] = super().db_parameters(connection)
         collation = BYTEWISE.get(connection.vendor)
         return parameters | {"collation": collation} if collation else parameters
+
+
+class MessageField(TypedCharField[Set, Get]):
+    """A CharField for sentences that hold words from outside, such as reasons and errors: cut where they are written."""
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:  # noqa: ANN401 - Django's
+        """At most `max_length` characters; a text that was cut ends with `…`."""
+        prepared = super().get_db_prep_save(value, connection)
+        length = self.max_length or 0
+        return prepared[: length - 1] + "…" if isinstance(prepared, str) and len(prepared) > length else prepared
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        """Of a plain CharField: the column is one, so migrations need not know."""
+        name, _, arguments, options = super().deconstruct()
+        return name, "django.db.models.CharField", arguments, options

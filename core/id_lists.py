@@ -22,6 +22,8 @@ MAX_IDS = 100_000
 MAX_BYTES = 20_000_000
 MAX_COLUMNS = 200
 MAX_ID_LENGTH = 1000
+MAX_DIGITS = 9
+"""Of the number of a column."""
 HEAD_ROWS = 10
 """Rows that are shown when a column has to be chosen."""
 _DELIMITERS = ("\t", ";", ",", "|")
@@ -97,10 +99,10 @@ class IdTable:
             headings = [spelling(cell) for cell in first]
             if spelling(wanted) and spelling(wanted) in headings:
                 return headings.index(spelling(wanted)), True
-        if wanted.isdecimal() and 1 <= int(wanted) <= self.width:
+        if wanted.isdecimal() and len(wanted) <= MAX_DIGITS and 1 <= int(wanted) <= self.width:
             known = self.guess_column(names)
             return int(wanted) - 1, bool(known and known[1]) or self.has_header
-        raise UnreadableList(f"There is no column '{wanted[:100]}'. {self.columns_text}")
+        raise UnreadableList(f"There is no column '{printable(wanted[:100])}'. {self.columns_text}")
 
     @property
     def columns_text(self) -> str:

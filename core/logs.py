@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from core.formatting import printable
+from core.secrets import hide_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Without a traceback that another formatter has already formatted."""
         record.exc_text = None
-        return super().format(record)
+        return hide_secrets(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's
         """Escaped."""
@@ -69,6 +70,16 @@ class ContextFilter(logging.Filter):
         for name in FIELDS:
             setattr(record, name, fields.get(name))
         record.context = "".join(f" {name}={value}" for name, value in fields.items())
+        return True
+
+
+class RefusedRequestFilter(logging.Filter):
+    """Makes one line, a warning, of a request that was refused (`Host`, charset, NUL): anybody can send thousands."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets every record pass."""
+        if record.name.startswith("django.security"):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
         return True
 
 
@@ -93,8 +104,12 @@ def json_formatter() -> logging.Formatter:
     """One JSON object a line; unknown fields are null."""
     from pythonjsonlogger.json import JsonFormatter
 
+    class Formatter(JsonFormatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return hide_secrets(super().format(record))
+
     fields = ("levelname", "name", "message", *FIELDS)
-    return JsonFormatter(
+    return Formatter(
         " ".join(f"{{{field}}}" for field in fields),
         style="{",
         rename_fields={"levelname": "level", "name": "logger"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from core.fields import MessageField
+
 
 class JobRun(models.Model):
     """The last run of one kind of background job: one row a kind. django-q2's own tables keep only the latest results."""
@@ -13,9 +15,9 @@ class JobRun(models.Model):
     finished_at = models.DateTimeField(
         null=True, blank=True, help_text="End of the last successful run (database clock)."
     )
-    said = models.CharField(max_length=1000, blank=True, default="", help_text="Result of that run.")
+    said = MessageField(max_length=1000, blank=True, default="", help_text="Result of that run.")
     failed_at = models.DateTimeField(null=True, blank=True, help_text="Time of the last failure (database clock).")
-    error = models.CharField(max_length=1000, blank=True, default="", help_text="Error of that failure.")
+    error = MessageField(max_length=1000, blank=True, default="", help_text="Error of that failure.")
     host = models.CharField(max_length=255, blank=True, default="", help_text="HOST_NAME of the last run.")
     runs = models.PositiveBigIntegerField(default=0, help_text="Successful runs.")
     failures = models.PositiveBigIntegerField(default=0, help_text="Failed runs.")
@@ -38,9 +40,9 @@ class Alarm(models.Model):
         choices=[("wrong", "error"), ("look", "warning")],
         help_text="How bad it is.",
     )
-    what = models.CharField(max_length=1000, help_text="What happened, and to what.")
-    why = models.CharField(max_length=1000, blank=True, default="", help_text="Reason.")
-    way_out = models.CharField(max_length=1000, blank=True, default="", help_text="What to do.")
+    what = MessageField(max_length=1000, help_text="What happened, and to what.")
+    why = MessageField(max_length=1000, blank=True, default="", help_text="Reason.")
+    way_out = MessageField(max_length=1000, blank=True, default="", help_text="What to do.")
     since = models.DateTimeField(null=True, blank=True, help_text="When it began.")
     raised_at = models.DateTimeField(help_text="When it was last detected.")
     recovered_at = models.DateTimeField(null=True, blank=True, help_text="When it was resolved; empty: still up.")
@@ -72,7 +74,7 @@ class AlarmChannel(models.Model):
     failing_since = models.DateTimeField(
         null=True, blank=True, help_text="First of the failures in a row; empty: it works."
     )
-    error = models.CharField(max_length=1000, blank=True, default="", help_text="Last error.")
+    error = MessageField(max_length=1000, blank=True, default="", help_text="Last error.")
     tries = models.PositiveIntegerField(default=0, help_text="Failures in a row.")
     next_try_at = models.DateTimeField(null=True, blank=True, help_text="Next retry; empty: immediately.")
 

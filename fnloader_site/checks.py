@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from loader.fn4.responses import READ_SECONDS
+from objectstores import Misconfigured, open_store
 
 MARGIN = 30
 """Seconds in which a job still inserts prepared samples after its time slice."""
@@ -17,6 +18,19 @@ MARGIN = 30
 def environment(**kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001 - Django's signature
     """Reports what `fnloader_site.env` recorded while the settings were read."""
     return [Error(problem.message, hint=problem.hint, id=problem.id) for problem in settings.SETTINGS_PROBLEMS]
+
+
+@register("fnloader")
+def batch_folder(**kwargs: Any) -> list[CheckMessage]:  # noqa: ANN401, ARG001 - Django's signature
+    """Reports a BATCH_STORE_URL that is a folder, and not one of FILE_STORES."""
+    if settings.BATCH_STORE_URL.startswith("file:"):
+        try:
+            open_store(settings.BATCH_STORE_URL).close()
+        except Misconfigured:
+            text = "Invalid BATCH_STORE_URL: expected a folder in one that FILE_STORES names"
+            hint = "Add the folder to FILE_STORES, such as FILE_STORES=/data/queue:/data/batches."
+            return [Error(text, hint=hint, id="fnloader.E_BATCH_STORE_URL")]
+    return []
 
 
 @register("alarms")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from email.errors import ObsoleteHeaderDefect
 from email.headerregistry import Address, HeaderRegistry
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -89,7 +90,11 @@ class Environment:
         def parse() -> str:
             value = self.text(name)
             parts = urlsplit(value)
-            if value and (parts.scheme not in schemes or not (parts.netloc or parts.path) or parts.port == 0):
+            # A password with a plain "/" ends the host before it: redis-py would go to 127.0.0.1 without a word.
+            no_host = parts.netloc and not parts.hostname and parts.scheme != "unix"
+            if value and (
+                parts.scheme not in schemes or not (parts.netloc or parts.path) or no_host or parts.port == 0
+            ):
                 raise ValueError(name)
             return value
 
@@ -99,6 +104,11 @@ class Environment:
         """A path; a relative one starts at the folder of manage.py. Empty for none."""
         value = self.text(name, default)
         return str(self.base / Path(value).expanduser()) if value else ""
+
+    def folders(self, name: str) -> list[str]:
+        """Paths separated by `:`; relative ones as those of `path`."""
+        folders = (folder.strip() for folder in self.text(name).split(":"))
+        return [str(self.base / Path(folder).expanduser()) for folder in folders if folder]
 
     def export(self, *names: str) -> None:
         """Copies the content of `NAME_FILE` to NAME, for libraries that read the environment themselves."""
@@ -132,6 +142,15 @@ class Environment:
     def words(self, name: str, default: list[str]) -> list[str]:
         """A comma-separated list."""
         return [word.strip() for word in self.text(name, ",".join(default)).split(",") if word.strip()]
+
+    def networks(self, name: str) -> list[IPv4Network | IPv6Network]:
+        """Addresses and networks of the internet protocol, separated by commas."""
+        return self._parse(
+            name,
+            lambda: list(map(ip_network, self.words(name, []))),
+            [],
+            "addresses or networks such as 10.0.0.5, 10.1.0.0/16",
+        )
 
     def addresses(self, name: str) -> list[str]:
         """Mail addresses as people write them, without names: separated by commas or semicolons, `Name <address>` too."""

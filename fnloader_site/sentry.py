@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import sentry_sdk
 from sentry_sdk.utils import BadDsn
 
 from core.logs import context_of
+from core.secrets import hide_secrets
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
@@ -33,11 +36,18 @@ def init_sentry(dsn: str, host: str) -> None:
     )
 
 
-def _add_tags(event: Event, hint: Hint) -> Event:
-    """Adds host, feed, batch, sample, attempt and job."""
+def _add_tags(event: Event, hint: Hint) -> Event | None:
+    """Adds host, feed, batch, sample, attempt and job; leaves method and path of a request. None for a refused one."""
+    if str(event.get("logger", "")).startswith("django.security"):
+        return None
+    if "request" in event:
+        # The query holds what was searched for; headers the page before, with its own.
+        url = urlsplit(str(event["request"].get("url", "")))._replace(query="", fragment="").geturl()
+        event["request"] = {"method": event["request"].get("method"), "url": url}
     host = event.get("server_name", "")
     error = hint["exc_info"][1] if hint.get("exc_info") else None
     event["tags"] = {**dict(event.get("tags") or {}), "host": host, **context_of(error)}
     extra = event.get("extra") or {}
     extra.pop("sys.argv", None)
-    return event
+    cleaned: Event = json.loads(hide_secrets(json.dumps(event, default=str)))
+    return cleaned

@@ -18,7 +18,11 @@ from objectstores import FORMS
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(BASE_DIR)
 
+# The SQLite file, reports and downloads hold what only people with a permission may see on the pages.
+os.umask(0o027 if env.flag("FILES_FOR_GROUP", default=False) else 0o077)
+
 DEBUG = env.flag("DEBUG", default=False)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "fnloader_site.error_pages.SettingsFilter"
 SECRET_KEY = env.text("SECRET_KEY")
 if not SECRET_KEY:
     SECRET_KEY = secrets.token_urlsafe(50)
@@ -55,6 +59,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "fnloader_site.monitoring.views.monitoring_middleware",
     "core.logs.RequestContextMiddleware",
+    "core.input.input_middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -67,6 +72,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fnloader_site.preferences.timezone_middleware",
     "axes.middleware.AxesMiddleware",
+    "core.visible_controls.visible_controls_middleware",
+    "core.throttle.throttle_middleware",
 ]
 ROOT_URLCONF = "fnloader_site.urls"
 WSGI_APPLICATION = "fnloader_site.wsgi.application"
@@ -103,6 +110,16 @@ def _database(name: str, default: str = "") -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000; "
             "PRAGMA cache_size=-8000;",
         }
+    elif config["ENGINE"].endswith("postgresql"):
+        # By default libpq waits two minutes for a host that does not answer, and hours for one that went away. The URL may
+        # say otherwise.
+        config["OPTIONS"] = {
+            "connect_timeout": 10,
+            "keepalives_idle": 20,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 50_000,
+        } | config.get("OPTIONS", {})
     config["DISABLE_SERVER_SIDE_CURSORS"] = DB_POOLER
     return config
 
@@ -119,6 +136,8 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "fnloader_site.accounts.client_address"
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = AXES_ENABLE_ADMIN = False
@@ -224,6 +243,7 @@ JOB_QUEUE = env.text("JOB_QUEUE") or "fnloader"
 JOB_WORKERS = int(env.number("JOB_WORKERS", 4, above=0.999))
 JOB_STRETCH = env.number("JOB_STRETCH", 60, above=0)
 JOB_TIMEOUT = int(env.number("JOB_TIMEOUT", 1800, above=0.999))
+SCHEDULES_EDITABLE = env.flag("SCHEDULES_EDITABLE", default=False)
 PRUNE_AFTER_DAYS = env.number("PRUNE_AFTER_DAYS", 365, above=-1)
 Q_CLUSTER: dict[str, Any] = {
     "name": JOB_QUEUE,
@@ -238,6 +258,8 @@ Q_CLUSTER: dict[str, Any] = {
     **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
 }
 
+USER_REQUESTS_AT_ONCE = int(env.number("USER_REQUESTS_AT_ONCE", 3, above=0.999))
+USER_REQUESTS_A_MINUTE = int(env.number("USER_REQUESTS_A_MINUTE", 120, above=0.999))
 HOST_NAME = env.text("HOST_NAME", socket.gethostname())
 BATCH_STORE_URL = env.url("BATCH_STORE_URL", FORMS, "s3", "oci", "file")
 INGEST_LOG_GROUP = env.text("INGEST_LOG_GROUP")
@@ -252,6 +274,7 @@ for _feed, _auth in FN4_AUTH.items():
         _name = f"FN4_AUTH_{_feed}".rstrip("_")
         env.add_problem(f"E_{_name}", f"Invalid {_name}: expected user:password", "Set it, or unset it for no login.")
 FN4_CA_BUNDLE = env.path("FN4_CA_BUNDLE")
+ALLOW_LINK_LOCAL = env.flag("ALLOW_LINK_LOCAL", default=False)
 FN4_INSERT_DEADLINE = env.number("FN4_INSERT_DEADLINE", 150, above=0)
 if FN4_CA_BUNDLE and not Path(FN4_CA_BUNDLE).is_file():
     env.add_problem(
@@ -264,6 +287,7 @@ OCI_AUTH = env.choice(
 )
 env.url("OCI_ENDPOINT", "https://objectstorage.eu-frankfurt-1.oraclecloud.com", "http", "https")
 env.export("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+os.environ["FILE_STORES"] = ":".join(env.folders("FILE_STORES"))
 if os.environ.get("OCI_CONFIG_FILE"):
     os.environ["OCI_CONFIG_FILE"] = str(BASE_DIR / Path(os.environ["OCI_CONFIG_FILE"]).expanduser())
 
@@ -287,7 +311,7 @@ LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"context": {"()": "core.logs.ContextFilter"}},
+    "filters": {"context": {"()": "core.logs.ContextFilter"}, "refused": {"()": "core.logs.RefusedRequestFilter"}},
     "formatters": {
         "text": {
             "()": "core.logs.TextFormatter",
@@ -296,7 +320,9 @@ LOGGING = {
         },
         "json": {"()": "core.logs.json_formatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context", "refused"]}
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"fnloader": {"level": LOG_LEVEL}},
 }

@@ -17,7 +17,7 @@ admin.site.index_title = "Database"
 
 urlpatterns = [
     path("", views.overview, name="overview"),
-    path("login/", auth.LoginView.as_view(), name="login"),
+    path("login/", auth.LoginView.as_view(authentication_form=accounts.LoginForm), name="login"),
     # A user whose session has ended is already logged out: the next login must not redirect here.
     path("logout/", login_not_required(auth.LogoutView.as_view()), name="logout"),
     path("search/", search.SearchView.as_view(), name="search"),

@@ -1,4 +1,4 @@
-"""Feeds can be changed; other rows are read-only."""
+"""Feeds can be changed, except for the addresses of their server and store, and added; other rows are read-only."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.utils.safestring import mark_safe
 
 from core.audit import log_action
 from core.modeladmin import AnyAdmin, ReadOnlyAdmin
+from loader.feed_form import NewFeedForm
 from loader.feeds import manage, rejections
 from loader.feeds.file_names import last_names, preview_names, update_sample_ids
 from loader.models import BatchLoad, BucketObject, Feed, Finding, LoadAttempt, Server, TwinComparison, TwinFinding
@@ -44,7 +45,14 @@ class FeedAdmin(AnyAdmin):
     actions = ("pause", "resume")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+        """Not `add_feed`: a feed makes the site connect to whatever its addresses name."""
+        return request.user.has_perm("loader.set_addresses")
+
+    def get_form(self, request: HttpRequest, obj: Feed | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: ANN401, FBT001, FBT002 - Django's
+        return super().get_form(request, obj, change, **(kwargs if obj else {"form": NewFeedForm} | kwargs))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Feed | None = None) -> Any:  # noqa: ANN401 - Django's
+        return super().get_readonly_fields(request, obj) if obj else ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Feed | None = None) -> bool:
         return False
@@ -64,6 +72,9 @@ class FeedAdmin(AnyAdmin):
         return format_html_join(mark_safe("<br>"), "<b>{}</b>: {} such as {}", rows) or "nothing"
 
     def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:  # noqa: ANN401, FBT001
+        if not change:
+            obj.pk = form.add().pk
+            return
         super().save_model(request, obj, form, change)
         if {"sample_id_rule", "endings"} & set(form.changed_data):
             update_sample_ids(obj, "default")

@@ -110,7 +110,7 @@ def _clocks(servers: list[Any], feeds: list[Any], now: datetime) -> Iterator[Con
             Level.ERROR,
             f"The database's clock jumped back by {_duration_text(latest - now)}",
             f"A row has the time {latest:%Y-%m-%d %H:%M:%S} UTC, which is in the future.",
-            "Synchronize its host (NTP). Until then leases last longer, and retries come later.",
+            "Synchronize its host (NTP). What waits is brought back to its usual time.",
             kind="clock_jumped",
         )
 

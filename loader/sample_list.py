@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db.models import F, Q, Value
@@ -14,6 +13,7 @@ from django.db.models.functions import Coalesce
 from core.exceptions import OperationRefused
 from core.id_lists import id_terms
 from core.id_reports import IdReport, RowKind
+from core.temporary import in_pages
 from loader.choices import AttemptOutcome, LoadResult, ObjectState, SampleStatus
 from loader.fn4.responses import IN_SERVER
 from loader.models import BucketObject, Feed, LoadAttempt, Server
@@ -23,9 +23,10 @@ COLUMN_NAMES = (
     "filename", "file", "fasta", "name", "id",
 )  # fmt: skip
 """Headings of columns with sample ids, see `core.id_lists.IdTable.guess_column`."""
-CHUNK_SIZE = 400
-"""Ids looked up at a time: with what each may also mean, less than the parameters that SQLite takes."""
-MAX_TERMS = 900
+CHUNK_SIZE = 2000
+"""Ids looked up at a time."""
+MAX_TERMS = 4000
+"""The same with what each may also mean."""
 MAX_PLACES = 10
 """Servers that are named for one sample, and in a message."""
 WARNINGS = (LoadResult.CONFLICTING, LoadResult.UNPROVEN, LoadResult.INVALID)
@@ -63,8 +64,8 @@ class SampleFact(NamedTuple):
     file: str = ""
 
 
-SAMPLE_ROWS = RowKind(SampleRow, SampleRow._fields)
-_STATUS = {
+SAMPLE_ROWS = RowKind(SampleRow._make, SampleRow._fields)
+_STATUS: dict[str, SampleStatus] = {
     ObjectState.LOADING: SampleStatus.LOADING,
     ObjectState.LOADED: SampleStatus.IN,
     ObjectState.REJECTED: SampleStatus.REJECTED,
@@ -76,14 +77,18 @@ _RANKS = {status.value: rank for rank, status in enumerate(SampleStatus)}
 def sample_report(ids: Iterable[str], server: str = "", db: str = "default") -> IdReport[SampleRow]:
     """The report about these samples; with a server (see `find_server`), about that one alone."""
     report: IdReport[SampleRow] = IdReport(SAMPLE_ROWS, SampleStatus.values, {SampleStatus.IN})
-    sources, rest = _Sources(db), iter(ids)
-    while chunk := list(islice(rest, CHUNK_SIZE)):
+    sources = _Sources(db)
+    for chunk in in_pages(ids, CHUNK_SIZE):
         terms = {text: id_terms(text) for text in chunk}
         facts = sources.facts({term for some in terms.values() for term in some})
         for text, some in terms.items():
             sample = next((term for term in some if term in facts), "")
-            rows = list(_answer(text, sample, facts.get(sample, []), server))
-            status = max((row.status for row in rows), key=_RANKS.__getitem__)
+            known = facts.get(sample, [])
+            if len(known) == 1 and not server:
+                rows = [_row(text, sample, known[0])]
+            else:
+                rows = list(_answer(text, sample, known, server))
+            status = rows[0].status if len(rows) == 1 else max((row.status for row in rows), key=_RANKS.__getitem__)
             report.add(status, rows, warned=any(row.result in WARNINGS for row in rows))
     return report
 
@@ -110,8 +115,13 @@ class _Sources:
     """The tables, with the feeds and servers that their rows name."""
 
     def __init__(self, db: str) -> None:
-        self._objects, self._attempts = BucketObject.objects.using(db), LoadAttempt.objects.using(db)
+        self._objects = BucketObject.objects.using(db).order_by()
+        attempts = LoadAttempt.objects.using(db).order_by()
+        # By the index on the file whether there are any, and not which: of older loaders' rows all have none.
+        without_file = attempts.annotate(file_key=Coalesce("bucket_object_id", Value(0))).filter(file_key=0)
+        self._attempts = without_file if attempts.filter(bucket_object=None).exists() else None
         self._feeds = {feed.pk: feed for feed in Feed.objects.using(db).select_related("server")}
+        self._places = {key: feed.server.identity for key, feed in self._feeds.items()}
         self._servers = {server.pk: server for server in Server.objects.using(db)}
         urls = Counter(server.url for server in self._servers.values())
         # What older loaders wrote: the URL alone.
@@ -120,18 +130,17 @@ class _Sources:
     def facts(self, terms: set[str]) -> dict[str, list[SampleFact]]:
         """By sample id."""
         found: dict[str, list[SampleFact]] = defaultdict(list)
-        wanted = sorted(terms)
-        for start in range(0, len(wanted), MAX_TERMS):
-            some = wanted[start : start + MAX_TERMS]
-            for term, fact in (*self._from_objects(some), *self._from_attempts(some)):
+        for some in in_pages(sorted(terms), MAX_TERMS):
+            for term, fact in (*self._from_objects(set(some)), *self._from_attempts(set(some))):
                 found[term].append(fact)
         return found
 
-    def _from_objects(self, terms: Sequence[str]) -> Iterator[tuple[str, SampleFact]]:
-        columns = ("pk", "feed", "state", "done_at", "created", "tries", "not_before", "reason", "result", "name")
-        by_name = self._objects.filter(seqid__in=terms).values_list("seqid", *columns)
+    def _from_objects(self, terms: set[str]) -> Iterator[tuple[str, SampleFact]]:
+        since = Coalesce("done_at", "created")
+        columns = ("pk", "feed", "state", since, "tries", "not_before", "reason", "result", "name")
+        by_name = self._objects.filter(seqid__among=terms).values_list("seqid", *columns)
         # Under another id than that of its file: few, found in the index on both.
-        by_guid = self._objects.filter(guid__in=terms).exclude(guid=F("seqid")).values_list("guid", *columns)
+        by_guid = self._objects.filter(guid__among=terms).exclude(guid=F("seqid")).values_list("guid", *columns)
         for rows in (by_name, by_guid):
             for term, *row in rows:
                 yield term, self._object_fact(*row)
@@ -141,19 +150,18 @@ class _Sources:
         pk: int,
         feed_pk: int,
         state: str,
-        done_at: datetime | None,
-        created: datetime,
+        since: datetime,
         tries: int,
         not_before: datetime | None,
         reason: str,
         result: str,
         name: str,
     ) -> SampleFact:
-        feed = self._feeds[feed_pk]
-        status = _STATUS.get(ObjectState(state))
+        feed, place = self._feeds[feed_pk], self._places[feed_pk]
+        status = _STATUS.get(state)
         if status is not None:
             why = _warning(result) or reason
-            return SampleFact(pk, feed.server.identity, status, done_at or created, why, result, feed.name, name)
+            return SampleFact(pk, place, status, since, why, result, feed.name, name)
         status = SampleStatus.RETRY if tries or not_before or reason else SampleStatus.WAITING
         reasons = [reason]
         if feed.paused_at:
@@ -163,19 +171,19 @@ class _Sources:
         if not_before:
             reasons.append(f"next try {not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
         why = "; ".join(filter(None, reasons)) or "queued"
-        return SampleFact(pk, feed.server.identity, status, created, why, "", feed.name, name)
+        return SampleFact(pk, place, status, since, why, "", feed.name, name)
 
-    def _from_attempts(self, terms: Sequence[str]) -> Iterator[tuple[str, SampleFact]]:
+    def _from_attempts(self, terms: set[str]) -> Iterator[tuple[str, SampleFact]]:
         """From attempts without a file: of older loaders, and of feeds that were removed."""
-        # Not by the index on the file: of older loaders' rows all have none.
-        without_file = self._attempts.annotate(file_key=Coalesce("bucket_object_id", Value(0))).filter(file_key=0)
+        if self._attempts is None:
+            return
         columns = (
             "gp_int_id", "server", "findneighbour_server_url", "insert_status_code", "insert_end_time",
             "insert_start_time", "bucket_read_start_time", "message", "parse_status", "file_name", "outcome",
         )  # fmt: skip
-        by_name = without_file.filter(seqid__in=terms).values_list("seqid", *columns)
+        by_name = self._attempts.filter(seqid__among=terms).values_list("seqid", *columns)
         other = Q(seqid__lt=F("fn4id")) | Q(seqid__gt=F("fn4id")) | Q(seqid=None)
-        by_id = without_file.filter(other, fn4id__in=terms).values_list("fn4id", *columns)
+        by_id = self._attempts.filter(other, fn4id__among=terms).values_list("fn4id", *columns)
         for rows in (by_name, by_id):
             for term, *row in rows:
                 yield term, self._attempt_fact(*row)
@@ -200,7 +208,6 @@ class _Sources:
 
 def _answer(text: str, sample: str, facts: list[SampleFact], server: str) -> Iterator[SampleRow]:
     """A row for each server that holds it; else one for each server that does not."""
-    known_as = sample if sample != text else ""
     by_server: dict[str, list[SampleFact]] = defaultdict(list)
     for fact in facts:
         by_server[fact.server].append(fact)
@@ -213,14 +220,20 @@ def _answer(text: str, sample: str, facts: list[SampleFact], server: str) -> Ite
             if elsewhere
             else "no file and no attempt"
         )
-        yield SampleRow(text, SampleStatus.UNKNOWN, server or None, None, why, "", "", "", known_as)
+        yield SampleRow(
+            text, SampleStatus.UNKNOWN, server or None, None, why, "", "", "", sample if sample != text else ""
+        )
         return
     best = {place: _newest(some) for place, some in by_server.items()}
     holding = {place: fact for place, fact in best.items() if fact.status == SampleStatus.IN}
-    for place, fact in sorted((holding or best).items())[:MAX_PLACES]:
-        since = fact.since.astimezone(UTC).isoformat(timespec="seconds") if fact.since else None
-        result = fact.result
-        yield SampleRow(text, fact.status, place, since, fact.why, result, fact.feed, fact.file, known_as)
+    for _, fact in sorted((holding or best).items())[:MAX_PLACES]:
+        yield _row(text, sample, fact)
+
+
+def _row(text: str, sample: str, fact: SampleFact) -> SampleRow:
+    since = fact.since.astimezone(UTC).isoformat(timespec="seconds") if fact.since else None
+    place, known_as = fact.server, sample if sample != text else ""
+    return SampleRow(text, fact.status, place, since, fact.why, fact.result, fact.feed, fact.file, known_as)
 
 
 def _newest(facts: list[SampleFact]) -> SampleFact:

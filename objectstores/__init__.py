@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from objectstores.answers import without_password
 from objectstores.base import (
     Archived,
     Changed,
@@ -51,8 +52,8 @@ _OCI = re.compile(rf"oci://(?P<bucket>{_NAME})@(?P<namespace>{_NAME})(?:/(?P<pre
 def open_store(url: str, settings: Mapping[str, str] | None = None) -> Store:
     """The store at `url` (see FORMS); a prefix is used as it is, with or without a `/` at its end.
 
-    `settings` has the documented variables (OCI_AUTH, OCI_CONFIG_FILE, OCI_CONFIG_PROFILE, OCI_ENDPOINT, AWS_*) and
-    STORE_READ_TIMEOUT (seconds, 60); by default it is the environment. This looks up credentials and sends nothing to
+    `settings` has the documented variables (OCI_AUTH, OCI_CONFIG_FILE, OCI_CONFIG_PROFILE, OCI_ENDPOINT, AWS_*, FILE_STORES)
+    and STORE_READ_TIMEOUT (seconds, 60); by default it is the environment. This looks up credentials and sends nothing to
     the store. Raises Misconfigured. Only the SDK that is needed is imported.
     """
     values = os.environ if settings is None else settings
@@ -70,5 +71,12 @@ def open_store(url: str, settings: Mapping[str, str] | None = None) -> Store:
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and path.startswith("/") and "\0" not in path:
         from objectstores.folder import FolderStore
 
-        return FolderStore(Path(path))
-    raise Misconfigured(f"{url!r} is not a valid store URL; use {FORMS}")
+        folder = Path(os.path.realpath(path))
+        allowed = [os.path.realpath(one) for one in values.get("FILE_STORES", "").split(":") if one]
+        if not any(folder.is_relative_to(one) for one in allowed):
+            raise Misconfigured(
+                f"{url!r} is not in a folder that FILE_STORES names. Add its folder there, in the environment or in .env, such "
+                "as FILE_STORES=/data/queue:/data/batches"
+            )
+        return FolderStore(folder)
+    raise Misconfigured(f"{without_password(url)!r} is not a valid store URL; use {FORMS}")

@@ -1,24 +1,28 @@
-"""A complete HTTP response, and how to read one from a socket."""
+"""A complete HTTP response, and how to read one from a socket, or as JSON."""
 
 from __future__ import annotations
 
 import http.client
-import io
+import json
 import re
-import socket
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import ProtocolError
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from objectstores.wire import MAX_BODY, Wire, WireFile
 
 _HEAD_END = b"\r\n\r\n"
 _CHUNK_SIZE = 65_536
-_STATUS_LINE = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?")
+_MAX_DIGITS = 18
+_STATUS_LINE = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: [^\r\n]*)?")
+_HEADER = re.compile(r"([!-9;-~]+):([^\r\n]*)")
 NO_LENGTH = "the response has no length, so it may be incomplete"
+MIN_SECRET_LENGTH = 6
+"""Shorter ones are not hidden: they would be found in ordinary words."""
+PASSWORD = re.compile(r"(?<=//)\S*:\S*(?=@)")
+_SEPARATORS = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class Answer(NamedTuple):
@@ -30,7 +34,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def read_answer(wire: socket.socket, method: str, *, limit: int | None = None) -> tuple[Answer, bool]:
+def read_answer(wire: Wire, method: str, *, limit: int | None = None) -> tuple[Answer, bool]:
     """The response to a request, and whether the connection can be reused.
 
     With a limit, at most that many bytes of the body are read, and a truncated body is returned as far as it arrived.
@@ -48,8 +52,14 @@ def read_answer(wire: socket.socket, method: str, *, limit: int | None = None) -
     head, end, body = received.partition(_HEAD_END)
     parsed = _parse_head(head.decode("latin-1")) if end else None
     if parsed is None:
-        return _read_by_http_client(received, wire, method, limit), False
+        try:
+            return _read_by_http_client(received, wire, method, limit), False
+        except (ValueError, OverflowError) as error:
+            # http.client reads a chunk of any length, also one below zero or beyond 64 bits.
+            raise http.client.HTTPException(f"malformed response: {error}") from error
     status, headers, length = parsed
+    if limit is None and length > MAX_BODY:
+        raise ProtocolError(f"a response of {length:,} bytes")
     expected = length if limit is None else min(length, limit)
     chunks, missing = [body], expected - len(body)
     while missing > 0:
@@ -68,41 +78,66 @@ def _parse_head(head: str) -> tuple[int, Mapping[str, str], int] | None:
     """Status, headers and length of the body; None if any of them is in doubt."""
     first, *lines = head.split("\r\n")
     status = _STATUS_LINE.fullmatch(first)
-    pairs = [(name, value.strip()) for name, colon, value in (line.partition(":") for line in lines) if colon]
-    headers = HTTPHeaderDict(pairs)
-    # Two of them are joined by a comma.
-    length = headers.get("content-length", "")
-    if not status or status[1] in ("204", "304") or len(pairs) < len(lines) or "transfer-encoding" in headers:
+    if not status or status[1] in ("204", "304"):
         return None
-    if not (length.isascii() and length.isdecimal()) or any(name != name.strip() for name, _ in pairs):
+    headers = _Headers()
+    for line in lines:
+        field = _HEADER.fullmatch(line)
+        if not field:
+            return None
+        name, value = field[1].lower(), field[2].strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    # Two of them are no number.
+    length = headers.get("content-length", "")
+    if not (length.isascii() and length.isdecimal() and len(length) <= _MAX_DIGITS) or "transfer-encoding" in headers:
         return None
     return int(status[1]), headers, int(length)
 
 
-class _ReplayedSocket(io.RawIOBase):
-    """A socket for http.client: what has been received already, then the rest."""
+class _Headers(dict[str, str]):
+    """Headers by their lower-case names: urllib3's dictionary takes as long as all the rest of a small exchange."""
 
-    def __init__(self, received: bytes, wire: socket.socket) -> None:
-        self._received = io.BytesIO(received)
-        self._wire = wire
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        return self._received.readinto(buffer) or self._wire.recv_into(buffer)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """As that of a socket."""
-        return io.BufferedReader(self)
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - dict's
+        """As that of a dict."""
+        return super().get(name.lower(), default)
 
 
-def _read_by_http_client(received: bytes, wire: socket.socket, method: str, limit: int | None) -> Answer:
-    response = http.client.HTTPResponse(_ReplayedSocket(received, wire), method=method)  # type: ignore[arg-type]
+def _read_by_http_client(received: bytes, wire: Wire, method: str, limit: int | None) -> Answer:
+    response = http.client.HTTPResponse(WireFile(wire, received), method=method)  # type: ignore[arg-type]
     response.begin()
     lengths = {*response.headers.get_all("content-length", [])}
     if limit is not None:
         return Answer(response.status, HTTPHeaderDict(response.getheaders()), response.read(limit))
     if len(lengths) > 1 or (response.status == 200 and response.length is None and not response.chunked):
         raise ProtocolError(NO_LENGTH)
-    return Answer(response.status, HTTPHeaderDict(response.getheaders()), response.read())
+    body = response.read(MAX_BODY + 1)
+    if len(body) > MAX_BODY:
+        raise ProtocolError(f"a response of more than {MAX_BODY:,} bytes")
+    if response.length:
+        raise ProtocolError(f"the response ended {response.length} bytes early")
+    return Answer(response.status, HTTPHeaderDict(response.getheaders()), body)
+
+
+def from_json(text: bytes | str) -> Any:  # noqa: ANN401 - JSON
+    """The value of a JSON text from outside. Raises ValueError, also for one that is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def hide(body: bytes, secrets: Iterable[str]) -> bytes:
+    """What somebody answered, with `***` for each part of a secret that he repeats, however he escaped the rest of it."""
+    parts = {part for secret in secrets for part in (secret, *_SEPARATORS.split(secret))}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= MIN_SECRET_LENGTH:
+            body = body.replace(part.encode(), b"***")
+    return body
+
+
+def without_password(url: str) -> str:
+    """The URL, right or wrong, for a message: without user and password, and without its query."""
+    return PASSWORD.sub("***", url).partition("?")[0]

@@ -12,9 +12,13 @@ import boto3
 import botocore.session
 from botocore import exceptions as aws
 
+from objectstores.answers import PASSWORD
 from objectstores.base import Denied, Misconfigured, StoreError, Unavailable
 
 SET_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+CHECK_ENDPOINT = (
+    "check the endpoint URL (AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<service>), for example https://s3.example.org"
+)
 _CHECK_PROFILE = "check the profile in AWS_PROFILE and its configuration file"
 _LOGIN = "log in again: aws sso login --profile <AWS_PROFILE>"
 MAX_ERROR_LENGTH = 500
@@ -58,6 +62,12 @@ def aws_session(settings: Mapping[str, str]) -> boto3.session.Session:
     return boto3.session.Session(botocore_session=core, region_name=aws_region(settings))
 
 
+def ca_bundle(session: boto3.session.Session, settings: Mapping[str, str]) -> str | None:
+    """The file of CA certificates that botocore's settings or REQUESTS_CA_BUNDLE name; None: the usual ones."""
+    bundle = session._session.get_config_variable("ca_bundle")  # noqa: SLF001 - boto3 has no way to it
+    return bundle or settings.get("REQUESTS_CA_BUNDLE")
+
+
 @contextmanager
 def translated_errors(where: str) -> Iterator[None]:
     """Turns errors of botocore, while it looks for credentials and settings, into a StoreError that begins with `where`."""
@@ -88,13 +98,13 @@ def _hint(error: BaseException) -> str:
         if isinstance(error, kind):
             return hint
     if "endpoint" in str(error).lower():
-        return "check the endpoint URL (AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<service>), for example https://s3.example.org"
+        return CHECK_ENDPOINT
     # A program or a file that a profile names.
     return _CHECK_PROFILE if isinstance(error, OSError | RuntimeError | ValueError) else ""
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:MAX_ERROR_LENGTH].rstrip(".:; ")
+    text = " ".join(PASSWORD.sub("***", str(error)).split())[:MAX_ERROR_LENGTH].rstrip(".:; ")
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

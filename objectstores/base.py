@@ -10,6 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+MAX_WORDS = 500
+
+
+def one_line(text: str) -> str:
+    """Words from outside for an error: one line without control characters, at most 500 characters."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:MAX_WORDS])
+
 
 class StoreError(Exception):
     """An operation failed. The text names the store and the object, and never contains a secret."""

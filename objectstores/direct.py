@@ -17,9 +17,10 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from objectstores.answers import Answer, read_answer
 from objectstores.base import Misconfigured
+from objectstores.wire import Wire
 
 _CHUNK_SIZE = 65_536
-"""Bytes of a body that are sent at a time, the first with the head: two packets cost both sides more than the copy."""
+"""Bytes of a body that are sent with the head: two packets cost both sides more than the copy."""
 
 
 class DirectConnections:
@@ -50,20 +51,20 @@ class DirectConnections:
             raise Misconfigured("line break in a header: check the credentials")
         head = text.encode("latin-1")
         connection = self._acquire()
+        wire = Wire(connection.sock, idle=self._read_timeout)
         reusable = False
         try:
             try:
-                connection.sock.sendall(head + body[:_CHUNK_SIZE])
-                for start in range(_CHUNK_SIZE, len(body), _CHUNK_SIZE):
-                    connection.sock.sendall(body[start : start + _CHUNK_SIZE])
+                wire.sendall(head + body[:_CHUNK_SIZE])
+                wire.sendall(memoryview(body)[_CHUNK_SIZE:])
             except BrokenPipeError:
                 # A server that hangs up may have said why.
-                return read_answer(connection.sock, method)[0]
-            answer, reusable = read_answer(connection.sock, method)
+                return read_answer(wire, method)[0]
+            answer, reusable = read_answer(wire, method)
         except ssl.SSLError as error:
             raise SSLError(error) from error
         except TimeoutError as error:
-            raise ProtocolError(f"no response within {self._read_timeout:g} s") from error
+            raise ProtocolError(str(error)) from error
         except (OSError, http.client.HTTPException) as error:
             raise ProtocolError("Connection aborted.", error) from error
         finally:
@@ -109,5 +110,4 @@ class DirectConnections:
         except BaseException:
             connection.close()
             raise
-        connection.sock.settimeout(self._read_timeout)
         return connection

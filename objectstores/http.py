@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -11,13 +12,15 @@ import urllib3
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
-from objectstores.answers import NO_LENGTH, Answer
+from objectstores.answers import NO_LENGTH, Answer, hide
 from objectstores.base import Changed, Denied, Misconfigured, NotFound, StoreError, TooLarge, Unavailable
 from objectstores.direct import DirectConnections
+from objectstores.wire import IDLE_SECONDS, MAX_BODY, POOLS
 
 CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 60.0
 _MAX_IDLE = 16
+_CREDENTIALS = re.compile(r"""(?:signature="?|Credential=|keyId="ST\$)([^"/,\s]+)""", re.IGNORECASE)
+"""In an Authorization header of S3 or OCI, what only we and the store should know."""
 _ERRORS_BY_STATUS: dict[int, type[StoreError]] = {
     401: Denied,
     403: Denied,
@@ -34,7 +37,7 @@ class Connections:
     `endpoint` is `http[s]://host[:port]`. HTTPS_PROXY and NO_PROXY of the environment apply to https.
     """
 
-    def __init__(self, endpoint: str, *, ca_bundle: str | None = None, read_timeout: float = READ_TIMEOUT) -> None:
+    def __init__(self, endpoint: str, *, ca_bundle: str | None = None, read_timeout: float = IDLE_SECONDS) -> None:
         self.endpoint = endpoint
         options = {
             "maxsize": _MAX_IDLE,
@@ -42,6 +45,7 @@ class Connections:
             "retries": False,
         }
         self._manager = _manager(endpoint, ca_bundle or certifi.where(), options)
+        self._manager.pool_classes_by_scheme = POOLS
         pool = self._manager.connection_from_url(endpoint)
         # The pool itself: the manager would normalise `..` and `//`, which are legal in names.
         self._pool: HTTPConnectionPool = pool
@@ -61,19 +65,23 @@ class Connections:
     ) -> Answer:
         """One exchange, one attempt; a redirect is a response. `target` is path and query, as signed.
 
+        An error's body has no credentials of ours, should its sender repeat them.
         Raises Unavailable without a complete response, TooLarge if its body is (or is announced to be) longer than
         `limit` bytes, Misconfigured if the server's certificate is not trusted.
         """
         try:
             if method == "PUT" and self._direct:
-                return self._direct.send(method, target, headers, body or b"")
-            return self._by_urllib3(method, target, headers, body, limit)
+                answer = self._direct.send(method, target, headers, body or b"")
+            else:
+                answer = self._by_urllib3(method, target, headers, body, limit)
         except SSLError as error:
             raise Misconfigured(f"{self.endpoint}: certificate not trusted ({error}); check the CA bundle") from error
         except (HTTPError, OSError) as error:
-            # urllib3 puts the failed object before the text.
-            text = str(error).rpartition(">: ")[2] or type(error).__name__
+            # urllib3 puts the failed object before the text, and a text of its own before that of a time-out.
+            cause = error.__cause__ if isinstance(error.__cause__, TimeoutError) else error
+            text = str(cause).rpartition(">: ")[2] or type(error).__name__
             raise Unavailable(f"{self.endpoint}: {text}") from error
+        return answer if answer.status < 300 else answer._replace(body=hide(answer.body, _credentials(headers)))
 
     def _by_urllib3(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int
@@ -104,6 +112,11 @@ class Connections:
             self._direct.close()
 
 
+def _credentials(headers: Mapping[str, str]) -> list[str]:
+    sent = {name.lower(): value for name, value in headers.items()}
+    return [*_CREDENTIALS.findall(sent.get("authorization", "")), sent.get("x-amz-security-token", "")]
+
+
 def _read_body(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
     """The body; urllib3 raises for one that is shorter than announced."""
     announced = response.headers.get("content-length")
@@ -111,9 +124,11 @@ def _read_body(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
         raise ProtocolError(NO_LENGTH)
     if limit and announced and announced.isdecimal() and int(announced) > limit:
         raise TooLarge(f"{announced} bytes exceed the limit of {limit}")
-    content = response.read(limit + 1) if limit else response.read()
-    if limit and len(content) > limit:
-        raise TooLarge(f"it exceeds the limit of {limit} bytes")
+    content = response.read((limit or MAX_BODY) + 1)
+    if len(content) > (limit or MAX_BODY):
+        raise TooLarge(f"it exceeds the limit of {limit or MAX_BODY} bytes")
+    if response.length_remaining:
+        raise ProtocolError(f"the response ended {response.length_remaining} bytes early")
     return content
 
 
@@ -151,7 +166,7 @@ def proxy_error(answer: Answer, where: str) -> StoreError:
 
 def read_timeout(settings: Mapping[str, str]) -> float:
     """Seconds without a byte after which a request fails: STORE_READ_TIMEOUT, or 60."""
-    text = settings.get("STORE_READ_TIMEOUT") or str(READ_TIMEOUT)
+    text = settings.get("STORE_READ_TIMEOUT") or str(IDLE_SECONDS)
     try:
         return float(text)
     except ValueError as error:

@@ -9,6 +9,8 @@ from operator import lt
 from objectstores.base import Misconfigured, StoreError
 
 MAX_NAME_BYTES = 1024
+MAX_EMPTY_PAGES = 10_000
+"""In a row. S3 may answer with a page without names while it passes over deleted ones."""
 
 
 class NotInByteOrder(StoreError):
@@ -26,6 +28,25 @@ def check_order(names: Sequence[str], last: str, where: str) -> str:
         before, after = next(pair for pair in zip([last, *names], names, strict=False) if pair[0] >= pair[1])
         raise NotInByteOrder(f"{where} lists {after!r} after {before!r}: not in byte order, so it may be incomplete")
     return names[-1]
+
+
+class PageCheck:
+    """Whether the pages of one listing come to an end: not if one comes again, or ever more without a name."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._seen: set[int] = set()
+        self._empty = 0
+
+    def add(self, first_name: str, token: str) -> None:
+        """A page: its first name, and the token of the next page, both empty if there is none. Raises StoreError."""
+        self._empty = 0 if first_name else self._empty + 1
+        if self._empty > MAX_EMPTY_PAGES:
+            raise StoreError(f"{self._where}: the listing does not end: {MAX_EMPTY_PAGES:,} pages without a name")
+        for mark in (("name", first_name), ("token", token)):
+            if mark[1] and hash(mark) in self._seen:
+                raise StoreError(f"{self._where}: the listing loops: {mark[0]} {mark[1][:200]!r} came twice")
+            self._seen.add(hash(mark))
 
 
 def chunked(names: Iterable[str], size: int = 1000) -> Iterator[list[str]]:

@@ -9,17 +9,16 @@ import base64
 import binascii
 import builtins
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from objectstores.answers import Answer
-from objectstores.base import StoredObject, StoreError, TooLarge, Unavailable
+from objectstores.answers import Answer, from_json
+from objectstores.base import StoredObject, StoreError, TooLarge, Unavailable, one_line
 from objectstores.http import Connections, read_timeout
-from objectstores.listing import check_order, chunked, validate_name
+from objectstores.listing import PageCheck, check_order, chunked, validate_name
 from objectstores.oci_access import OciAccess
 from objectstores.oci_errors import OBJECT_NOT_FOUND, code_and_message, error_of
 from objectstores.retrying import with_retries
@@ -53,9 +52,11 @@ class OciStore:
     ) -> Iterator[StoredObject]:
         """As in `base.Store`."""
         start = last = ""
+        check = PageCheck(self.url)
         while True:
             objects, next_start = with_retries(self._page, self.prefix + prefix, start)
             last = check_order([entry.name for entry in objects], last, self.url)
+            check.add(objects[0].name if objects else "", next_start)
             yield from objects
             if not next_start:
                 return
@@ -111,11 +112,7 @@ class OciStore:
         """The objects from `start` on, at most 1000, and the start of the next page (empty: there is none)."""
         query = f"fields={_FIELDS}&limit=1000&prefix={quote(prefix, '')}"
         answer = self._send("GET", None, query=f"{query}&start={quote(start, '')}" if start else query)
-        try:
-            page = json.loads(answer.body)
-            return [_object(entry) for entry in page["objects"]], page.get("nextStartWith") or ""
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Unavailable(f"{self.url}: malformed page of the listing: {error!r}") from error
+        return page_of(answer.body, self.url)
 
     def _send(
         self,
@@ -146,6 +143,22 @@ class OciStore:
         return answer
 
 
+def page_of(body: bytes, url: str) -> tuple[Objects, str]:
+    """The objects of a page of the listing at `url`, and the start of the next page (empty: there is none). Raises
+    Unavailable for anything else."""
+    try:
+        page = from_json(body)
+        return [_object(entry) for entry in page["objects"]], _start(page.get("nextStartWith"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unavailable(f"{url}: malformed page of the listing: {one_line(repr(error))}") from error
+
+
+def _start(listed: Any) -> str:  # noqa: ANN401 - JSON
+    if listed is not None and not isinstance(listed, str):
+        raise TypeError("nextStartWith is not a text")
+    return listed or ""
+
+
 def _md5(listed: str) -> str | None:
     """The MD5 of the content, hexadecimal. An object uploaded in parts is listed with `…==-<parts>`, which is none."""
     try:
@@ -156,14 +169,18 @@ def _md5(listed: str) -> str | None:
 
 
 def _object(entry: Mapping[str, Any]) -> StoredObject:
-    md5 = entry.get("md5")
-    created = entry.get("timeCreated")
+    name, size, etag, md5 = entry["name"], entry["size"], entry.get("etag") or "", entry.get("md5")
+    created = datetime.fromisoformat(entry["timeCreated"]) if entry.get("timeCreated") else None
+    if not (isinstance(name, str) and name and type(size) is int and size >= 0 and isinstance(etag, str)):
+        raise TypeError("an object without name or size, or with an etag that is no text")
+    if created and not created.tzinfo:
+        raise ValueError("a time without its zone")
     state = entry.get("archivalState")
     return StoredObject(
-        entry["name"],
-        entry["size"],
-        entry.get("etag") or "",
+        name,
+        size,
+        etag,
         _md5(md5) if md5 else None,
-        datetime.fromisoformat(created) if created else None,
+        created,
         state in ("Archived", "Restoring") or (not state and entry.get("storageTier") == "Archive"),
     )

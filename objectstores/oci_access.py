@@ -23,6 +23,7 @@ from oci.auth.signers import (
     get_resource_principals_signer,
 )
 
+from objectstores.answers import without_password
 from objectstores.base import Misconfigured, Unavailable
 
 AUTHS = ("config_file", "instance_principal", "resource_principal", "security_token")
@@ -71,9 +72,15 @@ class OciAccess:
             with _translated_errors(f"region {region}", Misconfigured):
                 endpoint = str(oci.regions.endpoint_for("object_storage", region=region))
         parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.netloc
+            or "@" in endpoint
+            or parts.path.strip("/")
+            or parts.query
+        ):
             raise Misconfigured(
-                f"Invalid OCI_ENDPOINT {endpoint!r}: expected https://objectstorage.REGION.oraclecloud.com"
+                f"Invalid OCI_ENDPOINT {without_password(endpoint)!r}: expected https://objectstorage.REGION.oraclecloud.com"
             )
         self.endpoint = f"{parts.scheme}://{parts.netloc}"
 

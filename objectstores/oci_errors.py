@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
-from objectstores.answers import Answer
-from objectstores.base import Archived, Denied, StoreError, Unavailable
+from objectstores.answers import Answer, from_json
+from objectstores.base import Archived, Denied, StoreError, Unavailable, one_line
 from objectstores.http import error_for_status, proxy_error
 
 OBJECT_NOT_FOUND = "ObjectNotFound"
@@ -34,14 +32,14 @@ def error_of(answer: Answer, where: str) -> StoreError:
         return proxy_error(answer, where)
     kind = _ERRORS_BY_CODE.get(code) or error_for_status(answer.status)
     request_id = answer.headers.get("opc-request-id")
-    suffix = f" (opc-request-id {request_id})" if request_id else ""
-    return kind(f"{where}: {answer.status} {code}: {message}{_HINTS.get(code, '')}{suffix}")
+    suffix = f" (opc-request-id {one_line(request_id)})" if request_id else ""
+    return kind(f"{where}: {answer.status} {one_line(code)}: {one_line(message)}{_HINTS.get(code, '')}{suffix}")
 
 
 def code_and_message(answer: Answer) -> tuple[str, str]:
     """Code and message of an error; empty if it is not from OCI, but from a proxy."""
     try:
-        error = json.loads(answer.body)
+        error = from_json(answer.body)
         return str(error["code"]), str(error.get("message", ""))
     except (ValueError, KeyError, TypeError):
         return "", ""

@@ -17,9 +17,9 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from objectstores.answers import Answer
-from objectstores.base import StoredObject, StoreError, TooLarge, Unavailable
+from objectstores.base import StoredObject, TooLarge, Unavailable
 from objectstores.http import Connections, read_timeout
-from objectstores.listing import check_order, chunked, validate_name
+from objectstores.listing import PageCheck, check_order, chunked, validate_name
 from objectstores.retrying import with_retries
 from objectstores.s3_errors import error_of
 from objectstores.s3_listing import parse, parse_names
@@ -32,8 +32,9 @@ T = TypeVar("T")
 PAGE_SIZE = 1000
 """Names requested at a time; a server may return fewer."""
 _SAFE = "-_.~"
-_ERROR = re.compile(r"<Error>.*?</Error>", re.DOTALL)
-_REFUSED_KEY = re.compile(r"<Error>(?:(?!</Error>).)*?<Key>([^<]*)</Key>", re.DOTALL)
+# None looks beyond the next error, so that the time is that of reading the text once.
+_ERROR = re.compile(r"<Error>(?:(?!<Error>).)*?</Error>", re.DOTALL)
+_REFUSED_KEY = re.compile(r"<Error>(?:(?!</?Error>).)*?<Key>([^<]*)</Key>", re.DOTALL)
 
 
 class S3Store:
@@ -69,17 +70,15 @@ class S3Store:
     def _pages(self, prefix: str, *, in_byte_order: bool) -> Iterator[builtins.list[StoredObject]]:
         """A whole listing, as the store orders it; `in_byte_order`: raises NotInByteOrder if that is another order."""
         token = last = ""
+        check = PageCheck(self.url)
         while True:
             page = with_retries(self._page, parse, prefix, token)
             if in_byte_order:
                 last = check_order([entry.name for entry in page.objects], last, self.url)
-            elif page.objects:
-                last = page.objects[-1].name
+            check.add(page.objects[0].name if page.objects else "", page.token)
             yield page.objects
             if not page.token:
                 return
-            if page.token == token:
-                raise StoreError(f"{self.url}: the listing loops at {last!r}")
             token = page.token
 
     def _pages_to_sort(self, prefix: str) -> Iterator[builtins.list[StoredObject]]:

@@ -6,7 +6,7 @@ import html
 import re
 
 from objectstores.answers import Answer
-from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, StoreError, Unavailable
+from objectstores.base import Archived, Changed, Denied, Misconfigured, NotFound, StoreError, Unavailable, one_line
 from objectstores.http import error_for_status, proxy_error
 
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
@@ -58,10 +58,10 @@ def error_of(answer: Answer, where: str) -> StoreError:
     hint = _HINTS_BY_CODE.get(code) or _HINTS.get(kind, "")
     if not hint and kind is Misconfigured:
         region = answer.headers.get("x-amz-bucket-region") or _first(_REGION, text)
-        hint = f"; set AWS_REGION to the bucket's region{', ' + region if region else ''}, and check the endpoint"
+        hint = f"; set AWS_REGION to the bucket's region{', ' + one_line(region) if region else ''}, and check the endpoint"
     return kind(f"{where}: {answer.status} {code}: {_first(_MESSAGE, text)}{hint}")
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:
     match = pattern.search(text)
-    return html.unescape(match[1]) if match else ""
+    return one_line(html.unescape(match[1])) if match else ""

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import repeat
+from operator import attrgetter
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from objectstores.base import StoredObject, Unavailable
+from objectstores.base import StoredObject, Unavailable, one_line
 from objectstores.splitting import NamePage
 
 _KEY, _SIZE, _ETAG, _TIME, _CLASS, _COUNT, _NEXT = (
@@ -43,16 +44,18 @@ def parse(body: bytes) -> ObjectPage:
         count = len(names)
         times = _column(_TIME, text, count)
         parsed = {time: datetime.fromisoformat(time) for time in set(times)}
+        if not all(map(attrgetter("tzinfo"), parsed.values())):
+            raise ValueError("a time without its zone")
         etags = "\n".join(_column(_ETAG, text, count))
-        classes = _CLASS.findall(text) if text.count("<StorageClass>") == count else repeat("")
+        classes = _CLASS.findall(text) if text.count("<StorageClass>") == count else repeat("", count)
         columns = zip(
             names,
             map(int, _column(_SIZE, text, count)),
-            etags.replace("&#34;", "").replace("&quot;", "").replace('"', "").split("\n"),
-            repeat(None),
+            etags.replace("&#34;", "").replace("&quot;", "").replace('"', "").split("\n") if count else [],
+            repeat(None, count),
             map(parsed.__getitem__, times),
             map(_ARCHIVES.__contains__, classes),
-            strict=False,
+            strict=True,
         )
         return ObjectPage(list(map(_object, columns)), _token(text))
 
@@ -69,7 +72,7 @@ def _malformed_is_unavailable() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise Unavailable(f"malformed page of the listing: {error}") from error
+        raise Unavailable(f"malformed page of the listing: {one_line(str(error))}") from error
 
 
 def _text(body: bytes) -> str:
@@ -91,6 +94,8 @@ def _names(text: str) -> list[str]:
     # Most keys need no decoding but the padding of Base64: one call does that for all of them.
     joined = "\n".join(names).replace("%3D", "=")
     names = joined.split("\n") if names else names
+    if len(names) != count:
+        raise ValueError("a key with a line end")
     if "%" not in joined and "+" not in joined:
         return names
     return [unquote_plus(name, errors="strict") if "%" in name or "+" in name else name for name in names]

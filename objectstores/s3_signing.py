@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from botocore.config import Config
 
-from objectstores.aws_session import SET_CREDENTIALS, aws_session, translated_errors
+from objectstores.aws_session import CHECK_ENDPOINT, SET_CREDENTIALS, aws_session, ca_bundle, translated_errors
 from objectstores.base import Misconfigured
 
 _AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?/?$")
@@ -40,8 +40,7 @@ class S3Access:
             self._credentials = session.get_credentials()
             if self._credentials is None:
                 raise Misconfigured(f"no AWS credentials found; {SET_CREDENTIALS}")
-            ca_bundle = session._session.get_config_variable("ca_bundle")  # noqa: SLF001 - boto3 has no way to it
-            self.ca_bundle: str | None = ca_bundle or settings.get("REQUESTS_CA_BUNDLE")
+            self.ca_bundle = ca_bundle(session, settings)
             endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL") or None
             client = session.client("s3", endpoint_url=endpoint, config=Config(signature_version="s3v4"))
             if _AMAZON.search(client.meta.endpoint_url):
@@ -50,6 +49,8 @@ class S3Access:
                 client = session.client("s3", endpoint_url=endpoint, config=virtual)
             # botocore knows the rules of hosts, paths, regions and partitions.
             url = urlsplit(client.generate_presigned_url("list_objects_v2", {"Bucket": bucket}))
+        if "@" in url.netloc:
+            raise Misconfigured(f"s3://{bucket}: the endpoint URL has a user name or a password; {CHECK_ENDPOINT}")
         self.root = f"{url.scheme}://{url.netloc}"
         self.host = url.netloc
         self.path = url.path.rstrip("/") + "/"

@@ -13,13 +13,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from itertools import chain
 from threading import Event, Thread
 from typing import NamedTuple
 
-from objectstores.base import StoreError, Unavailable
-from objectstores.listing import check_order
+from objectstores.base import Unavailable
+from objectstores.listing import PageCheck, check_order
+from objectstores.wire import SLICE_SECONDS, still_waiting
 
 MAX_PARALLEL_PARTS = 8
 PAGES_PER_PART = 3
@@ -48,6 +49,7 @@ class ListingReader:
         self._where = where
         self._after = after
         self._token = ""
+        self._check = PageCheck(where)
         self.last = ""
         """The last name read."""
         self.ended = False
@@ -56,8 +58,7 @@ class ListingReader:
         """Reads the next page. Raises StoreError if its names are out of order, or the listing loops."""
         names, token = self._fetch(self._after, self._token)
         self.last = check_order(names, self.last, self._where)
-        if token and token == self._token:
-            raise StoreError(f"{self._where}: the listing loops at {self.last!r}")
+        self._check.add(names[0] if names else "", token)
         self._token, self.ended = token, not token
         return names
 
@@ -144,7 +145,7 @@ class SplitListing:
     def _joined_parts(self) -> Iterator[list[str]]:
         self._start_more_parts()
         while self._parts:
-            part = self._parts.popleft().result()
+            part = _result(self._parts.popleft())
             if not part.reader.ended:
                 self._start_more_parts()
             for page in part.pages():
@@ -154,7 +155,7 @@ class SplitListing:
                 yield page
             if not self._parts:
                 return
-            following = self._parts[0].result().first
+            following = _result(self._parts[0]).first
             if part.reader.ended and following and following > part.reader.last:
                 raise Unavailable(
                     f"{self._where}: incomplete listing: it ended at {part.reader.last!r}, before {following!r}"
@@ -191,3 +192,9 @@ class SplitListing:
 
     def _has_folder(self, name: str) -> bool:
         return "/" in name[len(self._prefix) :]
+
+
+def _result(part: Future[ListingPart]) -> ListingPart:
+    while not wait([part], timeout=SLICE_SECONDS).done:
+        still_waiting()
+    return part.result()

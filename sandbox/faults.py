@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KINDS = ("status", "page", "redirect", "reset", "hang", "delay", "truncate", "corrupt")
+KINDS = ("status", "page", "redirect", "reset", "hang", "delay", "truncate", "corrupt", "drip")
 WHENS = ("before", "during", "after")
 
 
@@ -23,7 +23,8 @@ class Rule:
 
     What happens: `status` (with `code`, `message`, or a whole `body` of `content_type`), `page` (200 and a login page),
     `redirect` (302), `reset`, `hang` (for `seconds`, then a reset; None: forever), `delay` (`seconds`, then the true
-    answer), `truncate` (half of the body), `corrupt` (as many bytes, some of them wrong).
+    answer), `truncate` (half of the body), `corrupt` (as many bytes, some of them wrong), `drip` (a byte of the body every
+    `seconds`).
 
     `when`, for the kinds that replace the answer: `before` (the request does nothing), `during` (it fails at once, but
     the server still does the work) or `after` (the work is done, only the answer is lost).

@@ -55,10 +55,10 @@ class RawRequest:
 class Response:
     """An answer. `close` ends the connection after it, `cut` sends only so many bytes of the body and then ends it.
 
-    `reset` sends nothing at all: the client sees a connection reset by peer.
+    `drip` is the time between two bytes of the body. `reset` sends nothing at all: the client sees a connection reset by peer.
     """
 
-    __slots__ = ("body", "close", "cut", "headers", "reset", "status")
+    __slots__ = ("body", "close", "cut", "drip", "headers", "reset", "status")
 
     def __init__(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.status = status
@@ -66,6 +66,7 @@ class Response:
         self.headers = headers if headers is not None else {}
         self.close = False
         self.cut: int | None = None
+        self.drip = 0.0
         self.reset = False
 
 
@@ -272,6 +273,10 @@ class Connection(asyncio.BufferedProtocol):
         close = response.close or response.cut is not None or request.headers.get("connection") == "close"
         close = close or (self._admission is not None and self._admission.limited)
         head = _head(response, close=close)
+        if response.drip:
+            transport.write(head)
+            _drip(transport, body, response.drip)
+            return
         if len(body) > BUFFER_BYTES:
             transport.write(head)
             transport.write(body)
@@ -311,6 +316,15 @@ def _head(response: Response, *, close: bool) -> bytes:
     if close:
         lines.append("connection: close")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _drip(transport: asyncio.Transport, body: bytes, seconds: float) -> None:
+    """Sends the body byte by byte, and ends the connection."""
+    if transport.is_closing() or not body:
+        transport.close()
+        return
+    transport.write(body[:1])
+    asyncio.get_running_loop().call_later(seconds, _drip, transport, body[1:], seconds)
 
 
 def _reset(transport: asyncio.Transport) -> None:

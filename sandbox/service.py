@@ -111,7 +111,7 @@ class Service:
     async def _go_wrong(self, rule: Rule, request: RawRequest) -> Response:
         if rule.kind == "delay":
             await asyncio.sleep(rule.seconds or 0)
-        if rule.kind in {"delay", "truncate", "corrupt"}:
+        if rule.kind in {"delay", "truncate", "corrupt", "drip"}:
             return _spoiled(rule, await self._true_answer(request))
         if rule.when == "after":
             await self._true_answer(request)
@@ -209,6 +209,8 @@ def _spoiled(rule: Rule, response: Response) -> Response:
         response.cut = len(response.body) // 2
     elif rule.kind == "corrupt":
         response.body = corrupted(response.body)
+    elif rule.kind == "drip":
+        response.drip = rule.seconds or 1.0
     return response
 
 

@@ -45,8 +45,12 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of those folders."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the tests of those folders; on SQLite, leaves out those that are marked `postgres`."""
+    on_postgres = bool(os.environ.get("FNLOADER_TEST_POSTGRES"))
+    if not on_postgres and (others := [item for item in items if item.get_closest_marker("postgres")]):
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=others)
     for item in items:
         for folder in MARKED_FOLDERS & set(item.path.relative_to(Path(__file__).parent).parts):
             item.add_marker(folder)

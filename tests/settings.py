@@ -1,12 +1,18 @@
 """The site's settings, read from a clean environment: no developer's `.env`, no secret of anybody."""
 
 import os
+import tempfile
 
 import environ
 
 os.environ["FNLOADER_ENV_FILE"] = os.devnull
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
+# Whole suites of requests are one user's here.
+os.environ.setdefault("USER_REQUESTS_AT_ONCE", "1000000")
+os.environ.setdefault("USER_REQUESTS_A_MINUTE", "1000000")
 os.environ.setdefault("HOST_NAME", "test-host")
+# Folders of tests are stores.
+os.environ.setdefault("FILE_STORES", tempfile.gettempdir())
 
 from fnloader_site.settings import *  # noqa: F403 - after the environment is set
 

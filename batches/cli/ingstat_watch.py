@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.management.base import OutputWrapper
+from django.db import InterfaceError, OperationalError, connection
 
 from batches.choices import FINISHED, CheckKind
 from batches.ingest.check import CheckResult, check
@@ -46,7 +47,7 @@ class WatchProgress:
 def watch(out: OutputWrapper, err: OutputWrapper, bid: str, options: CheckOptions) -> CheckResult | None:
     """Watches a batch until its ingest is over; None if it was told to stop (its counts stay).
 
-    While the store is unavailable it tries again; any other error of the store ends it, as it ends a check.
+    While the store or the database is unavailable it tries again; any other error of the store ends it, as it ends a check.
     """
     batch = get_batch(bid)
     try:
@@ -54,14 +55,19 @@ def watch(out: OutputWrapper, err: OutputWrapper, bid: str, options: CheckOption
             watched = WatchProgress(batch, progress, count_points(batch))
             while True:
                 try:
+                    batch = get_batch(bid)
                     result = check(batch, options, asked_by=os_user(), kind=CheckKind.WATCH, on_count=watched.show)
                 except Unavailable as error:
                     err.write(f"{error}; trying again.")
+                except (OperationalError, InterfaceError) as error:
+                    err.write(
+                        f"Database error: {(str(error).strip() or 'connection lost').splitlines()[0]}; trying again."
+                    )
+                    connection.close()
                 else:
                     if result.verdict in FINISHED:
                         return result
                 time.sleep(max(options.sleep, 1.0))
-                batch = get_batch(bid)
     except KeyboardInterrupt:  # SIGTERM, too
         out.write(f"Stopped watching {batch}. Its counts are stored.")
         return None

@@ -2,7 +2,7 @@
 
 A byte order mark decides the encoding; a line `sep=;`, or the header, decides the delimiter. Empty rows and columns
 without a name at the end are passed over, missing cells at the end of a row are empty, any line ends will do, and a cell may have
-any length.
+any length within a row of `MAX_ROW_LENGTH`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import codecs
 import csv
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,11 +20,14 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from core.exceptions import OperationRefused
+from core.formatting import printable
 
 DELIMITERS = (",", ";", "\t", "|")
 ENCODINGS = ("cp1252", "mac_roman", "latin-1", "cp437")
 """What a file that is not UTF-8 most often is, in this order."""
 _MAX_CELL_LENGTH = 2**31 - 1
+MAX_ROW_LENGTH = 32_000_000
+"""Characters of a row with its line ends: a file of nothing but separators needs eight times as many bytes to be read."""
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -32,9 +36,13 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 # A spreadsheet that saves such a file again may pad this line with its delimiter.
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"])"?[,;\t]*', re.IGNORECASE)
 _USUAL = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒŠŽ‘’“”–—…•€£°«»§©®½¼±×·\xa0")  # noqa: RUF001
 _EXCERPT_LENGTH = 15
+_MAX_NAMED = 10
+"""Columns in an error."""
+_SAMPLE_LENGTH = 10_000
+"""Bytes by which the likeliest encoding is found."""
 
 
 class RowError(OperationRefused):
@@ -110,8 +118,8 @@ def open_table(
     if missing := [name for name in required if name not in columns]:
         hint = f" Its header has no {delimiter!r}: use --delimiter." if len(header) == 1 else ""
         raise OperationRefused(f"{path} is not a {kind}: column {', '.join(missing)} is missing.{hint}")
-    if repeated := sorted({name for name in columns if name and columns.count(name) > 1}):
-        raise OperationRefused(f"{path} has more than one column {', '.join(repeated)}.")
+    if repeated := sorted(name for name, number in Counter(columns).items() if name and number > 1):
+        raise OperationRefused(f"{path} has more than one column {', '.join(map(printable, repeated[:_MAX_NAMED]))}.")
     return Table(path, columns, len(names) - len(columns), _rows=rows)
 
 
@@ -190,13 +198,17 @@ def _parse(path: Path, encoding: str, delimiter: str, skipped: int) -> Iterator[
     with _open_text(path, encoding) as file:
         for _ in range(skipped):
             file.readline()
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         while True:
             start = reader.line_num + skipped + 1
+            lines.left = MAX_ROW_LENGTH
             # The limit belongs to the whole process.
             limit = csv.field_size_limit(_MAX_CELL_LENGTH)
             try:
                 values = next(reader, None)
+            except RowError as error:
+                raise OperationRefused(f"{path}, line {start}: {error}") from error
             except csv.Error as error:
                 at, text = reader.line_num + skipped, f"{error}."
                 if "unexpected end of data" in text:
@@ -211,6 +223,23 @@ def _parse(path: Path, encoding: str, delimiter: str, skipped: int) -> Iterator[
             if values and not (is_first and not any(map(str.strip, values))):
                 is_first = False
                 yield reader.line_num + skipped, values
+
+
+class _Lines:
+    """The lines of a file; a row can't take more than `left` characters of them."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.left = MAX_ROW_LENGTH
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._file.readline(self.left + 1):
+            self.left -= len(line)
+            if self.left < 0:
+                raise RowError(
+                    f"a row of more than {MAX_ROW_LENGTH:,} characters. Is it CSV, and is each quote closed?"
+                )
+            yield line
 
 
 def _named(header: Sequence[str], known: Iterable[str]) -> list[str]:
@@ -229,10 +258,11 @@ def _encoding_hint(raw: bytes, wrong: str = "") -> str:
     """The encodings that fit, the likeliest first, with what a part of the text is in each."""
     at = next((index for index, byte in enumerate(raw) if byte > 127), 0)
     part = raw[max(0, at - _EXCERPT_LENGTH) : at + _EXCERPT_LENGTH]
+    sample = slice(max(0, at - _EXCERPT_LENGTH), at + _SAMPLE_LENGTH)
     scores, readings = dict[str, int](), dict[str, str]()
     for encoding in ENCODINGS:
         with suppress(UnicodeDecodeError):
-            score, reading = _plausibility(raw.decode(encoding)), part.decode(encoding)
+            score, reading = _plausibility(raw.decode(encoding)[sample]), part.decode(encoding)
             if encoding != wrong and reading not in readings.values():
                 scores[encoding], readings[encoding] = score, reading
     likely = sorted(scores, key=lambda encoding: -scores[encoding])

@@ -13,7 +13,7 @@ from batches.creation import csv_reader
 from batches.creation.csv_reader import AS_FOUND, CsvFormat, RowError, Table
 from batches.creation.named_paths import FolderFiles, FoundFile
 from batches.keys import MAX_KEY_LENGTH, InvalidKey, Key, decode, encode
-from batches.models.record import EMPTY_FILE
+from batches.models.record import EMPTY_FILE, MAX_FILE_SIZE, too_large
 
 MAPPER_REPORT = "mapper_report.csv"
 UPLOAD_REPORT = "upload_report.csv"
@@ -108,8 +108,8 @@ def _file_row(row: int, name: str, size: int, template: KeyTemplate) -> SourceRo
     status = "new" if template.action == "CREATE" else "existing"
     key: str | None
     try:
-        key, message = encode(template.bid, template.path, identifier, template.action), None if size else EMPTY_FILE
-        outcome = UploadOutcome.PENDING if size else UploadOutcome.UNUPLOADABLE
+        key, message = encode(template.bid, template.path, identifier, template.action), _wrong_size(size)
+        outcome = UploadOutcome.UNUPLOADABLE if message else UploadOutcome.PENDING
     except InvalidKey as error:
         key, message, outcome = None, str(error), UploadOutcome.UNUPLOADABLE
     name = name.encode(errors="replace").decode()
@@ -167,9 +167,15 @@ def _initial_outcome(outcome: str, key: str, file: FoundFile) -> tuple[UploadOut
     if file.size is None:
         reason = "is outside of the batch folder" if file.is_outside else "not found"
         return UploadOutcome.UNUPLOADABLE, f"file {file.name!r} {reason}"
-    if not file.size:
-        return UploadOutcome.UNUPLOADABLE, EMPTY_FILE
-    return UploadOutcome.PENDING, None
+    wrong_size = _wrong_size(file.size)
+    return (UploadOutcome.UNUPLOADABLE if wrong_size else UploadOutcome.PENDING), wrong_size
+
+
+def _wrong_size(size: int) -> str | None:
+    """Why a file of that size can't be sent."""
+    if not size:
+        return EMPTY_FILE
+    return too_large(size) if size > MAX_FILE_SIZE else None
 
 
 def _decode_key(key: str, bid: str) -> Key | None:

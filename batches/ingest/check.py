@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Self
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce, Concat, Left
 from django.utils import timezone
@@ -26,6 +26,7 @@ from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
 from batches.models.record import MAX_MESSAGE_LENGTH
 from batches.store import store_url
 from core.exceptions import OperationRefused
+from core.last_writes import last_write
 from core.processes import is_dead
 from objectstores import Store, open_store
 
@@ -146,7 +147,8 @@ class CheckRun:
         row = IngestCheck(
             batch=batch,
             kind=kind,
-            started_at=timezone.now(),
+            # Not before the upload it is about, though the clock of that host was ahead: `open_check` compares them.
+            started_at=max(timezone.now(), batch.upload_finished or timezone.now()),
             store=store.url,
             sleep_seconds=options.sleep,
             checks=options.checks,
@@ -205,7 +207,7 @@ class CheckRun:
     def abort(self, problem: str) -> None:
         """Ends it without a verdict, if it has any count. A database that is unavailable must not hide the reason."""
         if self.row.pk and not self.row.verdict:
-            with suppress(DatabaseError):
+            with last_write():
                 IngestCheck.objects.filter(pk=self.row.pk, verdict=None).update(problem=problem[:MAX_MESSAGE_LENGTH])
 
     def _write_result(self, counted: ObjectCount, remaining: RemainingKeys) -> None:

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from django.db import connections
 
+from objectstores.wire import while_waiting
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Sleep = Callable[[float], None]
@@ -38,7 +40,8 @@ def run_parallel(
     def run(item: Item) -> Result:
         try:
             sleep(0)
-            return function(item, sleep)
+            with while_waiting(lambda: sleep(0)):
+                return function(item, sleep)
         finally:
             connections.close_all()
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from batches.choices import FINISHED, BatchStatus, CheckKind
@@ -22,6 +22,7 @@ from batches.models import Batch, IngestCheck
 from batches.models.record import MAX_MESSAGE_LENGTH
 from batches.querysets import UPLOAD_IS_OPEN
 from batches.store import store_url
+from core.due import older_than
 from core.exceptions import OperationRefused
 from core.logs import log_context
 from objectstores import open_store
@@ -112,7 +113,7 @@ def check_now(batch: Batch, asked_by: str) -> None:
 
 
 def _due(batches: QuerySet[Batch], spacing: float) -> QuerySet[Batch]:
-    due = Q(counted_at=None) | Q(counted_at__lt=Now() - timedelta(seconds=spacing * EARLY))
+    due = older_than("counted_at", timedelta(seconds=spacing * EARLY))
     return batches.filter(due).order_by(F("counted_at").asc(nulls_first=True), "pk")
 
 

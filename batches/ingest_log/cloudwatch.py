@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from batches.ingest_log.events import EventStore, LogEvent
 from core.processes import monotonic
-from objectstores.base import StoreError
+from objectstores.base import StoreError, TooLarge, Unavailable
 
 CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ATTEMPTS = 5, 20, 3
 """For each call; AWS allows five per second and throttles more: boto3 waits and tries again."""
@@ -99,9 +102,11 @@ def _text(value: object) -> str:
 def _client() -> Any:  # noqa: ANN401 - boto3 makes its clients' classes while it runs
     from botocore.config import Config
 
-    from objectstores.aws_session import aws_region, aws_session
+    from objectstores.aws_session import aws_region, aws_session, ca_bundle
+    from objectstores.http import Connections
 
-    return aws_session(os.environ).client(
+    session = aws_session(os.environ)
+    client = session.client(
         "logs",
         region_name=aws_region(os.environ),
         # boto3's own name for it is AWS_ENDPOINT_URL_CLOUDWATCH_LOGS; without either the region decides.
@@ -111,4 +116,28 @@ def _client() -> Any:  # noqa: ANN401 - boto3 makes its clients' classes while i
             read_timeout=READ_TIMEOUT,
             retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
         ),
+    )
+    # botocore's own exchanges have no bounds of time and size as a whole.
+    endpoint = urlsplit(client.meta.endpoint_url)
+    connections = Connections(
+        f"{endpoint.scheme}://{endpoint.netloc}", ca_bundle=ca_bundle(session, os.environ), read_timeout=READ_TIMEOUT
+    )
+    client.meta.events.register("before-send.cloudwatch-logs", partial(_send, connections))
+    return client
+
+
+def _send(connections: Any, request: Any, **_: object) -> Any:  # noqa: ANN401 - botocore's
+    """Sends a request that botocore has signed; its parser and its retries work as ever."""
+    from botocore.awsrequest import AWSResponse
+    from botocore.exceptions import HTTPClientError
+    from urllib3 import HTTPResponse
+
+    url = urlsplit(request.url)
+    headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()}
+    try:
+        answer = connections.send(request.method, url.path + (url.query and "?" + url.query), headers, request.body)
+    except (Unavailable, TooLarge) as error:
+        raise HTTPClientError(error=error) from error
+    return AWSResponse(
+        request.url, answer.status, answer.headers, HTTPResponse(io.BytesIO(answer.body), preload_content=False)
     )

@@ -6,11 +6,12 @@ any other library or with none, and lines of the platform itself.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple
+
+from objectstores.answers import from_json
 
 KEY_PREFIX = "Object key: "
 BATCH_PREFIX = "Decoded batch: "
@@ -23,11 +24,13 @@ TRACEBACK = "Traceback (most recent call last)"
 
 _ERROR_LEVELS = frozenset({"ERROR", "CRITICAL", "FATAL", "SEVERE"})
 _LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL|SEVERE"
+_YEAR = 365 * 86_400_000
+"""In milliseconds."""
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _PREFIX = re.compile(
-    rf"""[\s\[(<|:,;-]*(?:
+    rf"""[\s\[(<|:,;-]*+(?:
     (?P<level>{_LEVELS})\b
-    |(?<=\[)\s*(?P<small>(?i:{_LEVELS}))\s*(?=\])
+    |(?<=[\[\s])(?P<small>(?i:{_LEVELS}))\s*(?=\])
     |(?P<request>{_UUID})\b
     |\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)?
     |\d\d:\d\d:\d\d(?:[.,]\d+)?
@@ -145,8 +148,8 @@ def _free_line(text: str) -> LogLine | None:
 
 def _json_line(text: str, request: str, level: str) -> LogLine | None:
     try:
-        fields = json.loads(text) if len(text) <= MAX_JSON_LENGTH else None
-    except (ValueError, RecursionError):
+        fields = from_json(text) if len(text) <= MAX_JSON_LENGTH else None
+    except ValueError:
         return None
     if not isinstance(fields, dict):
         return None
@@ -166,9 +169,13 @@ def _platform_line(fields: Mapping[str, Any]) -> LogLine:
     if fields["type"] == "platform.report" and status == "timeout":
         metrics = record.get("metrics")
         duration = metrics.get("durationMs") if isinstance(metrics, dict) else None
-        after = f" after {duration / 1000:.2f} seconds" if isinstance(duration, int | float) else ""
+        after = (
+            f" after {duration / 1000:.2f} seconds"
+            if isinstance(duration, int | float) and 0 <= duration < _YEAR
+            else ""
+        )
         return LogLine(LineKind.ERROR, request, f"Task timed out{after}")
-    if fields["type"] == "platform.report" and record.get("errorType", "").startswith("Runtime."):
+    if fields["type"] == "platform.report" and str(record.get("errorType")).startswith("Runtime."):
         return LogLine(LineKind.ERROR, request, str(record["errorType"]))
     return LogLine(LineKind.OTHER, request)
 

@@ -17,7 +17,8 @@ from django.utils import timezone
 from batches.choices import UPLOADABLE, Action, BatchStatus
 from batches.keys import prefix
 from batches.models.record import MAX_MESSAGE_LENGTH
-from core.fields import BytewiseCharField
+from core.due import CLOCK_TOLERANCE, older_than
+from core.fields import BytewiseCharField, MessageField
 
 UPLOAD_LOCK_SECONDS = 60
 """An upload on another host without a heartbeat for this long, by the database's clock, is considered dead."""
@@ -109,7 +110,7 @@ class Batch(models.Model):
         help_text="When the result last changed: by a check, by healing, or by messages from the log.",
     )
     messages_read_at = models.DateTimeField(null=True, blank=True, help_text="When the ingest log was last read.")
-    messages_problem = models.CharField(
+    messages_problem = MessageField(
         max_length=MAX_MESSAGE_LENGTH,
         null=True,
         blank=True,
@@ -118,7 +119,7 @@ class Batch(models.Model):
     counted_at = models.DateTimeField(
         null=True, blank=True, help_text="When the last scheduled count started (database clock)."
     )
-    check_problem = models.CharField(
+    check_problem = MessageField(
         max_length=MAX_MESSAGE_LENGTH, null=True, blank=True, help_text="Why the last scheduled count failed."
     )
     check_failing_since = models.DateTimeField(
@@ -186,6 +187,7 @@ class Batch(models.Model):
 
         The lock is free if it has no owner, if the owner is `dead`, or if its heartbeat is older than UPLOAD_LOCK_SECONDS.
         """
+        bring_back_upload_locks(Batch.objects.filter(pk=self.pk))
         free = Q(upload_owner=None) | Q(upload_heartbeat__lt=Now() - timedelta(seconds=UPLOAD_LOCK_SECONDS))
         if dead:
             free |= Q(upload_owner=dead)
@@ -358,7 +360,7 @@ class Batch(models.Model):
 
     def claim_count(self, spacing: float) -> bool:
         """Claims the next scheduled count; False if one started in the last `spacing` seconds (database clock)."""
-        free = Q(counted_at=None) | Q(counted_at__lt=Now() - timedelta(seconds=spacing)) if spacing else Q()
+        free = older_than("counted_at", timedelta(seconds=spacing)) if spacing else Q()
         return self._change(free, counted_at=Now())
 
     def _cells_without(self, names: frozenset[str]) -> str | None:
@@ -367,13 +369,20 @@ class Batch(models.Model):
         return json.dumps(kept, ensure_ascii=False) if kept else None
 
     def _duration_until(self, end: datetime) -> timedelta | None:
-        return end - self.ingest_start_time if self.ingest_start_time else None
+        """Unknown, too, if the clock of the host that uploaded it was ahead by more than the ingest took."""
+        start = self.ingest_start_time
+        return end - start if start and start <= end else None
 
     def _change(self, when: Q, **values: object) -> bool:
         changed = Batch.objects.filter(when, pk=self.pk).update(**values)
         if changed:
             self.refresh_from_db(fields=list(values))
         return bool(changed)
+
+
+def bring_back_upload_locks(batches: models.QuerySet[Batch]) -> None:
+    """Makes heartbeats of the future heartbeats of now: the database's clock was ahead. Takes nothing from a living owner."""
+    batches.filter(upload_heartbeat__gt=Now() + CLOCK_TOLERANCE).update(upload_heartbeat=Now())
 
 
 _UPLOAD_CELLS = frozenset({"uploaded?", "upload_errs", "upload_oks", "ingest_start_time"})

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from batches.choices import CheckKind, Verdict
+from core.fields import MessageField
 
 
 class IngestCheck(models.Model):
@@ -35,7 +36,7 @@ class IngestCheck(models.Model):
         blank=True,
         help_text="Verdict; empty: none yet, or ended without one.",
     )
-    problem = models.CharField(
+    problem = MessageField(
         max_length=1000, null=True, blank=True, help_text="Why it ended without a verdict, where that is known."
     )
     remaining = models.PositiveIntegerField(help_text="Objects of the batch in the last count.")

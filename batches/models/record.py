@@ -7,13 +7,20 @@ from django.db.models import Q
 
 from batches.choices import Action, IngestOutcome, MapOutcome, UploadOutcome
 from batches.keys import MAX_KEY_LENGTH
-from core.fields import BytewiseCharField
+from core.fields import BytewiseCharField, MessageField
 
 MAX_IDENTIFIER_LENGTH = MAX_KEY_LENGTH * 3 // 4
 """Bytes that the decoded parts of a key can have at most, and so characters of an identifier."""
 MAX_MESSAGE_LENGTH = 1000
 EMPTY_FILE = "the file is empty"
 """Upload message of a record that is unuploadable for this reason: an empty file can't be ingested."""
+MAX_FILE_SIZE = 100_000_000
+"""Bytes of a record's file. They are read whole, several files at a time; records have some kilobytes."""
+
+
+def too_large(size: int) -> str:
+    """Upload message of a record whose file is larger."""
+    return f"the file has {size:,} bytes, at most {MAX_FILE_SIZE:,} can be sent"
 
 
 class BatchRecord(models.Model):
@@ -63,7 +70,7 @@ class BatchRecord(models.Model):
         default=UploadOutcome.PENDING,
         help_text="Outcome of the upload (cmt_upload_status).",
     )
-    upload_message = models.CharField(
+    upload_message = MessageField(
         max_length=MAX_MESSAGE_LENGTH, null=True, blank=True, help_text="Message of the upload (cmt_upload_message)."
     )
     sent_at = models.DateTimeField(null=True, blank=True, help_text="When the record was last marked for sending.")
@@ -74,13 +81,13 @@ class BatchRecord(models.Model):
         blank=True,
         help_text="Outcome of the ingest (CMT_ingest_status); empty: no result yet.",
     )
-    ingest_message = models.CharField(
+    ingest_message = MessageField(
         max_length=MAX_MESSAGE_LENGTH, null=True, blank=True, help_text="Message of the ingest (CMT_ingest_message)."
     )
     ingest_detail = models.TextField(
         null=True, blank=True, help_text="Trace of the exception behind the message of the ingest, from the log."
     )
-    ingest_candidate = models.CharField(
+    ingest_candidate = MessageField(
         max_length=MAX_MESSAGE_LENGTH,
         null=True,
         blank=True,

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from batches.choices import StepKind
+from core.fields import MessageField
 
 MAX_NOTE_LENGTH = 1000
 
@@ -37,7 +38,7 @@ class BatchStep(models.Model):
         null=True, blank=True, help_text="Records undone or imported, or objects deleted."
     )
     store_url = models.CharField(max_length=2048, null=True, blank=True, help_text="URL of the store.")
-    note = models.CharField(max_length=MAX_NOTE_LENGTH, null=True, blank=True, help_text="Details.")
+    note = MessageField(max_length=MAX_NOTE_LENGTH, null=True, blank=True, help_text="Details.")
     token = models.CharField(max_length=64, null=True, blank=True, editable=False, help_text="Lock token of an upload.")
     who = models.CharField(max_length=150, help_text="User who ran the step.")
     host = models.CharField(max_length=255, help_text="HOST_NAME where the step ran.")

@@ -21,7 +21,10 @@ _ID = r"(?=[\w+/=.-]*\d)[\w+/=.-]+"
 _PATTERNS = (
     # A store names the object before its error, and may add the ids of the request.
     (re.compile(r"^(\w+://.*?), \S+: "), r"\1: "),
-    (re.compile(rf"[\s,;(]*\b(?:\w+-)?(?:request|host)[\s_-]?id\b[\s:=\"']*{_ID}[\"')]*", re.IGNORECASE), ""),
+    (
+        re.compile(rf"(?<![\s,;(])[\s,;(]*\b(?:\w+-)?(?:request|host)[\s_-]?id\b[\s:=\"']*{_ID}[\"')]*", re.IGNORECASE),
+        "",
+    ),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b\d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\b"), "<time>"),
     # A URL and text in quotes name one record.

@@ -34,11 +34,8 @@ class MediaThrottle:
         return self._index is not None and bool(json.loads(source)[self._index].strip())
 
     @contextmanager
-    def slot(self, *, media: bool, stopped: Callable[[], bool]) -> Iterator[None]:
-        """Admits a few threads at a time, after a pause, if the record has media; the pause ends early when `stopped`."""
-        if not media:
-            yield
-            return
+    def slot(self, stopped: Callable[[], bool]) -> Iterator[None]:
+        """For a record with media: admits a few threads at a time, after a pause, which ends early when `stopped`."""
         with self._threads:
             end = time.monotonic() + settings.MEDIA_UPLOAD_PAUSE
             while (remaining := end - time.monotonic()) > 0 and not stopped():

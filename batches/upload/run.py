@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
@@ -20,6 +20,7 @@ from batches.upload.lock import UploadLock, reason_not_uploadable
 from batches.upload.put import MAY_BE_INGESTED, PutResult, object_exists
 from batches.upload.sender import MAX_GROUP_SIZE, Sender
 from core.exceptions import OperationRefused
+from core.last_writes import last_write
 from core.processes import os_user
 from objectstores import Store, open_store
 
@@ -124,8 +125,8 @@ def upload_batch(
                 sender.run()
             return _finish(batch, lock, recovered, sender.stop_reason)
         finally:
-            # A run that ended well has released the lock already. A database that is unavailable must not hide the first error.
-            with suppress(DatabaseError):
+            # A run that ended well has released the lock already.
+            with last_write():
                 batch.release_upload(lock.token)
 
 

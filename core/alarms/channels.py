@@ -92,9 +92,12 @@ def _request(method: str, url: str, body: dict[str, Any] | None) -> None:
     import requests
     from urllib3.exceptions import HTTPError
 
+    from core.http import bounded_session
+    from core.link_local import LinkLocalAddress
+
     try:
         # Redirects are not followed: the response must come from the receiver itself.
-        response = requests.request(
+        response = bounded_session().request(
             method,
             url,
             json=body,
@@ -103,6 +106,9 @@ def _request(method: str, url: str, body: dict[str, Any] | None) -> None:
             headers={"User-Agent": "fnloader"},
             stream=True,
         )
+    except LinkLocalAddress:
+        text = "leads to a link-local or cloud metadata address, which is refused unless ALLOW_LINK_LOCAL=on"
+        raise DeliveryFailed(text) from None
     except (requests.RequestException, HTTPError, ValueError) as error:
         # The text of the error has the URL, which may hold a secret.
         raise DeliveryFailed(f"No response ({type(error).__name__})") from None

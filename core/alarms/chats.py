@@ -39,8 +39,11 @@ class ChatChannel:
 
         kind = apprise.NotifyType.FAILURE if any(alarm.is_up for alarm in alarms) else apprise.NotifyType.SUCCESS
         with _recorded_log() as log:
-            receiver = apprise.Apprise()
-            known = receiver.add(self._url)
+            chat, receiver = apprise.Apprise.instantiate(self._url), apprise.Apprise()
+            if known := chat is not None:
+                # As with webhooks: the response must come from the receiver itself.
+                chat.redirects = False
+                receiver.add(chat)
             accepted = known and receiver.notify(
                 body=body(alarms), title=summary(alarms), notify_type=kind, body_format=apprise.NotifyFormat.TEXT
             )

@@ -13,6 +13,7 @@ from django.core.mail.backends.smtp import EmailBackend
 from core.alarms.base import MAX_ANSWER_LENGTH, DeliveryFailed, PartlyDelivered, body, summary
 from core.formatting import printable
 from core.models import Alarm
+from core.secrets import hide_secrets
 
 MAX_SUBJECT_LENGTH = 150
 SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -50,7 +51,7 @@ class MailChannel:
         except smtplib.SMTPResponseException as error:
             raise DeliveryFailed(f"{type(error).__name__}: {_answer(error.smtp_code, error.smtp_error)}") from error
         except (OSError, ValueError) as error:
-            text = printable(" ".join(str(error).split()))[:MAX_ANSWER_LENGTH]
+            text = printable(hide_secrets(" ".join(str(error).split())))[:MAX_ANSWER_LENGTH]
             raise DeliveryFailed(f"{type(error).__name__}: {text}") from error
         if refused := getattr(connection, "refused", None):
             raise PartlyDelivered(_refusals(refused))
@@ -86,4 +87,4 @@ def _refusals(refused: Mapping[str, tuple[int, bytes]]) -> str:
 
 def _answer(code: int, text: bytes | str) -> str:
     readable = text.decode(errors="replace") if isinstance(text, bytes) else text
-    return printable(f"{code} {' '.join(readable.split())}")[:MAX_ANSWER_LENGTH]
+    return printable(hide_secrets(f"{code} {' '.join(readable.split())}"))[:MAX_ANSWER_LENGTH]

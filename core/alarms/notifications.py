@@ -23,6 +23,7 @@ from core.alarms.base import Channel, DeliveryFailed, PartlyDelivered
 from core.alarms.channels import all_channels
 from core.concerns import Concern, Level
 from core.digests import digest
+from core.due import reached
 from core.models import Alarm, AlarmChannel, AlarmNotice
 
 SEND_TIMEOUT = timedelta(minutes=3)
@@ -115,8 +116,7 @@ def _deliver_to(channel: Channel) -> str:
     channel_row, _ = AlarmChannel.objects.get_or_create(name=channel.name)
     row = AlarmChannel.objects.filter(pk=channel_row.pk)
     # Several jobs may get here at once: only one of them sends.
-    free = Q(busy_until=None) | Q(busy_until__lt=Now())
-    due = Q(next_try_at=None) | Q(next_try_at__lte=Now())
+    free, due = reached("busy_until", SEND_TIMEOUT), reached("next_try_at", _retry_delay(channel_row.tries - 1))
     if not row.filter(free, due).update(busy_until=Now() + SEND_TIMEOUT):
         return "skipped"
     pending = _undelivered(channel_row)
@@ -141,17 +141,21 @@ def _deliver_to(channel: Channel) -> str:
 
 def _record_failure(channel: AlarmChannel, error: str, *, retry: bool) -> None:
     """Shown by `fnstatus` until a message reaches everybody."""
-    delay = timedelta(seconds=min(FIRST_RETRY_DELAY * 2 ** min(channel.tries, 10), MAX_RETRY_DELAY))
     AlarmChannel.objects.filter(pk=channel.pk).update(
         busy_until=None,
         failing_since=channel.failing_since or Now(),
         error=error[:MAX_TEXT_LENGTH],
         **(
-            {"tries": F("tries") + 1, "next_try_at": Now() + delay}
+            {"tries": F("tries") + 1, "next_try_at": Now() + _retry_delay(channel.tries)}
             if retry
             else {"sent_at": Now(), "tries": 0, "next_try_at": None}
         ),
     )
+
+
+def _retry_delay(tries: int) -> timedelta:
+    """How long to wait after so many failures and one more."""
+    return timedelta(seconds=min(FIRST_RETRY_DELAY * 2 ** max(0, min(tries, 10)), MAX_RETRY_DELAY))
 
 
 def _undelivered(channel: AlarmChannel) -> list[Alarm]:

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 from django_q import cluster as django_q_cluster
 from django_q import scheduler as django_q_scheduler
@@ -24,6 +25,8 @@ from django_q.pusher import pusher
 from django_q.worker import worker
 
 from core.jobs import decorator
+from core.jobs.registry import RefusedJobError, open_package
+from core.jobs.scheduling import bring_back_schedules, switch_off_refused_schedules
 from core.processes import end_with_parent
 
 POLL_INTERVAL = 0.2
@@ -63,8 +66,11 @@ class WorkerTimer:
             self._lock.release()
 
 
-class IdleOnlyBroker:
-    """A broker for the pusher that takes a job only when a worker is free, so that another cluster may take it."""
+class CheckedBroker:
+    """A broker for the pusher that takes a job only when a worker is free, so that another cluster may take it.
+
+    It hands on only jobs of this project that this site signed; whatever else stands in the queue is refused and removed.
+    """
 
     def __init__(self, broker: Any, queue: Any, timers: list[WorkerTimer]) -> None:  # noqa: ANN401 - django-q2 has no types
         self._broker, self._queue, self._timers = broker, queue, timers
@@ -72,10 +78,19 @@ class IdleOnlyBroker:
     def dequeue(self) -> Any:  # noqa: ANN401 - what the broker returns
         """As the broker's own, or nothing while all workers are busy."""
         # A timer above 0 runs down while its worker is busy.
-        if sum(timer.value < 0 for timer in self._timers) > self._queue.qsize():
-            return self._broker.dequeue()
-        time.sleep(POLL_INTERVAL)
-        return None
+        if sum(timer.value < 0 for timer in self._timers) <= self._queue.qsize():
+            time.sleep(POLL_INTERVAL)
+            return None
+        accepted = []
+        for key, package in self._broker.dequeue() or ():
+            try:
+                open_package(package)
+            except RefusedJobError as error:
+                log.error("Refused and removed from the queue: %s.", error)  # noqa: TRY400 - a line, whatever was sent
+                self._broker.fail(key)
+            else:
+                accepted.append((key, package))
+        return accepted
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else of the broker
         return getattr(self._broker, name)
@@ -97,9 +112,9 @@ class JobSentinel(django_q_cluster.Sentinel):  # type: ignore[misc]
         self.spawn_process(worker, self.task_queue, self.result_queue, timer, self.timeout)
 
     def spawn_pusher(self) -> Any:  # noqa: ANN401 - a process
-        """Starts a pusher that leaves jobs to other clusters while all workers are busy."""
+        """Starts a pusher that leaves jobs to other clusters while all workers are busy, and refuses what is no job of ours."""
         return self.spawn_process(
-            pusher, self.task_queue, self.event_out, IdleOnlyBroker(self.broker, self.task_queue, self.timers)
+            pusher, self.task_queue, self.event_out, CheckedBroker(self.broker, self.task_queue, self.timers)
         )
 
     def stop(self) -> None:
@@ -129,6 +144,7 @@ class JobCluster(django_q_cluster.Cluster):  # type: ignore[misc]
         decorator.cluster_stop_flag = multiprocessing.RawValue("b", 0)
         os.register_at_fork(after_in_child=end_with_parent)
         django_q_cluster.Sentinel = JobSentinel
+        django_q_cluster.scheduler = run_scheduler
         compare_schedules_in_utc()
         failed_starts = 0
         while not self.stop_requested:
@@ -153,6 +169,18 @@ class JobCluster(django_q_cluster.Cluster):  # type: ignore[misc]
     def sig_handler(self, _signum: int, _frame: object) -> None:
         """Only sets a flag: `run` does the rest, where it can't interrupt itself."""
         self.stop_requested = True
+
+
+def run_scheduler(broker: Any = None) -> None:  # noqa: ANN401 - django-q2 has no types
+    """A turn of django-q2's scheduler, after what it can't do was put right. An error of the database ends this turn only."""
+    try:
+        close_old_connections()
+        switch_off_refused_schedules()
+        bring_back_schedules()
+    except (DatabaseError, InterfaceError):
+        log.exception("Schedules were not checked. None runs until they can be.")
+        return
+    django_q_scheduler.scheduler(broker)
 
 
 def compare_schedules_in_utc() -> None:

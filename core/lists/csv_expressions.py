@@ -13,8 +13,8 @@ from django.db.models import Case, Expression, F, Func, Q, TextField, Value, Whe
 from django.db.models.functions import Concat, Left, Length
 from django.db.models.lookups import In, IRegex, LessThanOrEqual, Regex
 
-FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""A spreadsheet takes a cell that begins with one of these for a formula."""
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
+"""A spreadsheet takes a cell that begins with one of these for a formula; a Japanese Excel also the full-width forms."""
 
 
 MAX_MONTH_LENGTH = 24

@@ -30,10 +30,16 @@ def job_concerns() -> Iterator[Concern]:
     """Jobs that ran once and run no longer, and jobs that fail."""
     from django_q.models import Schedule
 
-    # Where no cluster has ever run, people work with the commands only.
-    times = JobRun.objects.aggregate(begun=Max("begun_at"), finished=Max("finished_at"))
+    # Where no cluster has ever run, people work with the commands only. Times in the future are of a clock that was ahead.
+    now = timezone.now()
+    latest = now + JOBS_SILENT_AFTER
+    times = JobRun.objects.aggregate(
+        begun=Max("begun_at", filter=Q(begun_at__lte=latest)),
+        finished=Max("finished_at", filter=Q(finished_at__lte=latest)),
+    )
     last: datetime | None = max((time for time in times.values() if time), default=None)
-    if last and timezone.now() - last > JOBS_SILENT_AFTER and Schedule.objects.exclude(repeats=0).exists():
+    silent = now - last > JOBS_SILENT_AFTER if last else JobRun.objects.exclude(begun_at=None).exists()
+    if silent and Schedule.objects.exclude(repeats=0).exists():
         yield Concern(
             Level.ERROR,
             "Background jobs not running",
@@ -43,7 +49,7 @@ def job_concerns() -> Iterator[Concern]:
             since=last,
             kind="jobs_silent",
         )
-    failing = JobRun.objects.filter(failed_at__isnull=False)
+    failing = JobRun.objects.filter(failed_at__lte=latest)
     for run in failing.filter(Q(finished_at=None) | Q(failed_at__gt=F("finished_at"))).order_by("name"):
         yield Concern(
             Level.WARNING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 
@@ -12,9 +13,11 @@ from django.views.decorators.http import require_safe
 
 from fnloader_site.monitoring.health import failing_service
 
-_FORWARDED = frozenset(
-    {"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_VIA"}
-)
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", ""})
+"""Addresses of this machine; empty: a Unix socket."""
+_OF_PROMETHEUS = frozenset({"HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS"})
+_OF_PROXIES = re.compile(r"HTTP_(X_.*|.*FORWARDED.*|VIA|.*CLIENT_IP|.*CONNECTING_IP|CF_.*|CDN_LOOP|FORWARD.*)")
+"""Headers that proxies add: `X-Forwarded-For`, `X-Real-IP`, `Forwarded`, `Via`, `True-Client-IP`, `CF-Connecting-IP`."""
 
 
 def monitoring_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -49,12 +52,17 @@ def metrics(request: HttpRequest) -> HttpResponse:
     expected = f"Bearer {settings.METRICS_TOKEN}"
     authorization = request.headers.get("Authorization", "")
     has_token = settings.METRICS_TOKEN and secrets.compare_digest(authorization.encode(), expected.encode())
-    # A proxy on this machine forwards requests from elsewhere.
-    address = request.META.get("REMOTE_ADDR") or "127.0.0.1"  # empty: a Unix socket
-    is_local = address in ("127.0.0.1", "::1", "::ffff:127.0.0.1") and not _FORWARDED & set(request.META)
-    if not (has_token or is_local):
-        text = "Permission denied: requests from another machine need METRICS_TOKEN.\n"
+    if not (has_token or _is_local(request)):
+        text = "Permission denied: requests from another machine, or through a proxy, need METRICS_TOKEN.\n"
         return HttpResponse(text, content_type="text/plain", status=403)
     from fnloader_site.monitoring.metrics import exposition
 
     return HttpResponse(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _is_local(request: HttpRequest) -> bool:
+    """Whether it was made on this machine, and shows no sign of a proxy there, which forwards requests from elsewhere."""
+    by_proxy = any(_OF_PROXIES.fullmatch(name) for name in request.META.keys() - _OF_PROMETHEUS)
+    # nginx adds no header unless it is told to, and speaks HTTP/1.0 to the site; monitors speak 1.1.
+    by_proxy = by_proxy or request.META.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    return request.META.get("REMOTE_ADDR", "") in _LOOPBACK and not by_proxy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Q
 from django.db.models.functions import Now
 
+from core.due import older_than
 from loader.choices import CircuitKind
 from loader.models import Server
 
@@ -15,9 +15,7 @@ ASK_EVERY = timedelta(seconds=60)
 
 def claim_question(server: Server, db: str) -> bool:
     """Whether it may be asked now. One conditional UPDATE: the caller that gets True asks."""
-    # A time in the future: the database's clock was set back.
-    due = Q(asked_at=None) | Q(asked_at__lte=Now() - ASK_EVERY) | Q(asked_at__gt=Now())
-    return bool(Server.objects.using(db).filter(due, pk=server.pk).update(asked_at=Now()))
+    return bool(Server.objects.using(db).filter(older_than("asked_at", ASK_EVERY), pk=server.pk).update(asked_at=Now()))
 
 
 def seconds_until_asked(server: Server, db: str) -> float | None:

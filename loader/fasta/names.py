@@ -23,9 +23,11 @@ class NameRules:
 
     def ending_of(self, name: str) -> str:
         """The ending that makes this name a FASTA file, in lower case; empty if none does."""
-        packed = PACKED if name[-len(PACKED) :].lower() == PACKED else ""
-        stem = name[: len(name) - len(packed)]
-        matching = [ending for ending in self.endings if stem[-len(ending) :].lower() == ending]
+        # As a whole, since a letter in lower case may be two (U+0130).
+        lowered = name.lower()
+        packed = PACKED if lowered.endswith(PACKED) else ""
+        stem = lowered.removesuffix(PACKED)
+        matching = [ending for ending in self.endings if stem.endswith(ending)]
         return max(matching, key=len) + packed if matching else ""
 
     def is_fasta(self, name: str) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 GZIP = b"\x1f\x8b"
 ZEROS = re.compile(rb"\0*")
-FIRST_SLICE, SLICE = 16 * 1024, 1024 * 1024
+FIRST_SLICE, SLICE = 512, 64 * 1024
 """Bytes that the decompressor gets at a time: few at first, since it copies back what belongs to the next member."""
+UNPACKED_SLICE = 1024 * 1024
+"""Bytes that it returns at a time, at most."""
 MAX_MEMBERS = 100_000
 _HAS_EXTRA_FIELD, _BGZF = 0x04, b"BC\x02\x00"
 
@@ -50,8 +53,11 @@ class _Member(NamedTuple):
     is_bgzf: bool
 
 
-def unpacked(content: bytes, largest: int) -> bytes:
-    """The text of a file. Raises NotLoadable before more than `largest` bytes of it are held, and if it is no text."""
+def unpacked(content: bytes, largest: int, reserve: Callable[[int], None] = lambda _size: None) -> bytes:
+    """The text of a file. Raises NotLoadable before more than `largest` bytes of it are held, and if it is no text.
+
+    `reserve` is called with the size of each piece that was unpacked, at most a megabyte; it may wait, or raise.
+    """
     if not content.startswith(GZIP):
         return _checked(content, "")
     texts: list[bytes] = []
@@ -64,7 +70,7 @@ def unpacked(content: bytes, largest: int) -> bytes:
             )
         if len(texts) == MAX_MEMBERS:
             raise NotLoadable(f"the gzip file has more than {MAX_MEMBERS:,} members")
-        member = _unpack_member(content, at, largest - size)
+        member = _unpack_member(content, at, largest - size, reserve)
         size += len(member.text)
         if size > largest:
             raise NotLoadable(f"the file unpacks to more than the limit of {largest:,} bytes")
@@ -78,7 +84,7 @@ def unpacked(content: bytes, largest: int) -> bytes:
     return _checked(b"".join(texts), " inside a gzip file")
 
 
-def _unpack_member(content: bytes, start: int, room: int) -> _Member:
+def _unpack_member(content: bytes, start: int, room: int, reserve: Callable[[int], None]) -> _Member:
     decompressor, parts, at, size = zlib.decompressobj(wbits=31), list[bytes](), start, 0
     view = memoryview(content)
     while not decompressor.eof and size <= room:
@@ -86,12 +92,14 @@ def _unpack_member(content: bytes, start: int, room: int) -> _Member:
         if not piece:
             raise NotLoadable(f"the gzip file is cut off after {_size(content)}: its end is missing (truncated)")
         try:
-            parts.append(decompressor.decompress(piece, room + 1 - size))
+            parts.append(decompressor.decompress(piece, min(room + 1 - size, UNPACKED_SLICE)))
         except zlib.error as error:
             reason = str(error).rpartition(": ")[2]
             raise NotLoadable(f"the gzip file is damaged near byte {at:,} ({reason})") from None
         size += len(parts[-1])
-        at += len(piece) - len(decompressor.unused_data) - len(decompressor.unconsumed_tail)
+        reserve(len(parts[-1]))
+        # At the end of a member, zlib may keep its last `unconsumed_tail`, too.
+        at += len(piece) - len(decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail)
     extra = content[start + 3] & _HAS_EXTRA_FIELD if len(content) > start + 3 else 0
     return _Member(b"".join(parts), at, bool(extra) and content[start + 12 : start + 16] == _BGZF)
 

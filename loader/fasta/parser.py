@@ -39,8 +39,8 @@ class Sample:
 
 
 def first_characters(content: bytes) -> str:
-    """The first 128 characters, as any database can store them."""
-    return content[:128].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")[:128]
+    """The first 128 characters."""
+    return content[:128].decode("utf-8", "replace")
 
 
 def read_sample(content: bytes, name: str, rules: FastaRules) -> Sample:

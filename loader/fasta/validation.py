@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from codecs import utf_8_decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from core.formatting import printable
 from loader.fasta.names import NameRules
 
 GUID = re.compile(r"[A-Za-z0-9._~:;,=@&()!*'$-]{1,59}")
@@ -21,6 +23,10 @@ LAYOUT = b"\r\n\t "
 """What means nothing in a sequence."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_NAMED_LETTERS = 10
+MAX_RECORDS = 1000
+"""A file with more of them is rejected without a look at its letters: as a list, millions of records fill the memory."""
+SLICE = 64 * 1024
+"""Bytes that are decoded at a time: as characters, a text may be four times as large."""
 NEWLINE = b"\n"
 DESCRIPTION = re.compile(rb">\S*([\t ][^\r\n]*)")
 """What follows the id in a header."""
@@ -65,7 +71,7 @@ def find_faults(content: bytes, name: str, rules: FastaRules) -> list[str]:
     return [
         *([broken] if broken else []),
         *_record_faults(text, first_line, name, rules),
-        *_letter_faults(text, first_line, rules),
+        *(_letter_faults(text, first_line, rules) if text.count(b"\n>") < MAX_RECORDS else []),
     ]
 
 
@@ -118,11 +124,14 @@ def _text_problem(text: bytes) -> str:
     if described := DESCRIPTION.match(text):
         start, end = described.span(1)
         text = text[:start] + b" " * (end - start) + text[end:]
+    at = 0
     try:
-        text.decode("utf-8")
+        for _, used in _decoded(text, "strict"):
+            at += used
     except UnicodeDecodeError as error:
-        line = _with_line_feeds(text[: error.start]).count(NEWLINE) + 1
-        return f"line {line} is not UTF-8 (byte {error.start})"
+        at += error.start
+        line = _with_line_feeds(text[:at]).count(NEWLINE) + 1
+        return f"line {line} is not UTF-8 (byte {at})"
     return ""
 
 
@@ -146,19 +155,32 @@ def _letter_faults(text: bytes, first_line: int, rules: FastaRules) -> Iterator[
     # Lines stay, so that their numbers do.
     sequences = re.sub(rb"(?m)^>[^\n]*", b"", text)
     wrong = sequences.translate(None, NUCLEOTIDES + LAYOUT + b"\0" + (RNA if rules.rna_as_dna else b""))
-    letters = wrong.decode("utf-8", "ignore")
-    if not letters:
+    number, first = 0, set[str]()
+    for letters, _ in _decoded(wrong, "ignore"):
+        number += len(letters)
+        first = set(sorted(first.union(letters))[:MAX_NAMED_LETTERS])
+    if not number:
         return
     kinds: dict[str, list[tuple[int, str]]] = {}
-    for letter in sorted(set(letters))[:MAX_NAMED_LETTERS]:
+    for letter in sorted(first):
         line = first_line + sequences.count(NEWLINE, 0, sequences.find(letter.encode()))
         kinds.setdefault(LIKELY_REASONS.get(letter, ""), []).append((line, letter))
     named = ", ".join(
         f"{', '.join(repr(letter) for _, letter in found)} first in line {min(found)[0]}{f' ({reason})' if reason else ''}"
         for reason, found in kinds.items()
     )
-    subject = "character is" if len(letters) == 1 else "characters are"
-    yield f"{len(letters):,} {subject} not accepted by findNeighbour4: {named}"
+    subject = "character is" if number == 1 else "characters are"
+    yield f"{number:,} {subject} not accepted by findNeighbour4: {named}"
+
+
+def _decoded(text: bytes, errors: str) -> Iterator[tuple[str, int]]:
+    """Its pieces as characters, each with the number of its bytes. Raises UnicodeDecodeError, counted from the piece."""
+    at = 0
+    while at < len(text):
+        piece = text[at : at + SLICE]
+        letters, used = utf_8_decode(piece, errors, at + len(piece) == len(text))
+        yield letters, used
+        at += used
 
 
 def _with_line_feeds(text: bytes) -> bytes:
@@ -167,4 +189,5 @@ def _with_line_feeds(text: bytes) -> bytes:
 
 
 def _shortened(text: str) -> str:
+    text = printable(text)
     return text if len(text) <= 80 else text[:79] + "…"

@@ -18,7 +18,6 @@ from core.exceptions import OperationRefused
 from loader.feeds.server_urls import identity, normalise
 from loader.feeds.store_urls import canonical_store_url, open_feed_store
 from loader.models import Feed, Server
-from loader.models.feeds import TEXT_LENGTH
 
 if TYPE_CHECKING:
     from loader.fn4.client import FindNeighbour4
@@ -86,7 +85,7 @@ def check_settings(feed: Feed) -> None:
 
 def pause_feeds(feeds: QuerySet[Feed], reason: str) -> int:
     """Pauses those that are not paused; an insert in flight is finished. Returns their number."""
-    return feeds.filter(paused_at=None).update(paused_at=Now(), pause_reason=reason[: TEXT_LENGTH - 100])
+    return feeds.filter(paused_at=None).update(paused_at=Now(), pause_reason=reason)
 
 
 def resume_feeds(feeds: QuerySet[Feed]) -> int:

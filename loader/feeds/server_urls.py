@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 from loader.models.feeds import URL_LENGTH
+from objectstores.answers import without_password
+
+_PASSWORD = re.compile(r"^[^?#]*//.*@")
+"""Also one with a slash, which a parser would take for the beginning of the path."""
 
 
 class WrongUrl(ValueError):
@@ -15,17 +20,17 @@ class WrongUrl(ValueError):
 
 def normalise(url: str) -> str:
     """The normal form: scheme and host in lower case, no default port, no slash at the end."""
+    if _PASSWORD.search(url):
+        raise WrongUrl(
+            "The server's URL contains a password. Set FN4_AUTH or FN4_AUTH_<FEED> to user:password instead."
+        )
     try:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError as error:
         raise WrongUrl(f"'{url}' is not a URL ({error}).") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise WrongUrl(f"'{url}' is not the URL of a server. Use a URL like http://localhost:5025.")
-    if "@" in parts.netloc:
-        raise WrongUrl(
-            "The server's URL contains a password. Set FN4_AUTH or FN4_AUTH_<FEED> to user:password instead."
-        )
+        raise WrongUrl(f"'{without_password(url)}' is not the URL of a server. Use a URL like http://localhost:5025.")
     if len(url) > URL_LENGTH - 100:
         raise WrongUrl("The server's URL is too long.")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, sleep
@@ -14,8 +14,11 @@ from urllib.parse import quote, urlsplit
 
 import ijson
 import requests
+from urllib3.exceptions import HTTPError
 
-from loader.fn4.facts import MAX_TEXT_LENGTH, EngineFacts, StoredSample, engine_facts, stored_sample
+from core.http import bounded_session, read_body
+from core.link_local import LinkLocalAddress
+from loader.fn4.facts import EngineFacts, StoredSample, engine_facts, short_text, stored_sample, whole_number
 from loader.fn4.insert import (
     MAX_ANSWER_BYTES,
     QUESTION_SECONDS,
@@ -27,12 +30,16 @@ from loader.fn4.insert import (
     reason_of,
 )
 from loader.fn4.responses import InsertResponse, ServerMisconfigured, ServerUnavailable
+from objectstores.answers import from_json, hide
 
 CONNECT_SECONDS = 5.0
 FORM = "application/x-www-form-urlencoded"
-MIRROR_SECONDS = 60.0
+MIRROR_SECONDS = LIST_SECONDS = 60.0
 IDLE_TEST_SECONDS, ACCEPT_SECONDS = 2.0, 0.2
 """How long a question may take while an idle connection is held, and until a worker has accepted that."""
+MAX_ID_BYTES = 1_000_000
+"""More is no id, but memory that somebody wants to fill."""
+_REFUSED, _MISSING = object(), object()
 PROBE_ID = "fnloader-probe"
 """`exists` of an unused id checks the server and its database; `server_time` does not."""
 
@@ -49,17 +56,20 @@ class FindNeighbour4:
     """The REST API at one URL."""
 
     url: str
-    auth: str = ""
+    auth: str = field(default="", repr=False)
     ca_bundle: str = ""
-    _session: requests.Session = field(default_factory=requests.Session, repr=False)
+    _session: requests.Session = field(default_factory=bounded_session, repr=False)
     _prepared: PreparedInsert | None = field(default=None, repr=False)
     _last: PendingInsert | None = field(default=None, repr=False)
+    _secrets: tuple[str, ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Proxies and .netrc of the environment would apply to questions, but not to inserts.
         self._session.trust_env = False
         self._session.verify = self.ca_bundle or True
         self._session.headers.update(self._headers())
+        # A server, or a proxy before it, may repeat what it was sent; not everybody who reads that may know it.
+        self._secrets = (self.auth.partition(":")[2], b64encode(self.auth.encode()).decode())
         if not self.url.startswith("https:"):
             # A server closes each connection, a proxy before it may not. With TLS a new one would cost a handshake.
             self._session.headers["Connection"] = "close"
@@ -69,9 +79,9 @@ class FindNeighbour4:
         self.exists(PROBE_ID)
 
     def exists(self, guid: str, *, seconds: float = QUESTION_SECONDS) -> bool:
-        """Whether the server holds a sample of this id. `seconds` limits connecting and each read."""
-        response = self._get(f"/api/v2/{quote(guid, safe='')}/exists", seconds=seconds)
-        answer = _json(response)
+        """Whether the server holds a sample of this id. `seconds` is for connecting, and for each byte; ten times as long for
+        all of it."""
+        answer = self._get(f"/api/v2/{quote(guid, safe='')}/exists", seconds=seconds)
         if not isinstance(answer, bool):
             raise ServerMisconfigured(
                 f"{self.url} is not a findNeighbour4 server: the answer to 'exists' is not true or false."
@@ -81,60 +91,50 @@ class FindNeighbour4:
     def annotation(self, guid: str, *, seconds: float = QUESTION_SECONDS) -> StoredSample | None:
         """What the server knows of the sequence that it holds under this id; None if it holds none."""
         try:
-            response = self._get(f"/api/v2/{quote(guid, safe='')}/annotation", seconds=seconds, missing_is_fine=True)
+            answer = self._get(f"/api/v2/{quote(guid, safe='')}/annotation", seconds=seconds, missing=_MISSING)
         except ServerMisconfigured:
             # An older build, or a proxy that lets only some calls through: it gives no digest.
             return StoredSample()
-        return stored_sample(_json(response)) if response.status_code == 200 else None
+        return None if answer is _MISSING else stored_sample(answer)
 
     def snp_ceiling(self, *, seconds: float = QUESTION_SECONDS) -> int | None:
         """Up to which distance it stores links; None if it does not say."""
-        answer = _json(self._get("/api/v2/snpceiling", seconds=seconds))
-        ceiling = answer.get("snpceiling") if isinstance(answer, dict) else None
-        return ceiling if isinstance(ceiling, int) else None
+        answer = self._get("/api/v2/snpceiling", seconds=seconds)
+        return whole_number(answer.get("snpceiling")) if isinstance(answer, dict) else None
 
     def neighbours(self, guid: str, within: int, *, seconds: float = QUESTION_SECONDS) -> list[str]:
         """The ids to which it has stored links, up to a distance; none if it does not know the id."""
         # Older builds have a cutoff of their own, and leave out samples with few called bases.
         path = f"/api/v2/{quote(guid, safe='')}/neighbours_within/{within}/with_quality_cutoff/0/in_format/1"
-        response = self._get(path, seconds=seconds, missing_is_fine=True)
-        answer = _json(response) if response.status_code == 200 else []
+        answer = self._get(path, seconds=seconds, missing=[])
         if not isinstance(answer, list):
             raise ServerMisconfigured(f"{self.url}: the answer to 'neighbours_within' is not a list.")
-        return [str(link[0]) for link in answer if isinstance(link, list) and link]
+        return [link[0] for link in answer if isinstance(link, list) and link and isinstance(link[0], str)]
 
     def distance(self, one: str, other: str, *, seconds: float = QUESTION_SECONDS) -> int | None:
         """How far two samples are apart, whether linked or not; None if one is unknown, or has too many N."""
         path = f"/api/v2/{quote(one, safe='')}/{quote(other, safe='')}/exact_distance"
-        response = self._get(path, seconds=seconds, missing_is_fine=True)
-        answer = _json(response) if response.status_code == 200 else None
-        apart = answer.get("dist") if isinstance(answer, dict) else answer
-        return int(apart) if isinstance(apart, int | float) and not isinstance(apart, bool) else None
+        answer = self._get(path, seconds=seconds, missing=None)
+        return whole_number(answer.get("dist") if isinstance(answer, dict) else answer)
 
     def name(self) -> str:
         """What it calls itself."""
-        answer = _json(self._get("/api/v2/server_name"))
-        return str(answer.get("server_name") or "")[:MAX_TEXT_LENGTH] if isinstance(answer, dict) else ""
+        answer = self._get("/api/v2/server_name")
+        return short_text(answer.get("server_name")) if isinstance(answer, dict) else ""
 
     def engine(self) -> EngineFacts:
         """Its reference, limits, memory, and the samples in its engine. Raises ServerUnavailable if the engine is down, or
         the server's database can't be written: each call writes a row there, so it is asked at most once a minute."""
-        return engine_facts(_json(self._get("/api/v2/server_memory_usage/1")))
+        return engine_facts(self._get("/api/v2/server_memory_usage/1"))
 
     def mirror(self, letters: int) -> int | None:
         """Sends a form with a sequence of that length, which the server only sends back, and returns how many of its letters
         came back as they were. None if the server has no such call. Raises ServerUnavailable and ServerMisconfigured."""
         sent = "ACGT" * (letters // 4) + "N" * (letters % 4)
-        response = self._ask(
-            "POST",
-            "/api/v2/mirror",
-            body=insert_form(PROBE_ID, sent.encode()),
-            seconds=MIRROR_SECONDS,
-            missing_is_fine=True,
-        )
-        if response.status_code == 404:
+        form = insert_form(PROBE_ID, sent.encode())
+        answer = self._ask("POST", "/api/v2/mirror", body=form, seconds=MIRROR_SECONDS, missing=_MISSING)
+        if answer is _MISSING:
             return None
-        answer = _json(response)
         echo = answer.get("seq") if isinstance(answer, dict) else None
         if not isinstance(echo, str):
             raise ServerMisconfigured(f"{self.url} is not a findNeighbour4 server: 'mirror' does not send a form back.")
@@ -171,17 +171,29 @@ class FindNeighbour4:
         return self._stream("invalid_guids")
 
     def _stream(self, what: str) -> Iterator[str]:
-        with self._get(f"/api/v2/{what}", stream=True) as response:
+        with self._open("GET", f"/api/v2/{what}", seconds=LIST_SECONDS) as response:
             response.raw.decode_content = True
+            body = _ItemBody(response.raw)
             try:
-                yield from ijson.items(response.raw, "item")
-            except (ijson.JSONError, requests.RequestException, OSError, http.client.HTTPException) as error:
+                # Events, no items: ijson ends the process when it builds an item that is nested deeply.
+                events = ijson.basic_parse(body)
+                is_list = next(events)[0] == "start_array"
+                for event, guid in events:
+                    if event == "end_array":
+                        return
+                    if event != "string" or not is_list:
+                        break
+                    body.since_item = 0
+                    yield guid
+                raise ServerMisconfigured(f"{self.url}: the answer to '{what}' is not a list of ids.")
+            except (ijson.JSONError, HTTPError, OSError, http.client.HTTPException) as error:
                 raise ServerUnavailable(
                     f"{self.url}: connection lost in the list of samples ({type(error).__name__})."
                 ) from error
 
-    def begin_insert(self, guid: str, sequence: bytes) -> PendingInsert:
-        """Sends one insert, on a connection of its own, and returns without waiting for the answer.
+    def begin_insert(self, guid: str, sequence: bytes, heartbeat: Callable[[], None] = lambda: None) -> PendingInsert:
+        """Sends one insert, on a connection of its own, and returns without waiting for the answer. `heartbeat` is called
+        each second of the insert.
 
         A connection is never used twice: one that was closed while it was idle would make the end of an insert unclear.
         Raises ServerUnavailable or ServerMisconfigured if certainly nothing was sent.
@@ -190,7 +202,7 @@ class FindNeighbour4:
         if prepared and not (prepared.guid == guid and prepared.is_fresh()):
             prepared.connection.close()
             prepared = None
-        pending = PendingInsert(prepared or self._prepare(guid, sequence))
+        pending = PendingInsert(prepared or self._prepare(guid, sequence), heartbeat, self._secrets)
         self._close_last()
         self._last = pending
         return pending
@@ -221,7 +233,8 @@ class FindNeighbour4:
 
     def _connect(self) -> BufferedConnection:
         parts = urlsplit(self.url)
-        host, port = parts.hostname or "", parts.port
+        # Without a port http.client takes the end of an IPv6 address for one.
+        host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
         connection: BufferedConnection
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=self.ca_bundle or None)
@@ -234,6 +247,8 @@ class FindNeighbour4:
             raise ServerMisconfigured(
                 f"{self.url}: certificate not trusted ({error.verify_message}). Set FN4_CA_BUNDLE."
             ) from error
+        except LinkLocalAddress as error:
+            raise ServerMisconfigured(f"{self.url}: {error}.") from error
         except OSError as error:
             raise ServerUnavailable(f"{self.url}: {_innermost(error)}.") from error
         return connection
@@ -250,10 +265,8 @@ class FindNeighbour4:
         self._close_last()
         self.close_idle()
 
-    def _get(
-        self, path: str, *, stream: bool = False, seconds: float = QUESTION_SECONDS, missing_is_fine: bool = False
-    ) -> requests.Response:
-        return self._ask("GET", path, stream=stream, seconds=seconds, missing_is_fine=missing_is_fine)
+    def _get(self, path: str, *, seconds: float = QUESTION_SECONDS, missing: object = _REFUSED) -> Any:  # noqa: ANN401 - JSON
+        return self._ask("GET", path, seconds=seconds, missing=missing)
 
     def _ask(
         self,
@@ -261,10 +274,30 @@ class FindNeighbour4:
         path: str,
         *,
         body: bytes | None = None,
-        stream: bool = False,
         seconds: float = QUESTION_SECONDS,
-        missing_is_fine: bool = False,
+        missing: object = _REFUSED,
+    ) -> Any:  # noqa: ANN401 - JSON
+        """The answer to a question, as JSON: None if it is none, `missing` after a 404 unless that is an error."""
+        with self._open(method, path, body=body, seconds=seconds, allow_missing=missing is not _REFUSED) as response:
+            if response.status_code == 404:
+                return missing
+            try:
+                return from_json(hide(read_body(response), self._secrets))
+            except requests.ConnectionError as error:
+                raise ServerUnavailable(f"{self.url}: {_innermost(error)}.") from error
+            except (requests.RequestException, ValueError):
+                return None
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        seconds: float = QUESTION_SECONDS,
+        allow_missing: bool = False,
     ) -> requests.Response:
+        """The response to a question, its body unread; raises unless its status is 200, or 404 if that is allowed."""
         self._close_last()
         self.close_idle()
         try:
@@ -275,19 +308,24 @@ class FindNeighbour4:
                 headers={"Content-Type": FORM} if body else None,
                 timeout=(min(CONNECT_SECONDS, seconds), seconds),
                 allow_redirects=False,
-                stream=stream,
+                stream=True,
             )
+        except LinkLocalAddress as error:
+            raise ServerMisconfigured(f"{self.url}: {error}.") from error
         except requests.exceptions.SSLError as error:
             raise ServerMisconfigured(f"{self.url}: TLS failed ({_innermost(error)}). Set FN4_CA_BUNDLE.") from error
         except requests.RequestException as error:
             raise ServerUnavailable(f"{self.url}: {_innermost(error)}.") from error
-        if response.status_code == 200 or (missing_is_fine and response.status_code == 404):
+        status = response.status_code
+        if status == 200 or (allow_missing and status == 404):
             return response
-        text = InsertResponse(response.status_code, b"" if stream else response.content[:MAX_ANSWER_BYTES]).text
-        response.close()
-        if response.status_code < 500 and response.status_code != 429:
+        words = b""
+        with response, suppress(HTTPError, OSError):
+            words = response.raw.read(MAX_ANSWER_BYTES, decode_content=True)
+        text = InsertResponse(status, hide(words, self._secrets)).text
+        if status < 500 and status != 429:
             raise ServerMisconfigured(
-                f"{self.url}: {text}. {HINTS.get(response.status_code, 'Check the URL, its path and FN4_AUTH.')}"
+                f"{self.url}: {text}. {HINTS.get(status, 'Check the URL, its path and FN4_AUTH.')}"
             )
         raise ServerUnavailable(f"{self.url}: {text}.")
 
@@ -295,11 +333,19 @@ class FindNeighbour4:
         return {"Authorization": "Basic " + b64encode(self.auth.encode()).decode()} if self.auth else {}
 
 
-def _json(response: requests.Response) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return response.json()
-    except ValueError:
-        return None
+class _ItemBody:
+    """The body of a list, as it arrives, for a parser that holds what belongs to one item."""
+
+    def __init__(self, raw: Any) -> None:  # noqa: ANN401 - urllib3's
+        self._raw, self.since_item = raw, 0
+
+    def read(self, size: int) -> bytes:
+        """As that of a file. Raises OSError if an item is too long to be an id."""
+        part: bytes = self._raw.read(size)
+        self.since_item += len(part)
+        if self.since_item > MAX_ID_BYTES:
+            raise OSError(f"no end of an id within {MAX_ID_BYTES:,} bytes")
+        return part
 
 
 def _innermost(error: BaseException) -> str:

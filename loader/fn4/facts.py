@@ -42,12 +42,12 @@ def engine_facts(answer: Any) -> EngineFacts:  # noqa: ANN401 - JSON
         return next((value for name, value in values.items() if str(name).endswith(endings)), None)
 
     return EngineFacts(
-        reference_length=_number(named("reference_sequence_length")),
-        max_unknown=_number(named("max_n_positions")),
-        samples=_number(named("n_samples")),
-        version=str(named("compile_version") or "")[:MAX_TEXT_LENGTH],
-        memory_used=_number(named("mstat|used", "memoryUsed RAM (bytes)")),
-        memory_total=_number(named("mstat|total", "memoryTotal system (bytes)")),
+        reference_length=whole_number(named("reference_sequence_length")),
+        max_unknown=whole_number(named("max_n_positions")),
+        samples=whole_number(named("n_samples")),
+        version=short_text(named("compile_version")),
+        memory_used=whole_number(named("mstat|used", "memoryUsed RAM (bytes)")),
+        memory_total=whole_number(named("mstat|total", "memoryTotal system (bytes)")),
     )
 
 
@@ -61,7 +61,13 @@ def stored_sample(answer: Any) -> StoredSample:  # noqa: ANN401 - JSON
     return StoredSample(md5.lower() if is_digest else "", bool(invalid) if invalid in (0, 1) else None)  # type: ignore[union-attr]
 
 
-def _number(value: Any) -> int | None:  # noqa: ANN401 - JSON
+def whole_number(value: Any) -> int | None:  # noqa: ANN401 - JSON
+    """A number that is whole, not negative, and fits into a column; None for anything else."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
+
+
+def short_text(value: Any) -> str:  # noqa: ANN401 - JSON
+    """A text of bounded length; empty for what is neither text nor number."""
+    return str(value)[:MAX_TEXT_LENGTH] if isinstance(value, str | int | float) else ""

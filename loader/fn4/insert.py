@@ -5,16 +5,20 @@ from __future__ import annotations
 import http.client
 import re
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
-from loader.fn4.responses import READ_SECONDS, InsertResponse
-from objectstores.answers import read_answer
+from core.link_local import checked_connection
+from loader.fn4.responses import READ_SECONDS, InsertResponse, one_line
+from objectstores.answers import hide, read_answer
+from objectstores.wire import Wire, while_waiting
 
 QUESTION_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+"""For an answer of some hundred bytes, from its first byte on."""
 FRESH_SECONDS = 2.0
 """An older connection is closed unused: an idle one occupies a sync worker of the server, perhaps its only one."""
 LOCK_WAIT = 165.0
@@ -23,17 +27,17 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 
 class BufferedConnection(http.client.HTTPConnection):
-    """A connection that holds a request back until `flush`, which sends all of it at once."""
+    """A connection that holds a request back, and does not lead to a link-local address (core.link_local)."""
 
-    _unsent = b""
+    unsent = b""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - http.client's
+        super().__init__(*arguments, **options)
+        self._create_connection = checked_connection
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's; bytes here
         """Buffers the data."""
-        self._unsent += data
-
-    def flush(self) -> None:
-        """Sends the request."""
-        self.sock.sendall(self._unsent)
+        self.unsent += data
 
 
 class BufferedTLSConnection(BufferedConnection, http.client.HTTPSConnection):
@@ -59,29 +63,31 @@ class PreparedInsert:
 
 
 class PendingInsert:
-    """One insert in flight. `wait` returns its answer, however it ends."""
+    """One insert in flight. `wait` returns its answer, however it ends, without `secrets`; `heartbeat` is called each second."""
 
-    def __init__(self, prepared: PreparedInsert) -> None:
+    def __init__(self, prepared: PreparedInsert, heartbeat: Callable[[], None], secrets: Sequence[str] = ()) -> None:
         connection = self._connection = prepared.connection
+        self._heartbeat, self._secrets = heartbeat, secrets
         self._until = monotonic() + READ_SECONDS
         self._broken = ""
-        connection.sock.settimeout(READ_SECONDS)
         try:
-            connection.flush()
+            with while_waiting(heartbeat):
+                Wire(connection.sock, idle=READ_SECONDS, total=READ_SECONDS).sendall(connection.unsent)
         except OSError as error:
             # A proxy may answer before it has read everything (413) and hang up: its answer can still be read.
             self._broken = f"connection lost while sending ({error})"
 
-    def wait(self, heartbeat: Callable[[], None]) -> InsertResponse:
-        """The server's answer, or one of status 0. Calls `heartbeat` each second."""
+    def wait(self) -> InsertResponse:
+        """The server's answer, or one of status 0."""
         try:
             while not select.select([self._connection.sock], [], [], 1.0)[0]:
-                heartbeat()
+                self._heartbeat()
                 if monotonic() > self._until:
                     return InsertResponse(0, error=f"no answer within {READ_SECONDS:g} s")
-            self._connection.sock.settimeout(QUESTION_SECONDS)
-            answer, _ = read_answer(self._connection.sock, "POST", limit=MAX_ANSWER_BYTES)
-            return InsertResponse(answer.status, answer.body)
+            wire = Wire(self._connection.sock, idle=QUESTION_SECONDS, total=ANSWER_SECONDS)
+            with while_waiting(self._heartbeat):
+                answer, _ = read_answer(wire, "POST", limit=MAX_ANSWER_BYTES)
+            return InsertResponse(answer.status, hide(answer.body, self._secrets))
         except (OSError, http.client.HTTPException) as error:
             return InsertResponse(
                 0, error=self._broken or f"connection lost before an answer came ({reason_of(error)})"
@@ -100,4 +106,4 @@ def insert_form(guid: str, sequence: bytes) -> bytes:
 
 def reason_of(error: BaseException) -> str:
     """Why a connection failed, without addresses and numbers."""
-    return re.sub(r"(?s)^.*(>: |\[Errno -?\d+\] )", "", str(error)) or type(error).__name__
+    return one_line(re.sub(r"(?s)^.*(>: |\[Errno -?\d+\] )", "", str(error))) or type(error).__name__

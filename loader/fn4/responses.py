@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from dataclasses import dataclass
 from enum import Enum
+
+from core.formatting import printable
+from objectstores.answers import from_json as parsed_json
 
 IN_SERVER = (200, 201)
 """Statuses of an insert that mean: the server holds the sample."""
@@ -38,7 +40,7 @@ class InsertResponse:
         """What it means, before the server was asked whether the sample exists."""
         if self.status in IN_SERVER:
             try:
-                is_text = isinstance(json.loads(self.body), str)
+                is_text = isinstance(parsed_json(self.body), str)
             except ValueError:
                 is_text = False
             return ResponseKind.DONE if is_text else ResponseKind.MISCONFIGURED
@@ -58,8 +60,8 @@ class InsertResponse:
     def text(self) -> str:
         """The answer as one line without markup, sequence and composition (promise 10), at most 300 characters."""
         if self.error:
-            return self.error
-        return f"HTTP {self.status}: {_safe_words(self.body.decode('utf-8', 'replace'))[:280] or 'no text'}"
+            return one_line(self.error)
+        return f"HTTP {self.status}: {_safe_words(self.body.decode('utf-8', 'replace')) or 'no text'}"
 
 
 # The server's own sentences (findn/NucleicAcid.py, findn/cw_seqComparer.py of findNeighbour4): another length than the
@@ -70,17 +72,20 @@ EMPTY_SEQUENCE = re.compile(r"nucleicAcidString must be of type str, and of non-
 BAD_SEQUENCE = re.compile("|".join(sentence.pattern for sentence in (WRONG_LENGTH, BAD_LETTERS, EMPTY_SEQUENCE)))
 UNACCEPTABLE_ID = re.compile(r"Supplied sample identifier is unacceptable")
 
+MAX_WORDS = 280
+"""In characters."""
 MAX_ESCAPES = 3
 """How often a text may have been escaped, in HTML or JSON."""
-_TITLES = re.compile(r"(?is)<(title|h1)>.*?</\1>")
-_TAGS = re.compile(r"<[/!a-zA-Z][^>]*>")
+# None looks beyond the next tag of its kind: a text of nothing but "<" takes no longer than another one.
+_TITLES = re.compile(r"(?is)<(title|h1)>(?:(?!<(?:title|h1)>).)*?</\1>")
+_TAGS = re.compile(r"<[/!a-zA-Z][^<>]*>")
 _SEQUENCE = re.compile(r"(?i)[ACGTUNRYSWKMBDHV*.?-]{20,}|[A-Za-z*-]{60,}")
-_LINE_ENDS = re.compile(r"\\+[nrt]")
+_LINE_ENDS = re.compile(r"(?<!\\)\\+[nrt]")
 # A sample's composition: letters with positions or counts. A 503 appends it in the notation of Python; a proxy or another
 # version may cut it, nest it, or escape it. Everything from its first sign on is dropped.
 _COMPOSITION = re.compile(
     r"""[{\[]|[\d\s,'"]{0,40}[}\]]|\b(?:set|dict|Counter|defaultdict|OrderedDict)\(|\b\d+\s*,\s*\d+\s*,|\b\d+,\s+\d+\b"""
-    r"""|\\*['"][ACGTUNM-]\\*['"]|\b[ACGTUNM]\s*[:=]\s*[\d(]""",
+    r"""|['"][ACGTUNM-]\\*['"]|\b[ACGTUNM]\s*[:=]\s*[\d(]""",
     re.IGNORECASE,
 )
 
@@ -93,13 +98,18 @@ def _safe_words(text: str) -> str:
     words = " ".join(_LINE_ENDS.sub(" ", words).split())
     if begins := _COMPOSITION.search(words):
         words = words[: begins.start()].rstrip(" \\\"'") + " […]"
-    return _SEQUENCE.sub("[…]", words).strip()
+    return one_line(words)
+
+
+def one_line(words: str) -> str:
+    """Words from outside without sequence and control characters, at most 280 of them."""
+    return _SEQUENCE.sub("[…]", printable(words))[:MAX_WORDS].strip()
 
 
 def _from_json(text: str) -> str:
     """The text in a JSON string, or the message of a JSON object."""
     try:
-        data = json.loads(text)
+        data = parsed_json(text)
     except ValueError:
         return text
     if isinstance(data, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from core.stored_text import storable
 from loader.fasta.names import left_out_ending
 
 MAX_KINDS = 20
@@ -21,6 +22,8 @@ class LeftOut:
     def add(self, names: Iterable[str]) -> None:
         """Counts these names, and keeps one example of each kind."""
         for name in names:
+            # A column of JSON keeps what a text column would lose.
+            name = storable(name)  # noqa: PLW2901
             ending = left_out_ending(name)
             if ending not in self._kinds and len(self._kinds) >= MAX_KINDS:
                 ending = REST

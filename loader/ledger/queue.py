@@ -13,13 +13,19 @@ from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt
 
 
 def due(feed: Feed, db: str, at: datetime) -> Iterator[BucketObject]:
-    """A feed's waiting objects that are due at that time, earliest created first, read a page at a time."""
-    rows = _due(feed, db, at).order_by("created", "id")
+    """A feed's waiting objects that are due at that time, earliest created first, read a page at a time.
+
+    Those that a loader was reading when its process ended come last, and the latest of them first: one was the reason, and
+    more likely one that was read than one that was to follow (pipeline/read_marks.py).
+    """
+    rows = _due(feed, db, at).filter(read_since__isnull=True).order_by("created", "id")
     after = Q()
     while page := list(rows.filter(after)[:PAGE_SIZE]):
         yield from page
         last = page[-1]
         after = Q(created__gt=last.created) | Q(created=last.created, id__gt=last.pk)
+    # A page at most: no process marks as many.
+    yield from _due(feed, db, at).filter(read_since__lt=at).order_by("tries", "-created", "-id")[:PAGE_SIZE]
 
 
 def count_due(feed: Feed, db: str, at: datetime) -> int:

@@ -8,24 +8,29 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connections
+from django.db.models import Max, Q, QuerySet
 
 from core.digests import digest
+from core.due import CLOCK_TOLERANCE
 from core.temporary import in_pages
 from loader.choices import ObjectState
 from loader.coordination.database_clock import DatabaseClock
 from loader.coordination.write_lock import locked_transaction
 from loader.ledger.adopted import old_results
+from loader.ledger.back_off import longest_back_off
 from loader.ledger.left_out import LeftOut
 from loader.models import BucketObject, Feed
+from loader.models.feeds import NAME_LENGTH
 from objectstores.base import Store, StoredObject
 
 PAGE_SIZE = 1000
 ANALYZE_AFTER = 5000
-CLOCK_TOLERANCE = timedelta(minutes=1)
+ETAG_LENGTH, MD5_LENGTH, SEQID_LENGTH, MAX_SIZE = 255, 32, 255, 2**63 - 1
+"""What the columns hold; a store may list anything."""
 GONE_REASON = "deleted or replaced in the bucket before it was loaded, or left out by the feed's endings"
 
 
@@ -46,11 +51,7 @@ def scan(feed: Feed, store: Store, db: str, clock: DatabaseClock, heartbeat: Cal
     is incomplete; the rows written so far are correct and stay.
     """
     result, started, waiting, analyze_at = ScanResult(), clock.now(), array("q"), ANALYZE_AFTER
-    # After a clock was set back: what waits and was first seen in the future was seen now, and is due.
-    rows = BucketObject.objects.using(db).filter(feed=feed, state=ObjectState.WAITING)
-    early = rows.filter(first_seen__gt=started + CLOCK_TOLERANCE)
-    if early.exists():
-        early.update(first_seen=started)
+    _bring_back(BucketObject.objects.using(db).filter(feed=feed, state=ObjectState.WAITING), started)
     names, left_out = feed.name_rules, LeftOut()
     listing = store.list(on_page=heartbeat)
     for page in in_pages(listing, PAGE_SIZE):
@@ -70,6 +71,22 @@ def scan(feed: Feed, store: Store, db: str, clock: DatabaseClock, heartbeat: Cal
     result.gone = _mark_gone(feed, waiting, started, db, clock.now())
     Feed.objects.using(db).filter(pk=feed.pk).update(checked_at=clock.now(), left_out=left_out.counts())
     return result
+
+
+def _bring_back(waiting: QuerySet[BucketObject], now: datetime) -> None:
+    """After a clock was set back: what was first seen, or read, in the future was so now, and no try is later than its delay."""
+    latest = now + CLOCK_TOLERANCE
+    if not waiting.filter(Q(first_seen__gt=latest) | Q(read_since__gt=latest) | Q(not_before__gt=latest)).exists():
+        return
+    for column in ("first_seen", "read_since"):
+        wrong = waiting.filter(**{f"{column}__gt": latest})
+        if wrong.exists():
+            wrong.update(**{column: now})
+    later = waiting.filter(not_before__gt=latest).order_by()
+    for tries, last in list(later.values_list("tries").annotate(last=Max("not_before"))):
+        longest = latest + timedelta(seconds=longest_back_off(tries))
+        if last > longest:
+            later.filter(tries=tries, not_before__gt=longest).update(not_before=now)
 
 
 def _merge(feed: Feed, files: list[StoredObject], waiting: array[int], db: str, now: datetime) -> int:
@@ -108,7 +125,11 @@ def _select(feed: Feed, versions: Collection[str], db: str, columns: str) -> lis
 
 
 def _insert_new(feed: Feed, versions: dict[str, StoredObject], db: str, now: datetime) -> None:
-    """Adds a row for each version, all or none. They wait, unless an older loader completed them."""
+    """Adds a row for each version, all or none. They wait, unless an older loader completed them.
+
+    A name or an etag that no row holds is stored as far as it goes: its version tells, and it is not read
+    (pipeline/prefetch.py).
+    """
     names, connection = feed.name_rules, connections[db]
     done = old_results(feed, versions.values(), db)
     if done:
@@ -125,13 +146,13 @@ def _insert_new(feed: Feed, versions: dict[str, StoredObject], db: str, now: dat
     rows = []
     for version, item in versions.items():
         row = blank | {
-            "name": item.name,
+            "name": item.name[:NAME_LENGTH],
             "version": version,
-            "etag": item.etag,
-            "size": item.size,
-            "md5": item.md5 or "",
-            "created": write_time(item.created) if item.created else at,
-            "seqid": names.sample_id(item.name)[:255],
+            "etag": item.etag[:ETAG_LENGTH],
+            "size": min(max(item.size, 0), MAX_SIZE),
+            "md5": item.md5 if item.md5 and len(item.md5) == MD5_LENGTH else "",
+            "created": write_time(_in_range(item.created)) if item.created else at,
+            "seqid": names.sample_id(item.name)[:SEQID_LENGTH],
         }
         if item.name in done:
             row |= done[item.name].columns | {"done_at": at}
@@ -139,6 +160,14 @@ def _insert_new(feed: Feed, versions: dict[str, StoredObject], db: str, now: dat
     columns, places = ", ".join(map(connection.ops.quote_name, blank)), ", ".join(["%s"] * len(blank))
     with locked_transaction(db), connection.cursor() as cursor:
         cursor.executemany(f"INSERT INTO loader_bucketobject ({columns}) VALUES ({places})", rows)  # noqa: S608
+
+
+def _in_range(created: datetime) -> datetime:
+    """The time in UTC, at most the first or the last that every database stores."""
+    try:
+        return created.astimezone(UTC)
+    except OverflowError:
+        return datetime(1 if created.year == 1 else 9999, 1, 1, tzinfo=UTC)
 
 
 def _mark_gone(feed: Feed, listed: array[int], before: datetime, db: str, now: datetime) -> int:

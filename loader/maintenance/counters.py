@@ -11,9 +11,10 @@ from collections import defaultdict
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, Max, Min, Q
+from django.db.models import F, Max, Min
 from django.db.models.functions import Now
 
+from core.due import older_than
 from loader.choices import AttemptOutcome
 from loader.models import LoadAttempt, Tally, TallyMark
 
@@ -32,8 +33,8 @@ def update_counters(db: str = "default", limit: int = MAX_ATTEMPTS) -> int:
     """
     TallyMark.objects.using(db).get_or_create(pk=1)
     with transaction.atomic(using=db):
-        claimed = Q(rolled_at=None) | Q(rolled_at__lt=Now() - UPDATE_EVERY)
-        if not TallyMark.objects.using(db).filter(claimed, pk=1).update(rolled_at=Now()):
+        due = older_than("rolled_at", UPDATE_EVERY)
+        if not TallyMark.objects.using(db).filter(due, pk=1).update(rolled_at=Now()):
             return 0
         mark = TallyMark.objects.using(db).get(pk=1)
         attempts = LoadAttempt.objects.using(db)

@@ -15,8 +15,7 @@ from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.ledger.scan import PAGE_SIZE
 from loader.maintenance.reconcile import Difference, reconciliation
 from loader.models import Feed, Finding
-from loader.models.feeds import TEXT_LENGTH
-from loader.models.findings import MAX_FINDINGS, MAX_NOTE_LENGTH
+from loader.models.findings import MAX_FINDINGS
 from objectstores.base import StoreError
 
 LOST_KINDS = (FindingKind.LOST, FindingKind.LOST_AND_GONE)
@@ -47,13 +46,12 @@ def reconcile_and_store(feed: Feed, stop: Callable[[], bool], db: str = "default
     with transaction.atomic(using=db):
         Finding.objects.using(db).filter(feed=feed).delete()
         rows = (
-            Finding(feed=feed, kind=row.kind, guid=row.guid[:255], name=row.name, note=row.note[:MAX_NOTE_LENGTH])
-            for row in differences
+            Finding(feed=feed, kind=row.kind, guid=row.guid[:255], name=row.name, note=row.note) for row in differences
         )
         Finding.objects.using(db).bulk_create(rows, batch_size=PAGE_SIZE)
         Feed.objects.using(db).filter(pk=feed.pk).update(
             reconciled_at=Now(),
             reconcile_lost=sum(compared.counts[kind] for kind in LOST_KINDS),
-            reconcile_said=summary[:TEXT_LENGTH],
+            reconcile_said=summary,
         )
     return f"{feed.name}: {summary}"

@@ -19,8 +19,7 @@ from loader.fn4.responses import ServerMisconfigured, ServerUnavailable
 from loader.ledger.scan import PAGE_SIZE
 from loader.maintenance.twins import ServerComparison, Twin, TwinDifference, server_comparison
 from loader.models import Feed, Server, TwinComparison, TwinFinding
-from loader.models.feeds import TEXT_LENGTH
-from loader.models.findings import MAX_FINDINGS, MAX_NOTE_LENGTH
+from loader.models.findings import MAX_FINDINGS
 
 if TYPE_CHECKING:
     from loader.fn4.client import FindNeighbour4
@@ -78,7 +77,7 @@ def _store(
     first: Server, second: Server, compared: ServerComparison, differences: list[TwinDifference], db: str
 ) -> None:
     columns = {
-        "summary": compared.summary[:TEXT_LENGTH],
+        "summary": compared.summary,
         "in_first": compared.in_first,
         "in_second": compared.in_second,
         "only_first": compared.counts[TwinKind.ONLY_FIRST],
@@ -91,10 +90,7 @@ def _store(
             first=first, second=second, defaults={**columns, "at": Now()}
         )
         TwinFinding.objects.using(db).filter(comparison=row).delete()
-        rows = (
-            TwinFinding(comparison=row, kind=one.kind, guid=one.guid[:255], note=one.note[:MAX_NOTE_LENGTH])
-            for one in differences
-        )
+        rows = (TwinFinding(comparison=row, kind=one.kind, guid=one.guid[:255], note=one.note) for one in differences)
         TwinFinding.objects.using(db).bulk_create(rows, batch_size=PAGE_SIZE)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from core.fields import BytewiseCharField
+from core.fields import BytewiseCharField, MessageField
 from loader.choices import OUTCOME_COLOURS, AttemptOutcome
 from loader.fn4.responses import IN_SERVER
 from loader.models.feeds import DIGEST_LENGTH, NAME_LENGTH, TEXT_LENGTH, URL_LENGTH, Feed, Server
@@ -59,7 +59,7 @@ class LoadAttempt(models.Model):
     findneighbour_server_url = BytewiseCharField(
         max_length=URL_LENGTH, null=True, blank=True, help_text="URL of the server."
     )
-    parse_status = models.CharField(
+    parse_status = MessageField(
         max_length=TEXT_LENGTH, null=True, blank=True, help_text="Success, or Failed with the reason."
     )
     batch_start_time = models.DateTimeField(null=True, blank=True, help_text="When the bucket was scanned.")
@@ -99,7 +99,7 @@ class LoadAttempt(models.Model):
     outcome = models.CharField(
         max_length=10, choices=AttemptOutcome.choices, null=True, blank=True, help_text="Outcome."
     )
-    message = models.CharField(max_length=TEXT_LENGTH, null=True, blank=True, help_text="Error.")
+    message = MessageField(max_length=TEXT_LENGTH, null=True, blank=True, help_text="Error.")
     lock_waits = models.IntegerField(null=True, blank=True, help_text="Number of 409 answers (server busy).")
 
     class Meta:

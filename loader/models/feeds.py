@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from core.fields import BytewiseCharField
+from core.fields import BytewiseCharField, MessageField
 from loader.choices import FEED_STATE_COLOURS, CircuitKind, FeedState, SampleIdRule
 from loader.fasta.names import DEFAULT_ENDINGS, NameRules, parse_endings
 from loader.fasta.validation import FastaRules
@@ -57,18 +57,14 @@ class Server(models.Model):
     taken_over_at = models.DateTimeField(
         null=True, blank=True, help_text="When the lease was last taken over from an owner that had not released it."
     )
-    taken_over_from = models.CharField(
-        max_length=300, blank=True, null=True, help_text="Process and host of that owner."
-    )
+    taken_over_from = MessageField(max_length=300, blank=True, null=True, help_text="Process and host of that owner.")
     circuit_open_since = models.DateTimeField(
         null=True, blank=True, help_text="Since when the server has been unavailable."
     )
     circuit_kind = models.CharField(
         max_length=10, choices=CircuitKind.choices, blank=True, default="", help_text="What kind of trouble it has."
     )
-    circuit_reason = models.CharField(
-        max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it is unavailable."
-    )
+    circuit_reason = MessageField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it is unavailable.")
     job_queued_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -79,7 +75,7 @@ class Server(models.Model):
     shrunk_at = models.DateTimeField(
         null=True, blank=True, help_text="When it was found to hold fewer samples than before; empty: it does not."
     )
-    shrunk_note = models.CharField(max_length=TEXT_LENGTH, blank=True, default="", help_text="How many it lost.")
+    shrunk_note = MessageField(max_length=TEXT_LENGTH, blank=True, default="", help_text="How many it lost.")
     invalid_in_server = models.IntegerField(
         null=True, blank=True, help_text="Samples with too many N to be compared, when last asked."
     )
@@ -174,7 +170,7 @@ class Feed(models.Model):
     paused_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when nothing is loaded; empty: not paused."
     )
-    pause_reason = models.CharField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it was paused.")
+    pause_reason = MessageField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it was paused.")
     created_at = models.DateTimeField(auto_now_add=True, help_text="When the feed was added.")
     checked_at = models.DateTimeField(null=True, blank=True, help_text="When its bucket was last scanned.")
     left_out = models.JSONField(
@@ -187,12 +183,13 @@ class Feed(models.Model):
     reconcile_lost = models.PositiveIntegerField(
         default=0, help_text="Loaded samples that were missing from the server then."
     )
-    reconcile_said = models.CharField(
+    reconcile_said = MessageField(
         max_length=TEXT_LENGTH, blank=True, default="", help_text="Summary of that comparison."
     )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["server", "store_digest"], name="loader_feed_once_per_server")]
+        permissions = [("set_addresses", "May set addresses of servers and stores")]
 
     def __str__(self) -> str:
         return self.name

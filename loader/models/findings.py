@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from core.fields import BytewiseCharField
+from core.fields import BytewiseCharField, MessageField
 from loader.choices import FINDING_KINDS
 
 MAX_FINDINGS = 10_000
@@ -30,7 +30,7 @@ class Finding(models.Model):
     )
     guid = BytewiseCharField(max_length=255, help_text="Id of the sample.")
     name = BytewiseCharField(max_length=1024, blank=True, default="", help_text="The file, if known.")
-    note = models.CharField(max_length=MAX_NOTE_LENGTH, blank=True, default="", help_text="Note.")
+    note = MessageField(max_length=MAX_NOTE_LENGTH, blank=True, default="", help_text="Note.")
 
     class Meta:
         indexes = [

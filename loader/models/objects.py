@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from core.fields import BytewiseCharField
+from core.fields import BytewiseCharField, MessageField
 from loader.choices import OBJECT_STATE_COLOURS, LoadResult, ObjectState
 from loader.models.feeds import DIGEST_LENGTH, NAME_LENGTH, TEXT_LENGTH, Feed
 
@@ -30,7 +30,10 @@ class BucketObject(models.Model):
     )
     tries = models.PositiveIntegerField(default=0, help_text="Failed tries that delay the next one.")
     not_before = models.DateTimeField(null=True, blank=True, help_text="When it is retried; empty: at once.")
-    reason = models.CharField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it is not loaded.")
+    read_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it is read; stays if the process of its loader ended meanwhile."
+    )
+    reason = MessageField(max_length=TEXT_LENGTH, blank=True, default="", help_text="Why it is not loaded.")
     guid = BytewiseCharField(max_length=64, blank=True, default="", help_text="Id under which it was sent.")
     seq_digest = models.CharField(
         max_length=DIGEST_LENGTH, blank=True, default="", help_text="Digest of the sequence sent."

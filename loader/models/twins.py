@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from core.fields import BytewiseCharField
+from core.fields import BytewiseCharField, MessageField
 from loader.choices import TwinKind
 from loader.models.feeds import TEXT_LENGTH, Server
 from loader.models.findings import MAX_NOTE_LENGTH
@@ -16,7 +16,7 @@ class TwinComparison(models.Model):
     first = models.ForeignKey(Server, models.CASCADE, related_name="+", help_text="The server that was read first.")
     second = models.ForeignKey(Server, models.CASCADE, related_name="+", help_text="The other server.")
     at = models.DateTimeField(help_text="When they were compared (database's clock).")
-    summary = models.CharField(max_length=TEXT_LENGTH, help_text="Result in a sentence.")
+    summary = MessageField(max_length=TEXT_LENGTH, help_text="Result in a sentence.")
     in_first = models.PositiveIntegerField(help_text="Samples in the first server.")
     in_second = models.PositiveIntegerField(help_text="Samples in the second server.")
     only_first = models.PositiveIntegerField(default=0, help_text="Samples only in the first server.")
@@ -53,7 +53,7 @@ class TwinFinding(models.Model):
         max_length=20, choices=TwinKind.choices, help_text="Kind of difference (docs/loader.md, Twins)."
     )
     guid = BytewiseCharField(max_length=255, help_text="Id of the sample.")
-    note = models.CharField(max_length=MAX_NOTE_LENGTH, blank=True, default="", help_text="Note.")
+    note = MessageField(max_length=MAX_NOTE_LENGTH, blank=True, default="", help_text="Note.")
 
     class Meta:
         indexes = [

@@ -26,7 +26,6 @@ from loader.models import BucketObject, LoadAttempt, Server
 from loader.pipeline.context import POLL_SECONDS, LoadContext
 from loader.pipeline.server_check import ServerCheck
 
-MAX_REASON_LENGTH = 900
 REFUSALS_TO_OPEN = 3
 """Samples that fail with a 5xx one after the other."""
 MAX_FAILURES = 200
@@ -74,7 +73,7 @@ class Circuit:
         self._row.filter(closed).update(
             circuit_open_since=Coalesce("circuit_open_since", self._context.clock.now()),
             circuit_kind=CircuitKind.AWAY,
-            circuit_reason=reason[:MAX_REASON_LENGTH],
+            circuit_reason=reason,
         )
 
     def check(self, server: ServerCheck) -> datetime | None:
@@ -172,7 +171,7 @@ class Circuit:
         failures = [failure for failure in failures if failure.outcome == AttemptOutcome.FAILED]
         tries = Counter(failure.bucket_object_id for failure in failures if failure.bucket_object_id)
         for failure in failures:
-            text = f"{REFUSED_WITH_ALL}{failure.message}"[:MAX_REASON_LENGTH]
+            text = f"{REFUSED_WITH_ALL}{failure.message}"
             LoadAttempt.objects.using(self._db).filter(pk=failure.pk).update(message=text)
         for key, number in tries.items():
             waiting = BucketObject.objects.using(self._db).filter(pk=key, state=ObjectState.WAITING)
@@ -183,7 +182,7 @@ class Circuit:
         return given_back
 
     def _open(self, kind: CircuitKind, reason: str, since: datetime) -> None:
-        self.kind, self.since, self.reason = kind, since, reason[:MAX_REASON_LENGTH]
+        self.kind, self.since, self.reason = kind, since, reason
         self._row.update(circuit_open_since=since, circuit_kind=kind, circuit_reason=self.reason)
 
     def _close(self) -> None:

@@ -5,6 +5,7 @@ Plain Python: commands, jobs and tests call it alike. A server or a store that i
 
 from __future__ import annotations
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import F
 
 from core.processes import monotonic
@@ -22,7 +23,9 @@ from loader.pipeline.journal import Journal
 from loader.pipeline.recovery import AttemptRecovery
 from loader.pipeline.result import PassResult
 from loader.pipeline.server_check import ServerCheck
+from loader.pipeline.unexpected import DATABASE_FAILED, unexpected
 from objectstores.base import StoreError
+from objectstores.wire import while_waiting
 
 PROBE_WAIT = 3.0
 LEASE_WAIT = 10.0
@@ -46,26 +49,28 @@ class FeedPass:
         """One pass, or a part of it if another feed of the server waits; the result is that of the pass so far.
 
         Trouble with the server, the store or the lease ends the pass and is part of the result; it is never raised.
-        Database errors are raised: the next pass recovers what was open.
+        Errors of the database itself are raised: the next pass recovers what was open.
         """
         context = self.context
         journal, result = self._unfinished or (None, PassResult())
         self._unfinished = None
         circuit = Circuit(context)
         try:
-            self._probe()
-            troubled_since = circuit.server_answers()
+            with while_waiting(context.check_stop):
+                self._probe()
+                troubled_since = circuit.server_answers()
             self._acquire_lease()
             try:
-                AttemptRecovery(context).recover_all(result)
-                check = ServerCheck(context)
-                troubled_since = circuit.check(check) or troubled_since
-                journal = journal or self._continued_batch(result)
-                in_server = check.begin(troubled_since, continued=bool(journal))
-                journal = journal or self._begin_batch(result, in_server)
-                self._load(journal, result, circuit)
-                if not self._unfinished:
-                    update_invalid(context.server, context.fn4, context.db, context.heartbeat)
+                with while_waiting(context.heartbeat):
+                    AttemptRecovery(context).recover_all(result)
+                    check = ServerCheck(context)
+                    troubled_since = circuit.check(check) or troubled_since
+                    journal = journal or self._continued_batch(result)
+                    in_server = check.begin(troubled_since, continued=bool(journal))
+                    journal = journal or self._begin_batch(result, in_server)
+                    self._load(journal, result, circuit)
+                    if not self._unfinished:
+                        update_invalid(context.server, context.fn4, context.db, context.heartbeat)
             finally:
                 context.lease.release()
         except turn_taking.StopRequested:
@@ -80,6 +85,10 @@ class FeedPass:
             result.trouble, result.misconfigured = str(error), True
         except (StoreError, LeaseLost, turn_taking.PassEnded) as error:
             result.trouble = str(error)
+        except (*DATABASE_FAILED, ObjectDoesNotExist):
+            raise
+        except Exception as error:  # noqa: BLE001 - a daemon goes on
+            result.trouble = f"{context.feed}: {unexpected(error, 'pass')}"
         return result
 
     def _load(self, journal: Journal, result: PassResult, circuit: Circuit) -> None:

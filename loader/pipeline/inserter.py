@@ -22,13 +22,15 @@ from loader.pipeline.recovery import AttemptRecovery, Recovered
 from loader.pipeline.refusals import RefusalCounter
 from loader.pipeline.result import PassResult
 from loader.pipeline.stored import StoredResult
+from loader.pipeline.unexpected import ENDS_PASS, unexpected
 from objectstores.base import StoreError, Unavailable
 
 SHORT_INSERT = FRESH_SECONDS / 2
 """Seconds; while such an insert is in flight, the starts of the next ones are committed ahead."""
 STARTED_AHEAD_SECONDS, MAX_STARTED_AHEAD = 0.03, 8
 """Seconds' worth of inserts whose starts share a commit, and the largest number of them."""
-MAX_STORE_FAILURES = 3
+MAX_FAILURES = 3
+"""Files in a row on which the store, or fnloader, fails: then the pass ends, as no file is the reason."""
 
 
 class BatchInserter:
@@ -46,14 +48,14 @@ class BatchInserter:
         self._trouble: StoreError | ServerMisconfigured | None = None
         """Met while an insert was in flight; raised when that has ended."""
         self._insert_seconds = inf
-        self._store_failures = 0
+        self._fetch_failures = self._insert_failures = 0
         self._finished = result.tried
 
     def load(self) -> bool:
         """Loads all that is due; False if it yielded to another feed before. Nothing that was not sent stays open."""
         due_at: datetime = self.journal.batch.check_time  # type: ignore[assignment]
         self.items = queue.due(self.context.feed, self.context.db, due_at)
-        self.prefetch = Prefetch(self.context.feed, self.context.store, self.clock, self.context.reference_length)
+        self.prefetch = Prefetch(self.context)
         if self.circuit.kind:
             # The first sample only shows whether the server takes inserts again.
             self.prefetch.samples = 1
@@ -66,7 +68,8 @@ class BatchInserter:
                 if self.opened:
                     opened = self.opened.popleft()
                     with log_context(sample=opened.attempt.seqid, attempt=opened.attempt.pk):
-                        self._insert(opened)
+                        self._insert_or_postpone(opened)
+                    self.prefetch.release(opened.fetched)
                 if self._trouble:
                     raise self._trouble
             if self.turn.over:
@@ -95,7 +98,7 @@ class BatchInserter:
     def _prepare_next(self) -> None:
         """Works while an insert is in flight, so that the server never waits (domain.md 2)."""
         if not self.turn.over:
-            self.prefetch.fill(self.items, len(self.opened))
+            self.prefetch.fill(self.items, len(self.opened) + 1)
         if len(self.opened) < PREFETCHED_SAMPLES // 4 and self.prefetch.ready and not self.turn.over:
             try:
                 self._open(self.prefetch.take(self.context.heartbeat))
@@ -118,6 +121,7 @@ class BatchInserter:
         reason = self.refusals.count_lengths(batch) if self.context.reference_length else ""
         for fetched in batch:
             if fetched.outcome is FetchOutcome.READY:
+                self._fetch_failures = 0
                 continue
             if fetched.outcome is FetchOutcome.NEVER:
                 self._count_rejected(fetched, fetched.problem)
@@ -127,15 +131,44 @@ class BatchInserter:
             else:
                 self._count_postponed(fetched, fetched.problem)
             self._count_finished()
-            self._store_failures = self._store_failures + 1 if fetched.outcome is FetchOutcome.LATER else 0
-            if self._store_failures >= MAX_STORE_FAILURES:
-                raise Unavailable(
-                    f"{self.context.store.describe()} failed for {MAX_STORE_FAILURES} files in a row: {fetched.problem}"
-                )
+            is_failure = fetched.outcome in (FetchOutcome.LATER, FetchOutcome.FAILED)
+            self._fetch_failures = self._fetch_failures + 1 if is_failure else 0
+            self._check_failures(self._fetch_failures, fetched)
         if reason:
             # None of them stays rejected; an earlier run may have counted some.
             self.result.rejected = max(0, self.result.rejected - self.refusals.undone)
             raise ServerMisconfigured(reason)
+
+    def _check_failures(self, in_row: int, fetched: Fetched) -> None:
+        """Raises Unavailable after some failures in a row: no single file is the reason."""
+        if in_row >= MAX_FAILURES:
+            where = self.context.store.describe()
+            raise Unavailable(f"{where}: {MAX_FAILURES} files in a row failed: {fetched.problem}")
+
+    def _insert_or_postpone(self, opened: OpenAttempt) -> None:
+        """Inserts one sample; after an error that nobody thought of, it waits as long as after no answer, and its file is
+        postponed."""
+        attempt, fetched = opened.attempt, opened.fetched
+        try:
+            self._insert(opened)
+        except ENDS_PASS:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this file its turn
+            fetched.problem = unexpected(error, fetched.item.name)
+            self.fn4.close_idle()
+            if attempt.insert_start_time:
+                self.journal.flush()
+                recovered = self.recovery.recover(attempt, InsertResponse(0, error=fetched.problem))
+                self._count_recovered(opened, recovered, fetched.problem)
+            else:
+                end = failed(fetched.problem, self.clock.now(), tries=fetched.item.tries, spend=True)
+                self.journal.end(attempt, end)
+                self._count_postponed(fetched, fetched.problem)
+            self._count_finished()
+            self._insert_failures += 1
+            self._check_failures(self._insert_failures, fetched)
+        else:
+            self._insert_failures = 0
 
     def _insert(self, opened: OpenAttempt) -> None:
         """Inserts one sample and records the outcome."""
@@ -149,7 +182,7 @@ class BatchInserter:
             self.journal.sending(opened)
             sent_at = monotonic()
             try:
-                pending = self.fn4.begin_insert(sample.guid, sample.sequence)
+                pending = self.fn4.begin_insert(sample.guid, sample.sequence, self._while_waiting)
             except (ServerUnavailable, ServerMisconfigured):
                 self.journal.end(attempt, not_sent())
                 raise
@@ -157,7 +190,7 @@ class BatchInserter:
                 self.journal.flush()
             else:
                 self._prepare_next()
-            response = pending.wait(self._while_waiting)
+            response = pending.wait()
             self._insert_seconds = monotonic() - sent_at
             if response.kind is not ResponseKind.LOCKED:
                 break

@@ -7,7 +7,8 @@ open (`pipeline/recovery.py`), and knows from the marker of the lease what was n
 
 from __future__ import annotations
 
-import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
@@ -20,16 +21,16 @@ from core.processes import monotonic
 from loader.choices import RESULT_REASONS, AttemptOutcome, ObjectState
 from loader.coordination.lease import LeaseLost
 from loader.coordination.write_lock import locked_transaction, write_lock
+from loader.ledger.back_off import FIRST_BACK_OFF_SECONDS, back_off
 from loader.models import BatchLoad, BucketObject, LoadAttempt
 from loader.pipeline.context import LoadContext
 from loader.pipeline.prefetch import Fetched, FetchOutcome
 from loader.pipeline.stored import StoredResult
+from loader.pipeline.unexpected import ENDS_PASS, unexpected
 
 FRESH_SECONDS = 0.5
 """Seconds for which a start that was committed ahead counts: the deadline after an unclear end begins with it."""
-FIRST_BACK_OFF_SECONDS = 30.0
-MAX_BACK_OFF_SECONDS = 24 * 3600.0
-MAX_REASON_LENGTH = 900
+
 
 # The three statements of every sample that succeeds. Django takes half a millisecond to build one, as long as everything
 # else that a sample of 30 kB costs; these are plain SQL for every database (bench/load.py).
@@ -41,7 +42,7 @@ INSERTED = """
     UPDATE fn4loadattempt SET outcome = 'inserted', completed = 1, insert_status_code = 200, insert_start_time = %s,
     insert_end_time = %s WHERE gp_int_id = %s AND outcome = 'open'"""
 LOADED = """
-    UPDATE loader_bucketobject SET state = 'loaded', result = 'inserted', guid = %s, seq_digest = %s, done_at = %s
+    UPDATE loader_bucketobject SET state = 'loaded', result = 'inserted', reason = '', guid = %s, seq_digest = %s, done_at = %s
     WHERE id = %s"""
 
 
@@ -73,7 +74,7 @@ def loaded(stored: StoredResult, attempt: LoadAttempt, at: datetime) -> AttemptE
     reason = stored.reason or RESULT_REASONS.get(stored.result, "")
     columns: dict[str, Any] = {"outcome": stored.outcome, "completed": 1}
     if stored.outcome is AttemptOutcome.UNPROVEN:
-        columns["message"] = "; ".join(filter(None, (attempt.message, reason)))[:MAX_REASON_LENGTH]
+        columns["message"] = "; ".join(filter(None, (attempt.message, reason)))
     return AttemptEnd(
         columns,
         {
@@ -81,7 +82,7 @@ def loaded(stored: StoredResult, attempt: LoadAttempt, at: datetime) -> AttemptE
             "result": stored.result,
             "guid": attempt.fn4id or "",
             "seq_digest": attempt.seq_digest or "",
-            "reason": reason[:MAX_REASON_LENGTH],
+            "reason": reason,
             "done_at": at,
         },
     )
@@ -110,11 +111,6 @@ def not_sent() -> AttemptEnd:
     )
 
 
-def back_off(tries: int) -> float:
-    """Seconds until the next try after `tries` earlier failures and this one: doubling, with jitter, at most a day."""
-    return float(min(FIRST_BACK_OFF_SECONDS * 2 ** min(tries, 20), MAX_BACK_OFF_SECONDS) * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
-
-
 @dataclass
 class Journal:
     """The rows of one batch as it is loaded."""
@@ -126,12 +122,31 @@ class Journal:
     _inserted: list[tuple[LoadAttempt, datetime]] = field(default_factory=list)
 
     def open(self, batch: list[Fetched]) -> list[OpenAttempt]:
-        """Writes a row for each; those that can't be sent are closed at once. Returns the others."""
+        """Writes a row for each; those that can't be sent are closed at once. Returns the others.
+
+        A file of which the database does not take what is known is postponed, with as little as says so.
+        """
+        place = self.place
+        try:
+            return self._open(batch)
+        except ENDS_PASS:
+            raise
+        except Exception as error:
+            self.place = place
+            if len(batch) > 1:
+                return [opened for fetched in batch for opened in self.open([fetched])]
+            (fetched,) = batch
+            if fetched.outcome is FetchOutcome.FAILED:
+                raise
+            fetched.outcome, fetched.problem = FetchOutcome.FAILED, unexpected(error, fetched.item.name)
+            fetched.sample, fetched.head = None, ""
+            return self.open(batch)
+
+    def _open(self, batch: list[Fetched]) -> list[OpenAttempt]:
         db = self.context.db
         rows = [(fetched, self._new_attempt(fetched)) for fetched in batch]
         ready = [OpenAttempt(attempt, fetched) for fetched, attempt in rows if fetched.outcome is FetchOutcome.READY]
-        with locked_transaction(db):
-            self._write_ended()
+        with self._transaction():
             if connections[db].features.can_return_rows_from_bulk_insert:
                 LoadAttempt.objects.using(db).bulk_create([attempt for _, attempt in rows])
             else:
@@ -139,9 +154,11 @@ class Journal:
                     attempt.save(using=db)
             for fetched, attempt in rows:
                 if fetched.outcome is not FetchOutcome.READY:
-                    close(db, attempt, self._unsendable(fetched))
+                    end = self._unsendable(fetched)
+                    end.item["read_since"] = None
+                    close(db, attempt, end)
             keys = [opened.fetched.item.pk for opened in ready]
-            BucketObject.objects.using(db).filter(pk__in=keys).update(state=ObjectState.LOADING)
+            BucketObject.objects.using(db).filter(pk__in=keys).update(state=ObjectState.LOADING, read_since=None)
         return ready
 
     def start(self, *opened: OpenAttempt) -> None:
@@ -151,8 +168,7 @@ class Journal:
         """
         server, lease = self.context.server, self.context.lease
         alone = len(opened) == 1 and not (self._inserted or self._ended)
-        with (write_lock if alone else locked_transaction)(self.context.db):
-            self._write_ended()
+        with write_lock(self.context.db) if alone else self._transaction():
             for one in opened:
                 attempt, one.started = one.attempt, monotonic()
                 attempt.insert_start_time = self.context.clock.now()
@@ -172,8 +188,7 @@ class Journal:
             status or None,
             message,
         )
-        with locked_transaction(self.context.db):
-            self._write_ended()
+        with self._transaction():
             _open_row(self.context.db, attempt).update(
                 insert_start_time=attempt.insert_start_time,
                 insert_end_time=attempt.insert_end_time if status else None,
@@ -198,23 +213,26 @@ class Journal:
     def flush(self) -> None:
         """Commits what has ended."""
         if self._ended or self._inserted:
-            with locked_transaction(self.context.db):
-                self._write_ended()
+            with self._transaction():
+                pass
 
     def finish(self) -> None:
         """All that was due has been tried."""
         self.flush()
         BatchLoad.objects.using(self.context.db).filter(pk=self.batch.pk).update(finished=self.context.clock.now())
 
-    def _write_ended(self) -> None:
-        # Inside the caller's transaction. If that is lost, the next pass finds these attempts open and recovers them.
-        inserted, self._inserted = self._inserted, []
-        for attempt, at in inserted:
-            if self._execute(INSERTED, self._time(attempt.insert_start_time), self._time(at), attempt.pk):
-                self._execute(LOADED, attempt.fn4id, attempt.seq_digest, self._time(at), attempt.bucket_object_id)
-        ended, self._ended = self._ended, []
-        for attempt, end in ended:
-            close(self.context.db, attempt, end)
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """A transaction that begins with what has ended. If it is lost, the next one does, or the next pass finds these attempts
+        open and recovers them."""
+        with locked_transaction(self.context.db):
+            for attempt, at in self._inserted:
+                if self._execute(INSERTED, self._time(attempt.insert_start_time), self._time(at), attempt.pk):
+                    self._execute(LOADED, attempt.fn4id, attempt.seq_digest, self._time(at), attempt.bucket_object_id)
+            for attempt, end in self._ended:
+                close(self.context.db, attempt, end)
+            yield
+        self._inserted, self._ended = [], []
 
     def _execute(self, sql: str, *parameters: Any) -> int:  # noqa: ANN401 - any value of a column
         with connections[self.context.db].cursor() as cursor:

@@ -21,6 +21,7 @@ from loader.pipeline.context import LoadContext
 from loader.pipeline.journal import AttemptEnd, close, failed, loaded, not_sent, rejected
 from loader.pipeline.result import PassResult
 from loader.pipeline.stored import StoredCheck, StoredResult
+from loader.pipeline.unexpected import ENDS_PASS, unexpected
 
 TRANSIT_SECONDS = 1.0
 """Added to the deadline: a start is stamped before the request leaves, and a server counts from when it has all of it."""
@@ -70,7 +71,12 @@ class AttemptRecovery:
         if attempt.insert_start_time is None or (unseen and not self.context.lease.may_have_sent(attempt)):
             end, recovered = not_sent(), Recovered(ResponseKind.LATER)
         else:
-            end, recovered = self._find_out(attempt, response, md5)
+            try:
+                end, recovered = self._find_out(attempt, response, md5)
+            except ENDS_PASS:
+                raise
+            except Exception as error:  # noqa: BLE001 - it must not come first again and again
+                end, recovered = self._give_up(attempt, unexpected(error, attempt.file_name or ""))
         with transaction.atomic(using=self.context.db):
             close(self.context.db, attempt, end)
         if recovered.kind is ResponseKind.MISCONFIGURED and response:
@@ -96,6 +102,14 @@ class AttemptRecovery:
         tries = attempt.bucket_object.tries if attempt.bucket_object else 0
         spend = seen and kind is not ResponseKind.MISCONFIGURED
         return failed(final.text, now(), tries=tries, spend=spend), Recovered(kind)
+
+    def _give_up(self, attempt: LoadAttempt, reason: str) -> tuple[AttemptEnd, Recovered]:
+        """Nobody knows whether the server holds it: once it can no longer take it from that request, it is tried again."""
+        until = self._deadline(attempt)
+        while (left := (until - self.context.clock.now()).total_seconds()) > 0:
+            self.context.pause(min(1.0, left))
+        tries = attempt.bucket_object.tries if attempt.bucket_object else 0
+        return failed(reason, self.context.clock.now(), tries=tries, spend=True), Recovered(ResponseKind.LATER)
 
     def _deadline(self, attempt: LoadAttempt) -> datetime:
         """When the server has surely given up on this insert."""

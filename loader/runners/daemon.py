@@ -14,6 +14,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import QuerySet
 
+from core.last_writes import last_write
 from core.logs import log_context
 from core.processes import monotonic
 from loader.coordination.engine_question import seconds_until_asked
@@ -150,7 +151,8 @@ class ServerWorker:
             if result := slot.feed_pass.unfinished:
                 options.report(slot.feed, replace(result, stopped=True))
             if not options.once:
-                mark_stopped(slot.feed, options.db)
+                with last_write(options.db):
+                    mark_stopped(slot.feed, options.db)
 
     def add(self, feed: Feed, store: Store) -> None:
         """Adds a feed whose store is open."""

@@ -16,8 +16,10 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from core.due import CLOCK_TOLERANCE, older_than
 from core.logs import log_context
 from core.processes import is_dead, monotonic
+from loader.coordination.lease import bring_back_leases
 from loader.feeds.manage import client_for
 from loader.feeds.store_urls import open_feed_store
 from loader.models import Feed, Server
@@ -58,8 +60,11 @@ class SliceReport:
 def servers_to_nudge(db: str = "default") -> list[int]:
     """Servers that need a job: a scheduled feed is due, or its loader vanished.
 
-    This is also the reaper: the job takes over a lease that expired, or whose owner is dead.
+    This is also the reaper: the job takes over a lease that expired, or whose owner is dead. What a clock that was ahead has
+    left in the future is brought back before.
     """
+    bring_back_leases(Server.objects.using(db))
+    _bring_back_looks(db)
     scheduled = Feed.objects.using(db).filter(scheduled=True, paused_at=None)
     due = set(scheduled.filter(_IS_DUE).values_list("server", flat=True))
     servers = (
@@ -73,10 +78,20 @@ def servers_to_nudge(db: str = "default") -> list[int]:
     return chosen
 
 
+def _bring_back_looks(db: str) -> None:
+    """No feed waits longer than its interval."""
+    later = Feed.objects.using(db).filter(scheduled=True, next_look_at__gt=Now() + CLOCK_TOLERANCE).annotate(now=Now())
+    for feed in later:
+        if feed.next_look_at and feed.next_look_at > feed.now + timedelta(seconds=feed.interval) + CLOCK_TOLERANCE:
+            rows = Feed.objects.using(db).filter(pk=feed.pk, next_look_at=feed.next_look_at)
+            rows.update(next_look_at=Now())
+
+
 def mark_queued(server: int, db: str = "default") -> bool:
     """Marks the server as queued; False if it already is. The caller that gets True queues the job."""
-    free = Q(job_queued_at=None) | Q(job_queued_at__lt=Now() - LOST_AFTER)
-    return bool(Server.objects.using(db).filter(free, pk=server).update(job_queued_at=Now()))
+    return bool(
+        Server.objects.using(db).filter(older_than("job_queued_at", LOST_AFTER), pk=server).update(job_queued_at=Now())
+    )
 
 
 def unmark_queued(server: int, db: str = "default") -> bool:

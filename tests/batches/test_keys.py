@@ -79,6 +79,8 @@ INVALID = [
     b64("a1|/p|x|CREATE") + "\n",
     b64("a1|/p|x|CREATE").rstrip("="),
     b64("a1|/p|x|CREATE") + "====",
+    b64("a1|/p|x|CREATE").replace("U=", "V="),  # another key of the same record: bits that stand for nothing
+    b64("a1|/p|xyz|CREATE").replace("Q==", "f=="),
     b64("a1|/p|CREATE"),  # three parts
     b64("a1|/p|x|MERGE"),
     b64("a1|/p|x|create"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ CALLS = {
     "fnstatus": (),
     "fnprune": ("--dry-run",),
     "qcluster": (),
-    "sample": (str(ROOT / "requirements.txt"),),
+    "sample": (str(ROOT / "requirements.in"),),
     "serve": (),
 }
 SDKS = (
@@ -69,6 +70,18 @@ def test_on_a_database_without_tables_it_says_migrate(name: str, manage: Manage,
     result = manage(name, *CALLS[name], DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3", TIME_ZONE="UTC")
     assert (result.returncode, "Traceback" in result.stderr) == (1, False), result.stderr
     assert "manage.py migrate" in result.stderr
+
+
+def test_a_database_that_never_answers_is_not_waited_for(manage: Manage) -> None:
+    # A firewall that drops everything looks like this: connections that nobody takes up.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
+        url = f"postgres://u:p@127.0.0.1:{silent.getsockname()[1]}/name?connect_timeout=2"
+        result = manage("ingstat", "plc", DATABASE_URL=url)
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False), result.stderr
+    assert "timeout expired" in result.stderr
+    assert "Check DATABASE_URL" in result.stderr
+    shown = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS']['connect_timeout'])"
+    assert manage("shell", "-v0", "-c", shown, DATABASE_URL="postgres://u:p@127.0.0.1/name").stdout == "10\n"
 
 
 def test_a_database_that_can_not_be_opened_is_said_in_a_line(manage: Manage) -> None:

@@ -34,8 +34,9 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from core.jobs.cluster import IdleOnlyBroker, JobCluster, JobSentinel, WorkerTimer
+from core.jobs.cluster import CheckedBroker, JobCluster, JobSentinel, WorkerTimer
 
+JOB = "loader.tasks.count_samples"
 WRITTEN_FOR = "1.11.1"
 SIGNATURES: dict[Callable[..., Any], list[str]] = {
     django_q.cluster.Sentinel.__init__: [
@@ -87,6 +88,7 @@ def test_overridden_methods_are_still_there_to_be_overridden() -> None:
 
 
 def test_names_that_are_replaced_in_modules_are_looked_up_when_they_are_used() -> None:
+    assert "scheduler" in django_q.cluster.Sentinel.guard.__code__.co_names
     assert "Sentinel" in django_q.cluster.Cluster.start.__code__.co_names
     assert "localtime" in django_q.scheduler.scheduler.__code__.co_names
     assert django_q.cluster.scheduler is django_q.scheduler.scheduler
@@ -241,7 +243,7 @@ def test_a_worker_that_is_replaced_after_so_many_jobs_says_so_with_minus_2(monke
 
 @pytest.mark.usefixtures("db")
 def test_a_pusher_takes_jobs_from_the_broker_that_it_is_given_until_it_is_told_to_stop() -> None:
-    package = django_q.signing.SignedPackage.dumps({"id": "1", "name": "n", "func": "f", "args": (), "kwargs": {}})
+    package = django_q.signing.SignedPackage.dumps({"id": "1", "name": "n", "func": JOB, "args": (), "kwargs": {}})
     told, tasks = multiprocessing.Event(), queue.SimpleQueue[Any]()
     failed: list[int] = []
 
@@ -249,7 +251,7 @@ def test_a_pusher_takes_jobs_from_the_broker_that_it_is_given_until_it_is_told_t
         told.set()
         return [(7, package), (8, "no package")]
 
-    broker = IdleOnlyBroker(
+    broker = CheckedBroker(
         SimpleNamespace(dequeue=dequeue, fail=failed.append, list_key="jobs"), tasks, [WorkerTimer()]
     )
     django_q.pusher.pusher(tasks, told, broker)
@@ -318,15 +320,19 @@ def test_repeats_is_minus_1_for_a_schedule_without_an_end_and_0_for_one_that_is_
     schedules.all().delete()
     long_ago = timezone.now() - timedelta(days=1)
     for repeats in (-1, 0):
-        schedules.create(
-            name=str(repeats), func=f"jobs.number{repeats}", cron="* * * * *", schedule_type="C", repeats=repeats
-        )
+        schedules.create(name=str(repeats), func=JOB, cron="* * * * *", schedule_type="C", repeats=repeats)
     schedules.update(next_run=long_ago)
     django_q.scheduler.scheduler(django_q.brokers.get_broker())
-    assert [row.func() for row in django_q.models.OrmQ.objects.all()] == ["jobs.number-1"]
+    assert [row.group() for row in django_q.models.OrmQ.objects.all()] == ["-1"]
     assert schedules.get(name="-1").repeats == -1
     assert schedules.get(name="-1").next_run > timezone.now(), "what was missed is not caught up"
     assert (schedules.get(name="0").repeats, schedules.get(name="0").next_run) == (0, long_ago)
+
+
+def test_whatever_is_queued_announces_itself_before_it_is_signed() -> None:
+    """`core.jobs.registry` refuses by raising in this signal."""
+    names = django_q.tasks.async_task.__code__.co_names
+    assert names.index("pre_enqueue") < names.index("SignedPackage") < names.index("_sync")
 
 
 def test_a_time_out_ends_a_job_like_an_exit() -> None:

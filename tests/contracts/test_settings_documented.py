@@ -16,10 +16,10 @@ def test_every_variable_that_is_read_is_documented() -> None:
     assert {name for name in read if f"`{name}" not in documented} == set()
 
 
-def test_every_requirement_is_pinned_and_explained() -> None:
+def test_every_direct_requirement_is_explained() -> None:
     explained = (ROOT / "docs/dependencies.md").read_text()
-    for file in ("requirements.txt", "requirements-dev.txt"):
-        for line in (ROOT / file).read_text().splitlines():
+    for path in ROOT.glob("requirements*.in"):
+        for line in path.read_text().splitlines():
             name = re.split(r"[\[=<>~ ]", line)[0]
             if name and not line.startswith(("#", "-r")):
                 assert re.search(rf"^\| [^|]*\b{re.escape(name)}\b", explained, re.MULTILINE), name

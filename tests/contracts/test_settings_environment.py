@@ -16,11 +16,14 @@ from tests.support.site import Manage
 WRONG = {
     "DEBUG": "perhaps",
     "DB_POOLER": "perhaps",
+    "FILES_FOR_GROUP": "perhaps",
     "DATABASE_URL": "nonsense-with-secret",
     "DATABASE_URL_OLD": "postgres://user:with-secret@host:port/name",
     "TIME_ZONE": "Europe",
     "SITE_URL": "https://[with-secret",
-    "REDIS_URL": "http://with-secret",
+    "TRUSTED_PROXIES": "10.0.0.1/8",
+    "ALLOW_LINK_LOCAL": "perhaps",
+    "REDIS_URL": "redis://:/with-secret@broker:6379/0",
     "BATCH_STORE_URL": "fast-import-bucket-with-secret",
     "FN4_AUTH": "with-secret",
     "FN4_AUTH_TB": "with-secret",
@@ -44,6 +47,21 @@ def test_every_wrong_variable_is_named_with_a_hint_and_no_value_is_repeated(mana
     assert "Invalid DEBUG: expected on or off" in result.stderr
     assert "with-secret" not in result.stderr + result.stdout
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("setting", "mode"), [("", 0o600), ("on", 0o640)], ids=["owner", "group"])
+def test_what_it_writes_is_for_its_owner(manage: Manage, tmp_path: Path, setting: str, mode: int) -> None:
+    path = tmp_path / "new.sqlite3"
+    said = manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from django.db import connection as c; c.cursor().execute('CREATE TABLE t (x)')",
+        DATABASE_URL=f"sqlite:///{path}",
+        FILES_FOR_GROUP=setting,
+    )
+    assert said.returncode == 0, said.stderr
+    assert path.stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.parametrize(

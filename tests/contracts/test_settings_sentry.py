@@ -110,7 +110,9 @@ def broken(request, name):
 urls.urlpatterns.append(path("broken/<name>/", broken))
 client = Client(raise_request_exception=False, HTTP_HOST="localhost")
 client.cookies["sessionid"] = "secret-of-a-session"
-client.post("/broken/tb/?password=x", {"seq": "ACGT" * 20})
+Client(HTTP_HOST="evil-host").get("/")
+client.get("/\\0")
+client.post("/broken/tb/?password=the-query", {"seq": "ACGT" * 20}, HTTP_REFERER="http://localhost/?q=the-query")
 """
 
 
@@ -139,7 +141,15 @@ def test_an_event_says_where_and_what_it_is_about_and_nothing_else(
     assert event["exception"]["values"][-1]["value"] == value
     assert event["release"] == "fnloader@0.1.0"
     assert {name: event["tags"].get(name) for name in tags} == tags
-    for secret in ("ACGT" * 20, '"vars"', "secret-of-a-session", '"breadcrumbs": {"values": [{', "sys.argv"):
+    assert not any("evil-host" in line or "NUL" in line for line in receiver.events)
+    for secret in (
+        "the-query",
+        "ACGT" * 20,
+        '"vars"',
+        "secret-of-a-session",
+        '"breadcrumbs": {"values": [{',
+        "sys.argv",
+    ):
         assert secret not in sent
 
 

@@ -27,6 +27,7 @@ NIGHTS = [
     ("Asia/Kolkata", datetime(2026, 10, 25, 1, tzinfo=UTC)),
 ]
 """Zones with a change of an hour, of half an hour and without one; the moment of the change."""
+JOB = "loader.tasks.count_samples"
 STEP = timedelta(minutes=10)
 
 
@@ -56,8 +57,8 @@ def test_every_schedule_goes_on(zone: str, change: datetime, monkeypatch: pytest
     broker = get_broker()
     with time_machine.travel(start, tick=False) as clock:
         for name, cron in plans.items():
-            Schedule.objects.create(name=name, func=f"jobs.{name}", schedule_type=Schedule.CRON, cron=cron)
-        Schedule.objects.create(name="daily", func="jobs.daily", schedule_type=Schedule.DAILY, next_run=start)
+            Schedule.objects.create(name=name, func=JOB, schedule_type=Schedule.CRON, cron=cron)
+        Schedule.objects.create(name="daily", func=JOB, schedule_type=Schedule.DAILY, next_run=start)
         while timezone.now() < change + timedelta(hours=27):
             clock.shift(STEP)
             OrmQ.objects.all().delete()

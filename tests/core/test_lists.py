@@ -204,7 +204,7 @@ def test_the_export_follows_filters_and_order_over_all_pages(
 
 
 def test_a_spreadsheet_runs_nothing_of_what_was_exported(boss: Client, rows: Feed) -> None:
-    dangerous = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx"]
+    dangerous = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", *(f"{sign}1" for sign in "\uff1d\uff0b\uff0d\uff20")]
     for text in dangerous:
         LoadAttempt.objects.create(seqid="evil", message=text)
     LoadAttempt.objects.create(seqid="good", message='a="b", c')

@@ -20,6 +20,7 @@ import pytest
 
 from sandbox.clients import Fn4Sandbox, OciSandbox, Sandbox
 from sandbox.genomes import fasta
+from tests.support.failing_database import strike
 from tests.support.feeding import LENGTH, Feeding
 from tests.support.site import POSTGRES, Manage
 from tests.support.waiting import stop, until
@@ -73,7 +74,9 @@ class Stage:
             for sample in set(feeding.sent) - set(feeding.fn4.guids()):
                 feeding.put(f"{sample}.fasta", fasta(sample, feeding.sent[sample]))
         else:
-            fail_the_database(feeding.manage, unblock)
+            if not POSTGRES:
+                unblock.close()
+            strike(feeding.manage, "loader_server")
 
     def stop(self, who: str, unblock: ExitStack) -> None:
         """Stops it for a while."""
@@ -113,20 +116,6 @@ def database_stopped(manage: Manage) -> Iterator[None]:
     lite.execute("BEGIN IMMEDIATE")
     yield
     lite.close()
-
-
-def fail_the_database(manage: Manage, unblock: ExitStack) -> None:
-    """PostgreSQL ends all connections, as when it is killed. SQLite has no process: the tables are not there for a while."""
-    if POSTGRES:
-        manage.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        return
-    unblock.close()
-    manage.rows("ALTER TABLE loader_server RENAME TO hidden")
-    time.sleep(0.3)
-    manage.rows("ALTER TABLE hidden RENAME TO loader_server")
 
 
 @pytest.fixture

@@ -188,6 +188,7 @@ def plans(queries: Iterable[str]) -> str:
 
 def test_every_look_up_is_by_an_index(make_feed: MakeFeed) -> None:
     make_feed(url=A)
+    LoadAttempt.objects.create(seqid="old", bucket_read_start_time=WHEN)
     with CaptureQueriesContext(connection) as captured:
         looked_up("s1", "s2")
     queries = [query["sql"] for query in captured if "seqid" in query["sql"] or "fn4id" in query["sql"]]
@@ -198,7 +199,9 @@ def test_every_look_up_is_by_an_index(make_feed: MakeFeed) -> None:
     text = plans(queries)
     for index in ("loader_object_seqid", "loader_object_guid", "ix_fn4loadattempt_seqid", "ix_fn4loadattempt_fn4id"):
         assert index in text, text
-    assert "SCAN" not in text.replace("Bitmap Heap Scan", "").replace("Bitmap Index Scan", "").replace("Index Scan", "")
+    assert "SCAN" not in text.replace("SCAN json_each", "").replace("Bitmap Heap Scan", "").replace(
+        "Bitmap Index Scan", ""
+    ).replace("Index Scan", "")
 
 
 def test_a_server_is_found_by_its_url_and_an_unknown_one_is_refused(make_feed: MakeFeed) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,12 +35,13 @@ def test_links_that_lead_out_of_the_folder_are_not_there(tmp_path: Path) -> None
     (inside / "linked").symlink_to(tmp_path / "folder")
     (inside / "nowhere").symlink_to(tmp_path / "nothing")
     (inside / "circle").symlink_to(inside)
+    (inside / "itself").symlink_to(inside / "itself")
     (inside / "real").write_bytes(b"content")
     (inside / "same").symlink_to(inside / "real")
     store = open_store(inside.as_uri())
     assert [one.name for one in store.list()] == ["real", "same"]
     assert store.read("same") == b"content"
-    for name in ("link", "linked/secret"):
+    for name in ("link", "linked/secret", "nowhere"):
         with pytest.raises(NotFound):
             store.read(name)
     with pytest.raises(NotFound):
@@ -82,10 +85,9 @@ def test_files_and_folders_that_vanish_during_a_listing_are_left_out(tmp_path: P
     assert [one.name for one in listing] == ["e"]
 
 
-def test_a_name_that_is_no_utf_8_ends_the_listing(tmp_path: Path) -> None:
+def test_a_name_that_is_no_utf_8_is_listed_as_the_system_names_it(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).write_bytes(b"")
-    with pytest.raises(StoreError, match="UTF-8"):
-        list(open_store(tmp_path.as_uri()).list())
+    assert [one.name for one in open_store(tmp_path.as_uri()).list()] == ["caf\udce9"]
 
 
 def test_a_file_that_was_replaced_has_another_etag(tmp_path: Path) -> None:
@@ -121,3 +123,80 @@ print(tracemalloc.get_traced_memory()[1])
 """
     peak = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
     assert peak < 3000 * 200
+
+
+def test_what_took_the_name_of_a_file_since_it_was_listed_is_not_read(tmp_path: Path) -> None:
+    inside, secret = tmp_path / "in", tmp_path / "secret"
+    inside.mkdir()
+    secret.write_bytes(b"secret")
+    store = open_store(inside.as_uri())
+    etag = store.write("file", b"")
+    for take_its_place in (
+        lambda path: path.symlink_to(secret),
+        os.mkfifo,
+        lambda path: path.symlink_to("/dev/zero"),
+        Path.mkdir,
+    ):
+        (inside / "file").unlink()
+        take_its_place(inside / "file")
+        for condition in ("", etag):
+            with pytest.raises(StoreError):
+                store.read("file", etag=condition)
+        if (inside / "file").is_dir():
+            break
+    assert list(store.list()) == []
+
+
+def test_a_folder_that_became_a_link_meanwhile_is_neither_listed_nor_read_nor_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    (inside / "folder").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "file").write_bytes(b"secret")
+    store = open_store(inside.as_uri())
+    store.write("folder/file", b"own")
+    opened = os.open
+
+    def replace_then_open(path: str, *arguments: int, **options: int) -> int:
+        # Whoever writes to the folder is quicker than the store: after its look at the path, before it opens it.
+        if (inside / "folder").is_dir() and "folder" in str(path):
+            (inside / "folder").rename(tmp_path / "moved")
+            (inside / "folder").symlink_to(outside)
+        return opened(path, *arguments, **options)
+
+    for use in (
+        lambda: store.read("folder/file"),
+        lambda: store.write("folder/new", b""),
+        lambda: store.delete(["folder/file"]),
+        lambda: [one.name for one in store.list()],
+    ):
+        monkeypatch.setattr(os, "open", replace_then_open)
+        with contextlib.suppress(NotFound):
+            assert use() == []
+        monkeypatch.undo()
+        assert (inside / "folder").is_symlink()
+        (inside / "folder").unlink()
+        (tmp_path / "moved").rename(inside / "folder")
+    assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+@pytest.fixture
+def deep_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with 3,000 in one another, which Python can't remove."""
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("a", dir_fd=here)
+        below = os.open("a", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    yield tmp_path
+    subprocess.run(["rm", "-rf", tmp_path / "a"], check=True)
+
+
+def test_folders_in_folders_end_where_no_path_can_be(deep_folder: Path) -> None:
+    (deep_folder / "b").write_bytes(b"")
+    (deep_folder / "/".join("a" * 400) / "file").write_bytes(b"")
+    names = [one.name for one in open_store(deep_folder.as_uri()).list()]
+    assert [name.rpartition("/")[2] for name in names] == ["file", "b"]

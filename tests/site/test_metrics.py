@@ -131,7 +131,23 @@ def test_a_scrape_never_reads_what_is_loaded(make_feed: MakeFeed, client: Client
     [
         ({"REMOTE_ADDR": "127.0.0.1"}, 200),
         ({"REMOTE_ADDR": "10.0.0.1"}, 403),
-        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "10.0.0.1"}, 403),
+        ({"REMOTE_ADDR": ""}, 200),
+        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS": "10"}, 200),
+        *(
+            ({"REMOTE_ADDR": address, f"HTTP_{name}": "10.0.0.1"}, 403)
+            for address in ("127.0.0.1", "")
+            for name in (
+                "X_FORWARDED_FOR",
+                "X_REAL_IP",
+                "FORWARDED",
+                "VIA",
+                "TRUE_CLIENT_IP",
+                "CF_CONNECTING_IP",
+                "X_ANY",
+            )
+        ),
+        ({"REMOTE_ADDR": "127.0.0.1", "SERVER_PROTOCOL": "HTTP/1.0"}, 403),
+        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_REAL_IP": "10.0.0.1", "HTTP_AUTHORIZATION": "Bearer right"}, 200),
         ({"REMOTE_ADDR": "10.0.0.1", "HTTP_AUTHORIZATION": "Bearer right"}, 200),
         ({"REMOTE_ADDR": "10.0.0.1", "HTTP_AUTHORIZATION": "Bearer wrong"}, 403),
         ({"REMOTE_ADDR": "10.0.0.1", "HTTP_AUTHORIZATION": "Bearer "}, 403),

@@ -9,11 +9,13 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.fork_server import ForkServer
 from tests.support.jobs import Jobs, children
-from tests.support.site import Manage
+from tests.support.site import Manage, empty_database
 from tests.support.waiting import until
 
 
@@ -82,3 +84,20 @@ def test_an_address_in_use_is_an_error(manage: Manage) -> None:
         result = manage("serve", "--bind", f"127.0.0.1:{taken.getsockname()[1]}")
     assert (result.returncode, "Choose another address" in result.stderr) == (1, True)
     assert manage("serve", "--bind", "nonsense").returncode == 2
+
+
+@pytest.mark.parametrize("words", [("serve", "--bind", "127.0.0.1:1"), ("qcluster",)], ids=["serve", "qcluster"])
+@pytest.mark.parametrize("state", ["empty", "halfway"])
+def test_on_a_database_that_is_not_migrated_it_ends_with_one_message(
+    words: tuple[str, ...], state: str, tmp_path: Path, fork_server: ForkServer
+) -> None:
+    with empty_database(tmp_path) as (_, url):
+        manage = Manage({"DATABASE_URL": url, "REDIS_URL": ""}, fork_server)
+        if state == "halfway":
+            assert manage("migrate", "-v0", "django_q").returncode == 0
+            assert manage("migrate", "-v0", "auth").returncode == 0
+        result = manage(*words)
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert "Database not migrated" in line
+    assert "manage.py migrate" in line

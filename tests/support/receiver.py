@@ -12,7 +12,7 @@ import pytest
 
 
 class Receiver(http.server.ThreadingHTTPServer):
-    """Records requests in `got`; responds with `status` and `answer`."""
+    """Records requests in `got`; responds with `status`, `answer` and, if set, a `location`."""
 
     daemon_threads = True
 
@@ -20,6 +20,7 @@ class Receiver(http.server.ThreadingHTTPServer):
         self.got: list[tuple[str, str, Any]] = []
         self.status = 204
         self.answer = b""
+        self.location = ""
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -28,6 +29,8 @@ class Receiver(http.server.ThreadingHTTPServer):
                 receiver.got.append((self.command, self.path, json.loads(body) if body else None))
                 self.send_response(receiver.status)
                 self.send_header("content-length", str(len(receiver.answer)))
+                if receiver.location:
+                    self.send_header("location", receiver.location)
                 self.end_headers()
                 self.wfile.write(receiver.answer)
 

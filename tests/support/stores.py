@@ -113,7 +113,9 @@ def file_place(tmp_path: Path) -> Callable[[ExitStack], StoreLocation]:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
 
-    return lambda stack: StoreLocation("file", tmp_path.as_uri(), {}, put_many, stack)
+    return lambda stack: StoreLocation(
+        "file", tmp_path.as_uri(), {"FILE_STORES": str(tmp_path.parent)}, put_many, stack
+    )
 
 
 @pytest.fixture

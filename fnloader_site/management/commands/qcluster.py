@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connections
 
 from core.commands import CommandError, CommandParser, FnloaderCommand
+from core.secrets import hide_secrets
 
 
 class Command(FnloaderCommand):
@@ -24,16 +25,15 @@ class Command(FnloaderCommand):
     def run(self, **options: Any) -> int:  # noqa: ANN401, ARG002 - Django's options
         """Runs the cluster until it is stopped."""
         from django_q.brokers import get_broker
-        from django_q.models import Schedule
 
         from core.jobs.cluster import JobCluster
 
-        Schedule.objects.exists()
+        self.require_migrations()
         try:
             get_broker().ping()
         except Exception as error:
             # Each broker has its own errors.
-            raise CommandError(f"Broker unavailable ({error}). Check REDIS_URL.") from error
+            raise CommandError(f"Broker unavailable ({hide_secrets(str(error))}). Check REDIS_URL.") from error
         # Children must not share a connection.
         connections.close_all()
         status = JobCluster().run()

@@ -41,6 +41,7 @@ class Command(FnloaderCommand):
         from core.supervisor import ManagedProcess, run
 
         host, port = options["bind"]
+        self.require_migrations()
         has_users = User.objects.filter(is_active=True).exists()
         try:
             family, kind, _, _, listen = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

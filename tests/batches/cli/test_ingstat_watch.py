@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import time
 from datetime import timedelta
@@ -18,6 +19,8 @@ from batches.choices import CheckKind
 from batches.models import Batch, IngestCheck
 from batches.reports.ingest_report import report_path
 from sandbox.lambdalog import line, lines_of
+from tests.support.failing_database import strike
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from sandbox.faultproxy import FaultProxy
@@ -86,6 +89,31 @@ def test_while_the_store_is_away_it_goes_on_watching(site: BatchSite, s3_proxy: 
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "plc: ingest is complete: 1 ingested, 0 remaining" in out
+
+
+def test_while_the_database_is_away_it_goes_on_watching(site: BatchSite) -> None:
+    site.seed(plc=["a"])
+    process = site.manage.start("ingstat", "plc", "--watch", "--sleep", "0.05", "--rechecks", "1000")
+    assert process.stdout
+    assert process.stderr
+    assert process.stdout.readline().startswith("plc: 0 of 1: 1 object remaining")
+    strike(site.manage, "batches_ingestcount")
+    assert re.match(r"Database error: .+; trying again\.", process.stderr.readline())
+    site.delete(site.key("plc", "a"))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "plc: ingest is complete: 1 ingested, 0 remaining" in out
+
+
+def test_told_to_stop_after_the_database_ended_its_connection_it_leaves_no_check_open(site: BatchSite) -> None:
+    site.seed(plc=["a"])
+    process = site.manage.start("ingstat", "plc", "--sleep", "600")
+    until(lambda: site.manage.rows("select 1 from batches_ingestcount"), "it counted", process)
+    strike(site.manage, "batches_ingestcount")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (143, "Terminated.\n")
+    assert site.manage.rows("select verdict, problem from batches_ingestcheck") == [(None, "interrupted")]
 
 
 def test_a_watch_of_a_batch_with_errors_has_their_status_and_a_wrong_use_is_2(site: BatchSite) -> None:

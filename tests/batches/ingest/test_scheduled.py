@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from django.utils import timezone
 
 from batches.choices import BatchStatus, CheckKind, Verdict
 from batches.ingest.rule import CheckOptions
@@ -140,3 +142,13 @@ def test_a_batch_of_which_everything_is_uncertain_ends_and_no_record_is_called_a
     batch = made.fresh()
     assert (batch.status, batch.ingest_oks, batch.ingest_errs, batch.upload_errs) == (BatchStatus.INGESTED, 0, 0, 2)
     assert made.outcomes() == {"a": "uncertain", "b": "uncertain"}
+
+
+def test_a_batch_that_was_uploaded_by_a_clock_that_was_ahead_has_no_duration(folder_batch: Seed) -> None:
+    made = folder_batch("plc", ["a"])
+    Batch.objects.update(ingest_start_time=timezone.now() + timedelta(days=1))
+    made.ingest("a")
+    for _ in range(3):
+        ticked(made)
+    batch = made.fresh()
+    assert (batch.status, batch.ingest_duration) == (BatchStatus.INGESTED, None)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from batches.ingest_log import log_line
-from batches.ingest_log.log_line import LineKind, parse_line, split_exception
+from batches.ingest_log.log_line import MAX_JSON_LENGTH, LineKind, parse_line, split_exception
 from sandbox.lambdalog import SPELLINGS, TRACES, line, lines_of, platform_lines, spell_exception
 from tests.batches.ingest_log.test_lambda_log import R1, R2, A, B, C, messages, read
 
@@ -196,3 +196,19 @@ def test_lines_of_the_platform_are_understood(text: str) -> None:
     line = parse_line(text)
     assert line
     assert line.kind is LineKind.OTHER
+
+
+@pytest.mark.parametrize(
+    "letters", ["<", "[", "[ ", ":", "a:", "ERROR ", 'a="', "\\"], ids=lambda letters: letters.encode().hex()
+)
+def test_a_long_line_is_read_once_whatever_it_repeats(letters: str) -> None:
+    # Half an hour for a line of a megabyte, if each letter led to another look at the rest.
+    found = parse_line((letters * MAX_JSON_LENGTH)[:MAX_JSON_LENGTH])
+    assert found is None or found.kind in {LineKind.OTHER, LineKind.ERROR}
+
+
+@pytest.mark.parametrize("prefix", ["[ error ] ", "[error] ", "2026-01-31 [ Error ] "])
+def test_a_level_in_brackets_is_one_in_any_case(prefix: str) -> None:
+    found = parse_line(prefix + "it failed")
+    assert found is not None
+    assert (found.kind, found.text.strip()) == (LineKind.ERROR, "it failed")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batches.creation.csv_reader import CsvFormat, open_table
+from batches.creation.csv_reader import MAX_ROW_LENGTH, CsvFormat, open_table
 from batches.models import Batch
 from batches.tracking_csv.columns import NAMES
 from core.exceptions import OperationRefused
@@ -158,6 +158,15 @@ def test_a_cell_may_have_any_length_and_the_limit_of_the_process_stays(tmp_path:
     run("batch", "export", str(exported))
     assert exported.read_bytes() == path.read_bytes()
     assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize("row", [",", '"', "a"])
+def test_a_row_without_end_is_refused_before_it_fills_the_memory(tmp_path: Path, run: Run, row: str) -> None:
+    path = tmp_path / "b.csv"
+    path.write_text('id,action,"' * (row == '"') + row * (MAX_ROW_LENGTH + 1))
+    status, said = run("batch", "import", str(path))
+    assert (status, "line 1: a row of more than 32,000,000 characters" in said) == (1, True), said
+    assert run("batch", "import", "/dev/zero")[0] == 1
 
 
 def test_times_and_ids_that_a_spreadsheet_changed(tmp_path: Path, run: Run) -> None:

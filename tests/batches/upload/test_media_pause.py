@@ -87,7 +87,7 @@ def test_the_pause_comes_before_the_record_and_ends_at_once_when_the_upload_stop
     stopped, entered = threading.Event(), threading.Event()
 
     def send() -> None:
-        with pause.slot(media=True, stopped=stopped.is_set):
+        with pause.slot(stopped.is_set):
             entered.set()
 
     thread = threading.Thread(target=send)
@@ -96,5 +96,3 @@ def test_the_pause_comes_before_the_record_and_ends_at_once_when_the_upload_stop
     stopped.set()
     assert entered.wait(30)
     thread.join()
-    with pause.slot(media=False, stopped=lambda: False):
-        pass

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.batch_site import BatchSite
 
 pytest_plugins = ["tests.support.batch_site"]
@@ -265,3 +268,30 @@ def test_a_folder_or_a_prefix_is_a_store_too(site: BatchSite) -> None:
         site.key("fold", f"A.0000{n}") for n in (1, 2)
     ]
     assert site.s3.objects(site.bucket) == ["in/here/" + site.key("pref", f"A.0000{n}") for n in (1, 2)]
+
+
+def test_a_file_that_something_else_took_the_place_of_is_not_sent(site: BatchSite, tmp_path: Path) -> None:
+    add(site, 5)
+    folder = site.files("plc", 5)
+    secret = tmp_path / "key.pem"
+    secret.write_text("secret")
+    others = [folder / f"A.{n:05}.xml" for n in range(1, 5)]
+    for path in others:
+        path.unlink()
+    others[0].symlink_to(secret)
+    os.mkfifo(others[1])
+    others[2].symlink_to("/proc/self/environ")
+    with others[3].open("wb") as file:
+        file.truncate(100_000_001)
+    result = site("batch", "upload", "plc")
+    assert result.returncode == 10, result.stderr
+    assert outcomes(site) == {"success": 1, "unuploadable": 4}
+    assert site.s3.objects(site.bucket) == [site.key("plc", "A.00005")]
+    shown = site("batch", "show", "plc").stdout
+    assert "is outside of the batch folder" in shown
+    assert "100,000,001 bytes, at most 100,000,000 can be sent" in shown
+    # A link to a file of the folder is one of its files.
+    others[1].unlink()
+    others[1].symlink_to("A.00005.xml")
+    assert site("batch", "upload", "plc").returncode == 10
+    assert outcomes(site) == {"success": 2, "unuploadable": 3}

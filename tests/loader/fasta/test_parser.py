@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -219,11 +220,45 @@ def test_no_reason_holds_the_sequence() -> None:
     assert len(str(caught.value)) < 250
 
 
-def test_the_first_characters_fit_any_database() -> None:
-    assert first_characters(b"\0\xff" * 100) == "\N{REPLACEMENT CHARACTER}" * 128
+def test_the_first_characters_fit_their_column() -> None:
+    assert first_characters(b"\0\xff" * 100) == "\0\N{REPLACEMENT CHARACTER}" * 64
     assert first_characters("é".encode() * 200) == "é" * 64
 
 
 def test_a_digest_does_not_care_for_case_as_the_server_does_not() -> None:
     one, two = (read_sample(b">GPAS_SP3|s1\n" + letters, "s1.fasta", FastaRules()) for letters in (b"acgt", b"ACGT"))
     assert one.digest == two.digest
+
+
+def peak_of(content: bytes) -> tuple[int, str]:
+    """Bytes that were needed to find what is wrong with it, and that."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotLoadable) as caught:
+            read_sample(content, "s1.fasta", FastaRules())
+        return tracemalloc.get_traced_memory()[1], str(caught.value)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b">a\n" * 1_000_000, "1,000,000 records instead of one (multifasta); the second begins in line 2"),
+        (b">GPAS_SP3|s1\n" + "\N{DNA DOUBLE HELIX}".encode() + b"E" * 3_000_000, "3,000,001 characters are not"),
+        (b">GPAS_SP3|s1\n" + b"\n" * 3_000_000, "the record has no sequence"),
+    ],
+    ids=["records", "wide", "lines"],
+)
+def test_what_is_wrong_with_a_bomb_is_found_in_a_few_times_its_size(content: bytes, words: str) -> None:
+    peak, fault = peak_of(content)
+    assert words in fault
+    assert peak < 6 * len(content)
+
+
+def test_letters_beyond_one_slice_are_counted_and_named() -> None:
+    sequence = "é" * 100_001 + "È" + "A" * 100_000
+    _, fault = peak_of(f">GPAS_SP3|s1\nA{sequence}".encode())
+    assert fault.endswith("100,002 characters are not accepted by findNeighbour4: 'È', 'é' first in line 2")
+    _, fault = peak_of(f">GPAS_SP3|s1\nA{sequence}".encode() + b"\n\xff")
+    assert "line 3 is not UTF-8 (byte 300019)" in fault

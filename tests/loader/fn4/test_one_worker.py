@@ -30,7 +30,7 @@ def test_a_question_closes_the_connection_that_was_opened_ahead(fn4: Fn4Sandbox)
         until(lambda: fn4.stats()["workers_busy"], "it occupies the worker")
         assert not client.exists("s1")
         assert client.engine().reference_length == LENGTH
-        assert client.begin_insert("s1", SEQUENCE).wait(lambda: None).status == 200
+        assert client.begin_insert("s1", SEQUENCE).wait().status == 200
         assert client.exists("s1")
 
 
@@ -39,7 +39,7 @@ def test_the_last_answer_and_a_closed_client_hold_no_worker(fn4: Fn4Sandbox) -> 
     client.prepare("s1", SEQUENCE)
     client.close_idle()
     with closing(FindNeighbour4(fn4.url)) as other:
-        assert other.begin_insert("s1", SEQUENCE).wait(lambda: None).status == 200
+        assert other.begin_insert("s1", SEQUENCE).wait().status == 200
         assert client.exists("s1")
     until(lambda: not fn4.stats()["workers_busy"], "nothing holds it")
 
@@ -48,10 +48,10 @@ def test_an_idle_connection_is_closed_though_the_insert_in_flight_takes_long(fn4
     fn4.workers(2)
     fn4.insert_seconds(30.0)
     with closing(FindNeighbour4(fn4.url)) as client, closing(FindNeighbour4(fn4.url)) as other:
-        pending = client.begin_insert("s1", SEQUENCE)
+        pending = client.begin_insert("s1", SEQUENCE, lambda: client.close_idle(even_if_young=False))
         client.prepare("s2", SEQUENCE)
         until(lambda: fn4.stats()["workers_busy"] == 2, "both workers are taken")
-        waiting = threading.Thread(target=pending.wait, args=(lambda: client.close_idle(even_if_young=False),))
+        waiting = threading.Thread(target=pending.wait)
         waiting.start()
         assert not other.exists("s2")
         assert fn4.stats()["in_flight"] == 1, "the insert goes on"

@@ -11,6 +11,7 @@ import pytest
 
 from loader.fn4.responses import InsertResponse, ResponseKind, blames_server
 from objectstores.answers import read_answer
+from objectstores.wire import Wire
 
 LETTERS = (
     b"<title>500 Internal Server Error</title><p>nucleicAcidString must be of type str, and consist only of ACGTN-.  "
@@ -90,6 +91,14 @@ def test_a_composition_in_an_answer_is_never_kept(status: int, words: str) -> No
             assert text == f"HTTP {status}: Error raised on persisting s1: […]", text
 
 
+@pytest.mark.parametrize(
+    "letters", ["\\\\", "<", "<a", "<title>", "<title", "0'", "' ", "0 ,"], ids=lambda letters: letters.encode().hex()
+)
+def test_a_long_answer_is_read_once_whatever_it_repeats(letters: str) -> None:
+    # Hours, if each letter led to another look at the rest.
+    assert len(InsertResponse(503, (letters * 256_000)[:256_000].encode()).text) <= len("HTTP 503: ") + 280
+
+
 def test_line_ends_in_an_answer_are_spaces() -> None:
     locked = "A lock is in place.\n   This may arise because\r\n(i) a separate process is inserting"
     shown = "HTTP 409: A lock is in place. This may arise because (i) a separate process is inserting"
@@ -120,7 +129,7 @@ def read_by_library(wire: socket.socket, _method: str, *, limit: int) -> tuple[i
 
 
 def read_by_us(wire: socket.socket, method: str, *, limit: int) -> tuple[int, bytes]:
-    answer, _ = read_answer(wire, method, limit=limit)
+    answer, _ = read_answer(Wire(wire), method, limit=limit)
     return answer.status, answer.body
 
 

@@ -105,7 +105,7 @@ def test_feeds_of_a_server_take_turns_and_others_are_left_alone(make_feed: MakeF
     assert jobs.next_feed(server) == first
     Feed.objects.filter(pk=first.pk).update(next_look_at=now)
     assert jobs.next_feed(server) == second
-    Feed.objects.update(next_look_at=now + timedelta(hours=1))
+    Feed.objects.update(next_look_at=now + timedelta(minutes=2))
     assert jobs.next_feed(server) is None
     assert jobs.servers_to_nudge() == []
     Server.objects.update(lease_token="t", lease_expires=now - timedelta(minutes=1))

@@ -1,0 +1,1 @@
+"""Attacks on the site, kept as tests (docs/security.md)."""

@@ -1,0 +1,1 @@
+"""One target a file; its name is that of its folder in the corpus."""
