@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import signal
 import sys
-from collections.abc import Callable, Iterable
 from datetime import datetime
+from tempfile import gettempdir
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from core.formatting import printable, printable_lines
+from core.output import OutputClosed, PrintableOutput
 from objectstores.base import StoreError
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "CommandError",
     "CommandParser",
     "FnloaderCommand",
-    "PrintableOutput",
     "Terminated",
     "at_least_one",
     "database",
@@ -36,38 +36,11 @@ __all__ = [
 
 FAILED = 1
 USAGE = 2
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived. A KeyboardInterrupt, because database drivers interrupt a running statement only for that."""
-
-
-class PrintableOutput(OutputWrapper):
-    """Standard output or error: names and answers from outside can't move the cursor, hide text, or begin a line.
-
-    `write` escapes what is not printable, and line breaks, unless the next line is indented by two spaces.
-    """
-
-    _out: TextIO
-
-    def write(  # type: ignore[override]  # Django's differs from that of a file
-        self, msg: str = "", style_func: Callable[[str], str] | None = None, ending: str | None = None
-    ) -> None:
-        """One line, and perhaps indented ones that belong to it."""
-        # Django writes the results of system checks, which are lines of ours, with a style.
-        text = msg if style_func else printable_lines(msg.removesuffix("\n"))
-        super().write(text, style_func, ending)
-
-    def write_lines(self, lines: Iterable[str]) -> None:
-        """Several lines at once."""
-        text = "\n".join(map(printable, lines))
-        if text:
-            super().write(text)
-
-    @property
-    def document(self) -> OutputWrapper:
-        """For CSV and JSON, which have their own ways to escape: writes text as it is."""
-        return OutputWrapper(self._out)
 
 
 class FnloaderCommand(BaseCommand):
@@ -96,15 +69,33 @@ class FnloaderCommand(BaseCommand):
         # Here, as Django wraps the streams of `call_command` after the command is made.
         self.stdout, self.stderr = (PrintableOutput(vars(wrapper)["_out"]) for wrapper in (self.stdout, self.stderr))
         self.stderr.style_func = style
+        self.stderr.ends_its_command = False
         previous = signal.signal(signal.SIGTERM, terminate)
         try:
-            status = self.run(**options)
+            status = self._status(options)
+            self.stdout.flush()
+        except OutputClosed as closed:
+            status = closed.status
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        if self.stdout.lost and status != OutputClosed.status:
+            self.stdout.discard()
+            self.stderr.write(f"The output could not be written: {self.stdout.lost[0].strerror}. All else was done.")
+            status = status or FAILED
+        if status:
+            raise SystemExit(status)
+
+    def _status(self, options: dict[str, Any]) -> int:
+        try:
+            return self.run(**options)
+        except OutputClosed:
+            raise
         except Terminated:
             self.stderr.write("Terminated.")
-            status = 143
+            return 143
         except KeyboardInterrupt:
             self.stderr.write("Interrupted.")
-            status = 130
+            return 130
         except StoreError as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:
@@ -115,10 +106,11 @@ class FnloaderCommand(BaseCommand):
             raise CommandError(
                 f"Database error: {text}. No partial changes were saved. Check DATABASE_URL and the server."
             ) from error
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-        if status:
-            raise SystemExit(status)
+        except OSError as error:
+            text = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+            if error.errno in DISK_FULL and not error.filename:
+                text = f"{error.strerror}, for a temporary file in {gettempdir()} (TMPDIR names another folder)"
+            raise CommandError(f"{text}. What was done before stands.") from error
 
     def require_migrations(self) -> None:
         """Ends with status 1 if a migration is missing: a program that goes on would fail again and again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -22,10 +23,15 @@ def in_pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 @contextmanager
 def temporary_database(script: str) -> Iterator[sqlite3.Connection]:
-    """A SQLite file with these tables, without transactions of its own; it is deleted at the end."""
-    with (
-        tempfile.TemporaryDirectory(prefix="fnloader-") as folder,
-        closing(sqlite3.connect(Path(folder) / "temporary.sqlite3", isolation_level=None)) as database,
-    ):
-        database.executescript(script)
-        yield database
+    """A SQLite file with these tables, without transactions of its own; it is deleted at the end.
+
+    Raises OSError if it can't be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="fnloader-") as folder:
+        path = Path(folder) / "temporary.sqlite3"
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            try:
+                database.executescript(script)
+                yield database
+            except sqlite3.OperationalError as error:
+                raise OSError(errno.EIO, str(error), str(path)) from error

@@ -11,9 +11,10 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
-from core.commands import FnloaderCommand, PrintableOutput
+from core.commands import FnloaderCommand
 from core.formatting import printable, printable_lines, text_table
 from core.logs import ContextFilter, TextFormatter, log_context
+from core.output import PrintableOutput
 from tests.support.feeding import Feeding
 
 EVIL = "s1\r\nERROR forged\x1b[2K\N{RIGHT-TO-LEFT OVERRIDE}gnp\N{LINE SEPARATOR}\udc80\x9b"

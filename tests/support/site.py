@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 import pytest
@@ -31,11 +31,15 @@ class Manage:
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """Starts `manage.py words…` and leaves it running."""
+        return self.start_into(subprocess.PIPE, *words, **environment)
+
+    def start_into(self, stdout: int | IO[str], *words: str, **environment: str) -> subprocess.Popen[str]:
+        """The same, with another output."""
         return subprocess.Popen(
             [sys.executable, "-W", "ignore", str(ROOT / "manage.py"), *words],
             env=self._settings(environment),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         )
