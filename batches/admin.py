@@ -7,7 +7,6 @@ from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django_q.tasks import async_task
 
 from batches.choices import COLOURS
 from batches.lifecycle import archive
@@ -16,6 +15,7 @@ from batches.reports.ingest_report import CANDIDATE_PREFIX
 from core.audit import log_action
 from core.exceptions import OperationRefused
 from core.formatting import format_duration, pluralize
+from core.jobs.queueing import queue_job
 from core.modeladmin import AnyAdmin, AnyInline, ReadOnlyAdmin
 
 MAX_COUNTS = 100
@@ -58,8 +58,12 @@ class BatchAdmin(ReadOnlyAdmin):
     @admin.action(description="Check selected batches now", permissions=["change"])
     def check_now(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
         log_action(request, queryset, "Check now")
-        for batch in queryset:
-            async_task("batches.tasks.check_batch", batch.pk, request.user.get_username())
+        try:
+            for batch in queryset:
+                queue_job("batches.tasks.check_batch", batch.pk, request.user.get_username())
+        except OperationRefused as error:
+            messages.error(request, str(error))
+            return
         messages.success(
             request,
             f"Checks of {pluralize(queryset.count(), 'batch', 'batches')} queued. The page of each batch shows the count.",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django_q.tasks import async_task
 
 from batches.ingest import scheduled
 from batches.models import Batch
 from batches.models.batch import bring_back_upload_locks
 from core.formatting import pluralize
 from core.jobs.decorator import job, stop_requested
+from core.jobs.queueing import queue_job
 from core.processes import monotonic
 
 MAX_JOBS = 4
@@ -22,7 +22,7 @@ def nudge_batches() -> str:
     bring_back_upload_locks(Batch.objects.all())
     due = scheduled.to_check().count() + scheduled.to_heal().count()
     for _ in range(min(due, MAX_JOBS)):
-        async_task("batches.tasks.count_batches")
+        queue_job("batches.tasks.count_batches")
     return f"{pluralize(due, 'batch', 'batches')} to count"
 
 

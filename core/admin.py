@@ -12,9 +12,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_q import admin as _django_q_admin  # noqa: F401 - see below
 from django_q.models import Failure, OrmQ, Schedule, Success
-from django_q.tasks import async_task
 
 from core.audit import log_action
+from core.exceptions import OperationRefused
+from core.jobs.queueing import queue_job
 from core.jobs.registry import RefusedJobError, refusal
 from core.modeladmin import AnyAdmin, ReadOnlyAdmin
 from core.models import Alarm, AlarmChannel, JobRun
@@ -163,10 +164,12 @@ def queue_again(request: HttpRequest, jobs: list[tuple[str, Sequence[Any], dict[
     queued = 0
     for function, arguments, keywords in jobs:
         try:
-            async_task(function, *arguments, **keywords)
+            queue_job(function, *arguments, **keywords)
             queued += 1
         except RefusedJobError as error:
             messages.error(request, f"Not queued: {error}.")
+        except OperationRefused as error:
+            messages.error(request, str(error))
     if queued:
         messages.success(request, f"{queued} jobs queued.")
 

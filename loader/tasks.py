@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django_q.tasks import async_task
 
 from core.formatting import pluralize
 from core.jobs.decorator import job, stop_requested
+from core.jobs.queueing import queue_job
 from loader.maintenance import counters, reconcile_job, twins_job
 from loader.maintenance import prune as pruning
 from loader.models import Feed
@@ -45,7 +45,7 @@ def load_feed(feed: int) -> str:
         report = jobs.run_time_slice(row, stop)
         result = report.result
         if result.due and not (result.trouble or stop()):
-            async_task("loader.tasks.load_feed", feed)
+            queue_job("loader.tasks.load_feed", feed)
         return str(report)
 
 
@@ -54,10 +54,10 @@ def reconcile_feeds() -> str:
     """Queues a comparison of each scheduled feed, then of each pair of servers that share a store; scheduled nightly."""
     feeds = list(Feed.objects.filter(scheduled=True, paused_at=None).values_list("pk", flat=True))
     for feed in feeds:
-        async_task("loader.tasks.reconcile_feed", feed)
+        queue_job("loader.tasks.reconcile_feed", feed)
     pairs = twins_job.twin_pairs()
     for first, second in pairs:
-        async_task("loader.tasks.compare_servers", first, second)
+        queue_job("loader.tasks.compare_servers", first, second)
     return f"{pluralize(len(feeds), 'feed')} and {pluralize(len(pairs), 'pair')} of servers to compare"
 
 
@@ -94,5 +94,5 @@ def prune() -> str:
 def _queue(server: int) -> bool:
     if not jobs.mark_queued(server):
         return False
-    async_task("loader.tasks.load_server", server)
+    queue_job("loader.tasks.load_server", server)
     return True

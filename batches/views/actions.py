@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django import forms
 from django.urls import reverse
-from django_q.tasks import async_task
 
 from batches import remaining
 from batches.choices import BatchStatus
@@ -15,6 +14,7 @@ from batches.views.available_actions import QUIET_TIME
 from core.actions import JOBS_NOTE, ConfirmedActionView
 from core.exceptions import OperationRefused
 from core.formatting import pluralize
+from core.jobs.queueing import queue_job
 
 MAX_OBJECTS_TO_CLEAR = 5000
 """More objects take too long for a page: use the command."""
@@ -53,7 +53,7 @@ class CheckNowView(BatchActionView):
 
     def perform(self, _form: forms.Form) -> str:
         self.describe()
-        async_task("batches.tasks.check_batch", self.object.pk, self.who)
+        queue_job("batches.tasks.check_batch", self.object.pk, self.who)
         return f"A check of {self.object} is queued. Its page shows the count."
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from django import forms
 from django.db.models import QuerySet
 from django.urls import reverse
-from django_q.tasks import async_task
 
 from core.actions import JOBS_NOTE, ConfirmedActionView
 from core.exceptions import OperationRefused
 from core.formatting import pluralize
+from core.jobs.queueing import queue_job
 from loader.choices import ObjectState
 from loader.feeds import manage, rejections
 from loader.models import BucketObject, Feed
@@ -84,7 +84,7 @@ class LoadNowView(FeedActionView):
     def perform(self, _form: forms.Form) -> str:
         if self.object.paused_at:
             raise OperationRefused(f"{self.object} is paused. Resume it first.")
-        async_task("loader.tasks.load_feed", self.object.pk)
+        queue_job("loader.tasks.load_feed", self.object.pk)
         return f"Load of {self.object} queued."
 
 
@@ -100,7 +100,7 @@ class ReconcileView(FeedActionView):
         )
 
     def perform(self, _form: forms.Form) -> str:
-        async_task("loader.tasks.reconcile_feed", self.object.pk)
+        queue_job("loader.tasks.reconcile_feed", self.object.pk)
         return f"Comparison of {self.object} queued."
 
 

@@ -9,10 +9,11 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.urls import reverse_lazy
 from django.views.generic import FormView
-from django_q.tasks import async_task
 
 from core.actions import JOBS_NOTE
 from core.audit import log_action
+from core.exceptions import OperationRefused
+from core.jobs.queueing import queue_job
 from core.lists.views import FilteredListView
 from core.permissions import PermissionView
 from loader.filters import TwinFindingFilterSet
@@ -83,7 +84,11 @@ class CompareServersView(PermissionView, AnyFormView):
     def form_valid(self, form: forms.Form) -> HttpResponse:
         """Queues the job."""
         first, second = form.cleaned_data["first"], form.cleaned_data["second"]
-        async_task("loader.tasks.compare_servers", first.pk, second.pk)
+        try:
+            queue_job("loader.tasks.compare_servers", first.pk, second.pk)
+        except OperationRefused as error:
+            form.add_error(None, str(error))
+            return self.form_invalid(form)
         result = f"Comparison of {first} and {second} queued."
         log_action(self.request, [first, second], f"{self.title}: {result}")
         messages.success(self.request, result)
