@@ -53,6 +53,13 @@ STORE: dict[str, dict[str, object]] = {
     "store corrupts": {"kind": "corrupt"},
     "store sends a page": {"kind": "page"},
     "store redirects": {"kind": "redirect", "body": "https://other.example.org/"},
+    "store goes round": {
+        "kind": "status",
+        "status": 200,
+        "path": "fields=",
+        "body": '{"objects": [{"name": "m"}], "nextStartWith": "m"}',
+        "content_type": "application/json",
+    },
     "store refuses credentials": {"kind": "status", "status": 401, "code": "NotAuthenticated"},
 }
 
@@ -157,9 +164,10 @@ def test_a_month_of_passes_under_pairs_of_faults(feeding: Feeding) -> None:
         if chance.random() < FAULTS_AN_HOUR:
             one, other = chance.choice(list(SERVER)), chance.choice([*STORE, "database"])
             pairs[frozenset((one, other))] += 1
-            feeding.fn4.faults({**SERVER[one], "times": chance.randint(1, 3)})
+            # None: for all of the hour.
+            feeding.fn4.faults({**SERVER[one], "times": chance.choice((1, 2, 3, None))})
             if other in STORE:
-                feeding.oci.faults({**STORE[other], "times": chance.randint(1, 3)})
+                feeding.oci.faults({**STORE[other], "times": chance.choice((1, 2, 3, None))})
             feeding.put_samples(f"m{number}")
             if other == "database":
                 strike(feeding.manage, "loader_feed")
