@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 KILLS ?= 1000
 MINUTES ?= 10
-PASSES ?= 43200
+PASSES ?= 8640
 # Hundreds of short processes run in the tests: without it each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 SOURCES := manage.py gunicorn.conf.py deploy fnloader_site batches loader core objectstores sandbox tests bench
@@ -80,7 +80,7 @@ bench-pages: .venv/installed ## time every page on DATABASE_URL; an empty one is
 screenshots: .venv/installed ## make docs/screenshots from generated data (needs Chromium)
 	@$(BIN)/python -m bench.screenshots
 
-soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10 DAY=75 PASSES=43200)
+soak: .venv/installed ## long runs (KILLS=1000 MINUTES=10 DAY=75 PASSES=8640)
 	@KILLS=$(KILLS) MINUTES=$(MINUTES) PASSES=$(PASSES) $(BIN)/python -m pytest -q -s tests/crash/soak.py tests/crash/soak_day.py tests/crash/soak_month.py $(ARGS)
 
 audit: .venv/installed ## known vulnerabilities of what a site runs (asks the OSV service)

@@ -373,13 +373,14 @@ def test_no_page_holds_one(begun: Feeding, search: Search, peers: str) -> None:
     text = pages(manage, search)
     if peers == "echo":
         assert secret("redis") in broker.got
-        assert "with args beginning with" in text
+    assert ("Nothing queued" in text) == (peers != "well")
     search.run(manage, "fnstatus", "--alarm")
     search.look_at_rows(manage)
 
 
 def test_no_page_of_an_error_under_debug_holds_one(begun: Feeding, search: Search) -> None:
     environment = {"DEBUG": "on", "REDIS_URL": f"redis://:{secret('redis')}@{AWAY}/0", "LOG_LEVEL": "INFO"}
+    begun.manage.rows("ALTER TABLE loader_finding RENAME TO hidden")  # a page needs it
     assert "Traceback" in pages(begun.manage, search, **environment)
 
 
