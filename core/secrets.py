@@ -13,7 +13,7 @@ from objectstores.answers import hide
 
 
 def hide_secrets(text: str) -> str:
-    """The text with `***` for each secret that we send to somebody: passwords of Redis, mail and servers, tokens of AWS."""
+    """The text with `***` for each secret that travels: passwords of Redis, mail and servers, tokens of AWS and `/metrics`."""
     secrets = _secrets()
     return hide(text.encode(errors="surrogatepass"), secrets).decode(errors="surrogatepass") if secrets else text
 
@@ -26,6 +26,7 @@ def _secrets() -> tuple[str, ...]:
         redis,
         unquote(redis),
         settings.EMAIL_HOST_PASSWORD,
+        settings.METRICS_TOKEN,
         *(auth.partition(":")[2] for auth in settings.FN4_AUTH.values()),
         *(os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")),
     }

@@ -14,7 +14,5 @@ def queue_job(function: str, *arguments: object, **keywords: object) -> None:
         async_task(function, *arguments, **keywords)
     except (RedisError, OSError) as error:
         # Not its words: they may repeat our password.
-        raise OperationRefused(
-            f"Nothing queued: the queue of jobs does not answer ({type(error).__name__}). Check REDIS_URL and that server, then try "
-            "again."
-        ) from error
+        why = f"Nothing queued: the queue of jobs does not answer ({type(error).__name__})."
+        raise OperationRefused(f"{why} Check REDIS_URL and that server, then try again.") from error

@@ -329,8 +329,8 @@ def test_peers_that_are_away_refuse_or_are_not_trusted_bring_none_out(
 
 
 PAGES = """
-import sys
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from tests.support.addresses import addresses
 user, _ = User.objects.get_or_create(username="boss", is_staff=True, is_superuser=True)
@@ -339,7 +339,10 @@ client.force_login(user)
 def show(path, response):
     body = b"".join(response.streaming_content if response.streaming else [response.content])
     print(path, response.status_code, body.decode(errors="replace"))
-for path in dict.fromkeys(addresses(2)):
+paths = list(dict.fromkeys(addresses(2)))
+for statement in sys.argv[-2]:
+    connection.cursor().execute(statement)
+for path in paths:
     if path != "/logout/":
         show(path, client.get(path))
 for path in ("/feeds/tb/test/", "/feeds/tb/load/", "/feeds/tb/reconcile/", "/batches/plc/check/", "/batches/plc/clear/"):
@@ -350,8 +353,9 @@ show("/nowhere/", client.get("/nowhere/"))
 """Every page as a superuser, and the buttons that ask somebody or queue a job."""
 
 
-def pages(manage: Manage, search: Search, **environment: str) -> str:
-    code = PAGES.replace("sys.argv[-1]", repr(secret("login")))
+def pages(manage: Manage, search: Search, *statements: str, **environment: str) -> str:
+    """With SQL that is run before."""
+    code = PAGES.replace("sys.argv[-1]", repr(secret("login"))).replace("sys.argv[-2]", repr(statements))
     text = search.run(manage, "shell", "-v0", "-c", code, **environment)
     assert "/nowhere/ 404" in text
     return text
@@ -380,8 +384,8 @@ def test_no_page_holds_one(begun: Feeding, search: Search, peers: str) -> None:
 
 def test_no_page_of_an_error_under_debug_holds_one(begun: Feeding, search: Search) -> None:
     environment = {"DEBUG": "on", "REDIS_URL": f"redis://:{secret('redis')}@{AWAY}/0", "LOG_LEVEL": "INFO"}
-    begun.manage.rows("ALTER TABLE loader_finding RENAME TO hidden")  # a page needs it
-    assert "Traceback" in pages(begun.manage, search, **environment)
+    broken = "ALTER TABLE fnloader_site_jobrun RENAME TO hidden"
+    assert "Traceback" in pages(begun.manage, search, broken, **environment)
 
 
 def test_no_process_log_or_event_of_a_cluster_holds_one(begun: Feeding, search: Search, tmp_path: Path) -> None:

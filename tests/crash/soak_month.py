@@ -1,4 +1,4 @@
-"""A month (`make soak`, PASSES=8640: one in five minutes) with two faults at a time now and then; memory and open files stay flat.
+"""A month (`make soak`, PASSES=8640: one in 5 minutes) with two faults at a time now and then; memory and open files stay flat.
 
 The daemon, the site's pages and its jobs run on one database. In one hour of three two faults of different places begin, and a
 sample comes; then all faults end, and every good sample must be in. How far memory and open files grew is measured from a tenth
