@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,3 +155,19 @@ def test_the_command_names_what_it_leaves_out_and_the_upload_sends_nothing_empty
     (folder / "b.xml").write_text("<r/>")
     site("batch", "upload", "plc")
     assert site.batch("plc")["outcomes"]["upload"] == {"success": 2, "unuploadable": 1}, "it has content now"
+
+
+def test_names_with_line_ends_are_one_line_each_and_come_back_whole(site: BatchSite, tmp_path: Path) -> None:
+    names = ["a\nERROR: forged", "b\r\n2026-01-01", "c\u2028d"]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    fill(folder, *(f"{name}.xml" for name in names))
+    assert site("batch", "add", "plc", str(folder)).returncode == 0
+    assert site("batch", "upload", "plc").returncode == 0
+    assert sorted(site.between.puts) == sorted(site.key("plc", name) for name in names)
+    lines = site("batch", "objects", "plc").stdout.splitlines()
+    assert len(lines) == 1 + len(names) + 1
+    assert lines[1].startswith(r"a\nERROR: forged ")
+    table = list(csv.DictReader(io.StringIO(site("batch", "objects", "plc", "--csv").stdout, newline="")))
+    # The pipe of this test reads every line end as "\n".
+    assert [row["identifier"] for row in table] == [name.replace("\r\n", "\n") for name in names]
