@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from core.formatting import format_time, printable, text_table
 from loader.bottleneck import recent_flow
-from loader.choices import ObjectState
+from loader.choices import FeedState, ObjectState
 from loader.feeds.file_names import NamePreview, last_names, preview_names
 from loader.feeds.store_urls import meaning
 from loader.models import Feed
@@ -68,7 +68,7 @@ def list_lines(rows: list[dict[str, Any]]) -> list[str]:
         [
             (
                 row["name"],
-                row["status"],
+                FeedState(row["status"]).label,
                 f"{row['waiting'] + row['loading']:,}",
                 f"{row['loaded']:,}",
                 f"{row['rejected']:,}",
@@ -84,6 +84,7 @@ def list_lines(rows: list[dict[str, Any]]) -> list[str]:
 def detail_lines(details: dict[str, Any]) -> list[str]:
     """The lines of `feed show`."""
     plain = {key: value for key, value in details.items() if not isinstance(value, list)}
+    plain["status"] = FeedState(plain["status"]).label
     return [
         *(f"{key.replace('_', ' '):<20} {'-' if value in (None, '') else value}" for key, value in plain.items()),
         *left_out_lines(details["left_out"], details["name"]),

@@ -68,10 +68,10 @@ def test_a_paused_feed_says_why_until_it_is_resumed(make_feed: MakeFeed) -> None
     feed_command("pause", "tb", "--reason", "new reference")
     assert "new reference" in feed_command("show", "tb")
     assert "already paused" in feed_command("pause", "tb", "--reason", "again")
-    assert "paused" in feed_command("list")
+    assert "Paused" in feed_command("list")
     feed_command("resume", "tb")
     assert "is not paused" in feed_command("resume", "tb")
-    assert "never checked" in feed_command("list")
+    assert "Never checked" in feed_command("list")
 
 
 def test_a_feed_is_kept_in_the_database_that_is_named(manage: Manage, tmp_path: Path) -> None:
