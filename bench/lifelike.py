@@ -48,6 +48,8 @@ def fill(*, attempts: int, feeds: int, records: int, days: int = 7, seed: int = 
     _loads(made, now, days, chance)
     _attempts(made, attempts, now, days, chance)
     _waiting(made, now, chance)
+    _readings(made, now, days, chance)
+    _twins(made, now)
     _batches(records, now, chance)
 
 
@@ -191,6 +193,8 @@ def _attempt(
         attempt.message = "500: the server's database is unavailable"
     elif luck > 0.97:
         attempt.outcome, attempt.insert_status_code, one.result = AttemptOutcome.PRESENT, 201, LoadResult.SAME
+    elif luck > 0.955:
+        one.result = LoadResult.INVALID
     return one, attempt
 
 
@@ -217,6 +221,57 @@ def _waiting(feeds: list[Feed], now: datetime, chance: random.Random) -> None:
                 )
 
     _write(rows())
+
+
+def _readings(feeds: list[Feed], now: datetime, days: int, chance: random.Random) -> None:
+    """What each server said about itself, every ten minutes."""
+    from loader.models import Server, ServerReading
+
+    def rows() -> Iterator[ServerReading]:
+        for place, feed in enumerate(feeds):
+            for back in range(days * 24 * 6, 0, -1):
+                samples = 20_000 - back
+                yield ServerReading(
+                    server=feed.server,
+                    at=now - timedelta(minutes=10 * back),
+                    samples=samples,
+                    engine_samples=samples,
+                    invalid=300 + place * 40 - back // 20,
+                    memory_used=round((9.5 + place - back / 900 + chance.uniform(0, 0.2)) * 1e9),
+                    memory_total=34_000_000_000,
+                )
+
+    _write(rows())
+    facts = {"name": "findNeighbour4", "version": "catwalk 2.4", "reference_length": 29_903, "max_unknown": 5_980}
+    Server.objects.filter(pk__in=[feed.server_id for feed in feeds]).update(
+        **facts, invalid_in_server=300, invalid_asked_at_number=20_000, asked_at=now
+    )
+
+
+def _twins(feeds: list[Feed], now: datetime) -> None:
+    """The nightly comparison of two servers of which one was away for a while."""
+    from loader.choices import TwinKind
+    from loader.models import TwinComparison, TwinFinding
+
+    if len(feeds) <= len(SPECIES):
+        return
+    first, second = feeds[0].server, feeds[len(SPECIES)].server
+    kinds = [TwinKind.ONLY_FIRST] * 23 + [TwinKind.VALIDITY] * 2 + [TwinKind.QUEUED] * 5
+    comparison = TwinComparison.objects.create(
+        first=first,
+        second=second,
+        at=now - timedelta(hours=7),
+        summary="23 samples only in the first, 2 with too many N in one, 5 waiting",
+        in_first=20_000,
+        in_second=19_972,
+        only_first=kinds.count(TwinKind.ONLY_FIRST),
+        validity_differs=kinds.count(TwinKind.VALIDITY),
+        queued=kinds.count(TwinKind.QUEUED),
+    )
+    _write(
+        TwinFinding(comparison=comparison, kind=kind, guid=f"OXF-26300-{number:07}")
+        for number, kind in enumerate(kinds, 3100)
+    )
 
 
 def _batches(records: int, now: datetime, chance: random.Random) -> None:
@@ -369,7 +424,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attempts", type=int, default=4000)
-    parser.add_argument("--feeds", type=int, default=5)
+    parser.add_argument("--feeds", type=int, default=6)
     parser.add_argument("--records", type=int, default=6000)
     parser.add_argument("--days", type=int, default=7)
     options = parser.parse_args()

@@ -32,12 +32,18 @@ PAGES = {
     "batch-archive": "/batches/b021/archive/",
     "feeds": "/feeds/",
     "feed": "/feeds/sars-cov-2-oxford/?span=week",
+    "feed-outlook": "/feeds/sars-cov-2-oxford/#outlook",
+    "feed-invalid": "/feeds/sars-cov-2-oxford/#invalid",
+    "twins": "/twins/",
+    "samples": "/samples/",
     "attempts": "/attempts/?outcome=rejected",
     "attempt": "/attempts/4000/",
     "files": "/files/?state=rejected",
     "search": "/search/?q=OXF",
     "admin": "/admin/loader/feed/",
 }
+IDS = "sample\nNEW-01-00003\nOXF-26-unknown\nNEW-02-00011"
+"""What is looked up on the page *Check a list*."""
 SHAPES = {"wide": (1280, 760), "narrow": (390, 844)}
 
 
@@ -68,6 +74,10 @@ def pictures(started: Browser, address: str, scheme: str, shape: str) -> Iterato
     page.wait_for_selector("nav.sidebar", state="attached")
     for name, path in PAGES.items():
         page.goto(address + path)
+        if name == "samples":
+            page.fill("[name=text]", IDS)
+            page.click("button:has-text('Look up')")
+            page.wait_for_load_state()
         file = FOLDER / f"{name}-{scheme}-{shape}.png"
         page.screenshot(path=file)
         yield file
