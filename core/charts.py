@@ -76,7 +76,9 @@ class Chart:
         lines = [value or 0 for series in self.series if series.line for value in series.values]
         largest = max([*stacked, *lines, 2 if bars else 1])
         power: float = 10.0 ** math.floor(math.log10(largest))
-        return next(step * power for step in (1, 2, 4, 5, 6, 8, 10) if step * power >= largest)
+        # Half of it stands beside the chart: of few things that is a whole number, too.
+        steps = (2, 4, 6, 8, 10) if bars and power == 1 else (1, 2, 4, 5, 6, 8, 10)
+        return next(step * power for step in steps if step * power >= largest)
 
     @property
     def middle(self) -> float:
