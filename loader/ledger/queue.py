@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
+from core.temporary import in_pages
 from loader.choices import ObjectState
 from loader.ledger.scan import PAGE_SIZE, ScanResult
 from loader.models import BatchLoad, BucketObject, Feed, LoadAttempt
@@ -24,8 +25,12 @@ def due(feed: Feed, db: str, at: datetime) -> Iterator[BucketObject]:
         yield from page
         last = page[-1]
         after = Q(created__gt=last.created) | Q(created=last.created, id__gt=last.pk)
-    # A page at most: no process marks as many.
-    yield from _due(feed, db, at).filter(read_since__lt=at).order_by("tries", "-created", "-id")[:PAGE_SIZE]
+    # One process marks a page at most, but several may have ended, one after the other.
+    suspects = _due(feed, db, at).filter(read_since__lt=at)
+    keys = list(suspects.order_by("tries", "-created", "-id").values_list("pk", flat=True))
+    for some in in_pages(keys, PAGE_SIZE):
+        found = suspects.in_bulk(some)
+        yield from (found[key] for key in some if key in found)
 
 
 def count_due(feed: Feed, db: str, at: datetime) -> int:
