@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, Programmi
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from core.formatting import first_line
 from core.output import OutputClosed, PrintableOutput
 from objectstores.base import StoreError
 
@@ -99,7 +100,7 @@ class FnloaderCommand(BaseCommand):
         except StoreError as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:
-            text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            text = first_line(error)
             missing = ("no such table", "no such column", "does not exist", "doesn't exist", "ORA-00942")
             if isinstance(error, OperationalError | ProgrammingError) and any(word in text for word in missing):
                 raise CommandError(f"Database not migrated ({text}). Run `python manage.py migrate`.") from error

@@ -64,3 +64,8 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[
 def pluralize(number: int, noun: str, nouns: str = "") -> str:
     """`1 file`, `1,200 files`."""
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def first_line(error: BaseException, *, empty: str = "") -> str:
+    """The first line of its text; `empty`, or else its type, if it has none. Database drivers add lines of details."""
+    return (str(error).strip() or empty or type(error).__name__).splitlines()[0]

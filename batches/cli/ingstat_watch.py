@@ -20,7 +20,7 @@ from batches.ingest.rule import Change, CheckOptions
 from batches.models import Batch
 from batches.querysets import get_batch
 from core.commands import FAILED
-from core.formatting import pluralize
+from core.formatting import first_line, pluralize
 from core.processes import os_user
 from core.progress import Progress
 from objectstores.base import Unavailable
@@ -60,9 +60,7 @@ def watch(out: OutputWrapper, err: OutputWrapper, bid: str, options: CheckOption
                 except Unavailable as error:
                     err.write(f"{error}; trying again.")
                 except (OperationalError, InterfaceError) as error:
-                    err.write(
-                        f"Database error: {(str(error).strip() or 'connection lost').splitlines()[0]}; trying again."
-                    )
+                    err.write(f"Database error: {first_line(error, empty='connection lost')}; trying again.")
                     connection.close()
                 else:
                     if result.verdict in FINISHED:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models.functions import Now
 
+from core.formatting import first_line
 from loader.choices import AttemptOutcome
 from loader.feeds.diagnose_server import CheckedLink, diagnose_server
 from loader.feeds.store_urls import open_feed_store
@@ -38,7 +39,7 @@ def _database(feed: Feed, db: str) -> CheckedLink:
             LoadAttempt.objects.using(db).create(feed=feed, server=feed.server, outcome=AttemptOutcome.NOT_SENT)
             transaction.set_rollback(True, using=db)
     except (DatabaseError, InterfaceError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         hint = "Needs SELECT, INSERT, UPDATE and DELETE on all tables. Check DATABASE_URL, and run manage.py migrate."
         return CheckedLink("database writes", ok=False, result=reason, hint=hint)
     return CheckedLink("database writes", ok=True, result="lease and attempt written, rolled back")

@@ -14,6 +14,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import QuerySet
 
+from core.formatting import first_line
 from core.last_writes import last_write
 from core.logs import log_context
 from core.processes import monotonic
@@ -75,7 +76,7 @@ class LoadOptions:
 
     def database_failed(self, error: Exception) -> None:
         """The database failed, or a feed was removed while it was loaded."""
-        self.trouble = "Database error: " + (str(error).strip() or type(error).__name__).splitlines()[0]
+        self.trouble = f"Database error: {first_line(error)}"
         if self.once:
             self.log(None, self.trouble)
             self.statuses.append(1)
