@@ -47,19 +47,10 @@ COMMANDS = (
 @pytest.fixture
 def words(feeding: Feeding, tmp_path: Path) -> dict[str, str]:
     """A feed with two files, a batch of three records, a list; what the commands name."""
-    manage = feeding.manage
-    (tmp_path / "bucket").mkdir()
-    manage.environment["BATCH_STORE_URL"] = (tmp_path / "bucket").as_uri()
-    records = tmp_path / "records"
-    records.mkdir()
-    for number in range(3):
-        (records / f"2026.{number}.xml").write_text("<record/>")
     (tmp_path / "ids.txt").write_text("a\nb\nnobody\n")
     feeding.put_samples("a", "b")
     store = feeding.oci.url(feeding.bucket)
-    for command in (f"feed add tb {feeding.fn4.url} {store}", f"batch add plc {records}"):
-        result = manage(*command.split())
-        assert result.returncode == 0, result.stderr
+    records = feeding.add_feed_and_batch(tmp_path, records=3)
     return {
         "records": str(records),
         "ids": str(tmp_path / "ids.txt"),

@@ -39,16 +39,11 @@ READERS = (
 @pytest.fixture
 def ids(feeding: Feeding, tmp_path: Path) -> Path:
     """A list, where there are a batch and a feed."""
-    records, store, path = tmp_path / "records", tmp_path / "store", tmp_path / "ids.txt"
-    records.mkdir()
-    store.mkdir()
-    (records / "2026.1.xml").write_text("<record/>")
+    path = tmp_path / "ids.txt"
     path.write_text("a\n")
     feeding.put_samples("a", "b")
-    feeding.manage.environment["BATCH_STORE_URL"] = store.as_uri()
-    url = feeding.oci.url(feeding.bucket)
-    for command in (f"feed add tb {feeding.fn4.url} {url}", f"batch add plc {records}", "batch upload plc"):
-        assert feeding.manage(*command.split()).returncode == 0
+    feeding.add_feed_and_batch(tmp_path)
+    assert feeding.manage("batch", "upload", "plc").returncode == 0
     return path
 
 

@@ -110,17 +110,8 @@ def test_a_cluster_goes_on_with_an_empty_queue(feeding: Feeding, redis: Redis) -
 
 def test_a_button_says_that_nothing_was_queued(feeding: Feeding, redis: Redis, tmp_path: Path) -> None:
     manage = feeding.manage
-    records = tmp_path / "records"
-    records.mkdir()
-    (records / "2026.1.xml").write_text("<record/>")
-    (tmp_path / "store").mkdir()
-    manage.environment["BATCH_STORE_URL"] = (tmp_path / "store").as_uri()
-    for command in (
-        f"feed add tb {feeding.fn4.url} {feeding.oci.url(feeding.bucket)}",
-        f"batch add plc {records}",
-        "batch upload plc",
-    ):
-        assert manage(*command.split()).returncode == 0
+    feeding.add_feed_and_batch(tmp_path)
+    assert manage("batch", "upload", "plc").returncode == 0
     assert manage("shell", "-v0", "-c", BUTTON).stdout.split("\n") == ["200 False True"] * 3 + [""]
     redis.kill()
     result = manage("shell", "-v0", "-c", BUTTON)

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,22 @@ class Feeding:
     def put(self, name: str, content: bytes, **item: object) -> None:
         """Puts one file."""
         self.oci.put(self.bucket, name, content, **item)
+
+    def add_feed_and_batch(self, folder: Path, records: int = 1) -> Path:
+        """Adds the feed `tb`, and the batch `plc` of so many files below the folder, with a folder there as its store.
+
+        Returns the folder of the files.
+        """
+        files, store = folder / "records", folder / "store"
+        files.mkdir()
+        store.mkdir()
+        for number in range(records):
+            (files / f"2026.{number}.xml").write_text("<record/>")
+        self.manage.environment["BATCH_STORE_URL"] = store.as_uri()
+        for command in (f"feed add tb {self.fn4.url} {self.oci.url(self.bucket)}", f"batch add plc {files}"):
+            result = self.manage(*command.split())
+            assert result.returncode == 0, result.stderr
+        return files
 
     def load(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`fnload … --once`, to its end."""
