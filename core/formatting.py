@@ -35,15 +35,6 @@ def printable(text: str | None) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text or "")
 
 
-_LINE_OF_OURS = "\n  "
-
-
-def printable_lines(text: str) -> str:
-    """The same for a text with line breaks of ours, after which a line is indented: any other line break is escaped, so that
-    text from outside can't begin a line."""
-    return _LINE_OF_OURS.join(printable(part) for part in text.split(_LINE_OF_OURS))
-
-
 def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Lines with aligned columns, numbers right-aligned."""
     cells = [[printable(str("" if value is None else value)) for value in row] for row in rows]

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from django.core.management.base import OutputWrapper
 
-from core.formatting import printable, printable_lines
+from core.formatting import printable
 
 
 class OutputClosed(KeyboardInterrupt):
@@ -63,7 +63,7 @@ class Document(OutputWrapper):
 class PrintableOutput(Document):
     """For lines: names and answers from outside can't move the cursor, hide text, or begin a line.
 
-    `write` escapes what is not printable, and line breaks, unless the next line is indented by two spaces.
+    All that is not printable is escaped, line breaks too.
     """
 
     def __init__(self, out: TextIO, lost: list[OSError] | None = None) -> None:
@@ -72,9 +72,9 @@ class PrintableOutput(Document):
     def write(  # type: ignore[override]
         self, msg: str = "", style_func: Callable[[str], str] | None = None, ending: str | None = None
     ) -> None:
-        """One line, and perhaps indented ones that belong to it."""
+        """One line."""
         # Django writes the results of system checks, which are lines of ours, with a style.
-        super().write(msg if style_func else printable_lines(msg.removesuffix("\n")), style_func, ending)
+        super().write(msg if style_func else printable(msg.removesuffix("\n")), style_func, ending)
 
     def write_lines(self, lines: Iterable[str]) -> None:
         """Several lines at once."""

@@ -57,7 +57,10 @@ class SubcommandsCommand(FnloaderCommand):
         try:
             return run(self, options)
         except self.failures as error:
-            raise CommandError(str(error)) from error
+            if not isinstance(error, OperationRefused):
+                raise CommandError(str(error)) from error
+            self.stderr.write_lines(f"  {detail}" for detail in error.details)
+            raise CommandError(error.text) from error
 
 
 def add_confirmation_arguments(parser: CommandParser) -> None:

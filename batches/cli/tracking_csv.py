@@ -55,8 +55,7 @@ def _import(command: FnloaderCommand, options: dict[str, Any]) -> int:
         changed = row.outcome in (RowOutcome.CREATED, RowOutcome.UPDATED)
         details = f", {pluralize(row.imported.records, 'record')}{reports}" if changed else ""
         command.stdout.write(f"line {row.line}: {printable(row.bid)} {row.outcome.value}{details}")
-        for note in row.notes:
-            command.stdout.write("\n".join(f"  {printable(line)}" for line in note.split("\n")))
+        command.stdout.write_lines(f"  {note}" for note in row.notes)
         command.stdout.flush()
     numbers = ", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in RowOutcome if outcomes[outcome])
     dry_run = "Dry run, nothing is imported: " if options["dry_run"] else ""

@@ -93,8 +93,8 @@ def _print_result(command: FnloaderCommand, batch: Batch, result: UploadResult) 
     if result.unfinished:
         reason = f" It stopped: {result.stop_reason}" if result.stop_reason else ""
         raise CommandError(
-            f"The upload of {batch} is unfinished, {pluralize(result.unfinished, 'record')} not sent.{reason}\n"
-            f"  Run `manage.py batch upload {batch}` again."
+            f"The upload of {batch} is unfinished, {pluralize(result.unfinished, 'record')} not sent.{reason} "
+            f"Run `manage.py batch upload {batch}` again."
         )
     if not result.outcomes.get("success") and not result.outcomes.get("uncertain"):
         raise CommandError(f"Nothing of {batch} was uploaded. To show why: manage.py batch show {batch}")

@@ -152,9 +152,7 @@ def save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> AddSumma
             summary.add(row)
     if errors:
         more = ["… and more"] if len(errors) > MAX_ERRORS else []
-        raise OperationRefused(
-            "\n  ".join([f"Nothing was added. Errors in {batch.folder}:", *errors[:MAX_ERRORS], *more])
-        )
+        raise OperationRefused(f"Nothing was added: errors in {batch.folder}.", [*errors[:MAX_ERRORS], *more])
     if not summary.records:
         raise OperationRefused(f"{batch.folder} contains no records.")
     return summary

@@ -87,7 +87,7 @@ def import_batches(
             row = _Row(line, bid, cells, _find_folder(cells, bid, folders, path.parent))
             yield _import_row(row, who, reports, dry_run=dry_run)
         except OperationRefused as error:
-            yield ImportSummary(line, bid or "?", RowOutcome.REJECTED, notes=[str(error)])
+            yield ImportSummary(line, bid or "?", RowOutcome.REJECTED, notes=[error.text, *error.details])
         except OSError as error:
             note = f"could not read {error.filename}: {error.strerror}"
             yield ImportSummary(line, bid, RowOutcome.REJECTED, notes=[note])

@@ -110,7 +110,7 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         command.stdout.write(f"Its names can't be shown: {error}")
         return 0
     lines = preview_lines(preview_names(feed, names)) or ["No file of the first objects would be loaded."]
-    command.stdout.write("\n".join([*lines, *left_out_lines(left_out.counts(), "")]))
+    command.stdout.write_lines([*lines, *left_out_lines(left_out.counts(), "")])
     return 0
 
 
@@ -136,7 +136,7 @@ def _set(command: FnloaderCommand, options: dict[str, Any]) -> int:
     command.stdout.write(
         f"Feed '{feed.name}' {_would_be(options, 'was')} changed. A running fnload follows when restarted."
     )
-    command.stdout.write("\n".join(preview_lines(preview_names(feed, last_names(feed, db)))))
+    command.stdout.write_lines(preview_lines(preview_names(feed, last_names(feed, db))))
     return 0
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from core.commands import FnloaderCommand
-from core.formatting import printable, printable_lines, text_table
+from core.formatting import printable, text_table
 from core.logs import ContextFilter, TextFormatter, log_context
 from core.output import PrintableOutput
 from tests.support.feeding import Feeding
@@ -38,7 +38,6 @@ def test_one_write_is_one_line_whatever_it_holds() -> None:
 
 
 def test_our_own_line_breaks_survive() -> None:
-    assert output("Nothing was added:\n  line 1\n  line 2") == "Nothing was added:\n  line 1\n  line 2\n"
     assert output("one line\n") == "one line\n"
     assert output("question? ", ending="") == "question? "
     out = StringIO()
@@ -48,8 +47,8 @@ def test_our_own_line_breaks_survive() -> None:
     assert out.getvalue().endswith("{\n}\n")
 
 
-def test_a_line_from_outside_never_begins_at_the_left() -> None:
-    assert printable_lines("a\nb\n  c") == "a\\nb\n  c"
+def test_a_line_from_outside_begins_no_line_not_even_an_indented_one() -> None:
+    assert output("a\nb\n  c") == "a\\nb\\n  c\n"
     assert printable(EVIL).isprintable()
     assert all(is_one_plain_line(line) for line in text_table(("name",), [(EVIL,)]))
 

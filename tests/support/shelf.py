@@ -102,14 +102,14 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     from django.core.management.base import CommandError
 
     def call(*words: str) -> tuple[int, str]:
-        status = 0
+        status, refusal = 0, ""
         try:
             call_command(*words)
         except SystemExit as end:
             status = int(end.code or 0)
         except CommandError as error:
-            return error.returncode, capsys.readouterr().out + str(error)
+            status, refusal = error.returncode, str(error)
         said = capsys.readouterr()
-        return status, said.out + said.err
+        return status, said.out + said.err + refusal
 
     return call
