@@ -1,8 +1,8 @@
 """A month (`make soak`, PASSES=8640: one in 5 minutes) with two faults at a time now and then; memory and open files stay flat.
 
 The daemon, the site's pages and its jobs run on one database. In one hour of three two faults of different places begin, and a
-sample comes; then all faults end, and every good sample must be in. How far memory and open files grew is measured from a tenth
-of the run on, when everything was used once.
+sample comes; then all faults end, and every good sample must be in. Among the faults is a clock that is an hour off, for which
+a C compiler is needed. How far memory and open files grew is measured from a tenth of the run on, when everything was used once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -63,6 +64,8 @@ STORE: dict[str, dict[str, object]] = {
     "store refuses credentials": {"kind": "status", "status": 401, "code": "NotAuthenticated"},
 }
 
+CLOCK = {"clock an hour ahead": 3600, "clock an hour back": -3600}
+
 
 class Drained:
     """A process whose output is read all the time: it would wait for a reader of a full pipe."""
@@ -112,6 +115,25 @@ class Program:
         return megabytes, files
 
 
+class Clock:
+    """What `fnload` and `serve` take for the time of day; they wait by the true one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._library, self._file = folder / "clock.so", folder / "clock"
+        source = Path(__file__).with_name("clock.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(self._library), str(source)], check=True)
+        self._file.write_bytes(bytes(8))
+
+    def environment(self) -> dict[str, str]:
+        """For the programs."""
+        return {"LD_PRELOAD": str(self._library), "CLOCK_FILE": str(self._file)}
+
+    def set(self, seconds: int) -> None:
+        """How far they are ahead from now on."""
+        with self._file.open("r+b") as file:
+            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
+
+
 def _children(pid: int) -> list[int]:
     direct = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return direct + [below for child in direct for below in _children(child)]
@@ -151,9 +173,11 @@ class Visitor:
 
 
 @pytest.mark.timeout(0)
-def test_a_month_of_passes_under_pairs_of_faults(feeding: Feeding) -> None:
+def test_a_month_of_passes_under_pairs_of_faults(feeding: Feeding, tmp_path: Path) -> None:
     chance = random.Random(os.environ.get("SEED", "1"))
     feeding.manage.environment["STORE_READ_TIMEOUT"] = "0.5"
+    clock = Clock(tmp_path)
+    feeding.manage.environment |= clock.environment()
     daemon = Drained(feeding.start("--interval", "0.02", LOG_LEVEL="ERROR"))
     feeding.put_samples("first")
     until(feeding.fn4.guids, "it has begun", daemon.process)
@@ -163,21 +187,27 @@ def test_a_month_of_passes_under_pairs_of_faults(feeding: Feeding) -> None:
     listed = feeding.oci.object_path(feeding.bucket) + "?"
     for number in range(1, PASSES // PASSES_AN_HOUR + 1):
         if chance.random() < FAULTS_AN_HOUR:
-            one, other = chance.choice(list(SERVER)), chance.choice([*STORE, "database"])
+            one, other = chance.choice(list(SERVER)), chance.choice([*STORE, "database", *CLOCK])
             pairs[frozenset((one, other))] += 1
             # None: for all of the hour.
             feeding.fn4.faults({**SERVER[one], "times": chance.choice((1, 2, 3, None))})
             if other in STORE:
                 feeding.oci.faults({**STORE[other], "times": chance.choice((1, 2, 3, None))})
+            clock.set(CLOCK.get(other, 0))
             feeding.put_samples(f"m{number}")
             if other == "database":
                 strike(feeding.manage, "loader_feed")
             visitor.look(chance.choice(ADDRESSES))
             time.sleep(1.0)
         visitor.look(chance.choice(ADDRESSES))
+        clock.set(0)
         settle(feeding)
         feeding.oci.clear_log()
-        until(lambda: feeding.oci.requests("GET", listed) >= PASSES_AN_HOUR, "an hour has passed", daemon.process)
+        try:
+            until(lambda: feeding.oci.requests("GET", listed) >= PASSES_AN_HOUR, "an hour has passed", daemon.process)
+        except AssertionError:
+            print(*daemon.said, sep="")
+            raise
         for program in programs:
             program.measure()
         if number % 24 == 0:
