@@ -37,8 +37,7 @@ def check(data: bytes) -> None:
             again = {RowOutcome.CREATED: RowOutcome.UNCHANGED, RowOutcome.UPDATED: RowOutcome.UNCHANGED}
             assert outcomes == [(summary.line, again.get(summary.outcome, summary.outcome)) for summary in first]
             for note in (note for summary in (*first, *second) for note in summary.notes):
-                for line in note.split("\n  "):
-                    ensure_sentence(line)
+                ensure_sentence(note)
             transaction.set_rollback(True)
     except OperationRefused as error:
         ensure_sentence(str(error))
