@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
@@ -185,25 +185,16 @@ class _Sources:
         other = Q(seqid__lt=F("fn4id")) | Q(seqid__gt=F("fn4id")) | Q(seqid=None)
         by_id = self._attempts.filter(other, fn4id__among=terms).values_list("fn4id", *columns)
         for rows in (by_name, by_id):
-            for term, *row in rows:
-                yield term, self._attempt_fact(*row)
-
-    def _attempt_fact(
-        self,
-        pk: int,
-        server_pk: int | None,
-        url: str | None,
-        code: int | None,
-        *details: Any,  # noqa: ANN401 - the columns above
-    ) -> SampleFact:
-        ended, sent, read, message, parsed, name, outcome = details
-        server = self._servers.get(server_pk) if server_pk else None
-        place = server.identity if server else self._by_url.get(url or "", url or "")
-        result = LoadResult.UNPROVEN if outcome == AttemptOutcome.UNPROVEN else ""
-        if code in IN_SERVER or result:
-            return SampleFact(-pk, place, SampleStatus.IN, ended or sent, _warning(result), result, "", name or "")
-        why = message or (parsed if parsed != "Success" else "") or (f"HTTP {code}" if code else "no answer")
-        return SampleFact(-pk, place, SampleStatus.FAILED, read or sent, f"last attempt: {why}", "", "", name or "")
+            for term, pk, server_pk, url, code, ended, sent, read, message, parsed, name, outcome in rows:
+                server = self._servers.get(server_pk) if server_pk else None
+                place = server.identity if server else self._by_url.get(url or "", url or "")
+                result = LoadResult.UNPROVEN if outcome == AttemptOutcome.UNPROVEN else ""
+                status, why, since = SampleStatus.IN, _warning(result), ended or sent
+                if code not in IN_SERVER and not result:
+                    answered = f"HTTP {code}" if code else "no answer"
+                    reason = message or (parsed if parsed != "Success" else "") or answered
+                    status, why, since = SampleStatus.FAILED, f"last attempt: {reason}", read or sent
+                yield term, SampleFact(-pk, place, status, since, why, result, "", name or "")
 
 
 def _answer(text: str, sample: str, facts: list[SampleFact], server: str) -> Iterator[SampleRow]:

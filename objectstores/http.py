@@ -81,7 +81,11 @@ class Connections:
             cause = error.__cause__ if isinstance(error.__cause__, TimeoutError) else error
             text = str(cause).rpartition(">: ")[2] or type(error).__name__
             raise Unavailable(f"{self.endpoint}: {text}") from error
-        return answer if answer.status < 300 else answer._replace(body=hide(answer.body, _credentials(headers)))
+        if answer.status < 300:
+            return answer
+        sent = {name.lower(): value for name, value in headers.items()}
+        credentials = [*_CREDENTIALS.findall(sent.get("authorization", "")), sent.get("x-amz-security-token", "")]
+        return answer._replace(body=hide(answer.body, credentials))
 
     def _by_urllib3(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, limit: int
@@ -110,11 +114,6 @@ class Connections:
         self._manager.clear()
         if self._direct:
             self._direct.close()
-
-
-def _credentials(headers: Mapping[str, str]) -> list[str]:
-    sent = {name.lower(): value for name, value in headers.items()}
-    return [*_CREDENTIALS.findall(sent.get("authorization", "")), sent.get("x-amz-security-token", "")]
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:

@@ -146,21 +146,22 @@ class LambdaLogParser:
             self._feed_text(stream, timestamp, line, request or self._running.get(stream, ""))
 
     def _feed_text(self, stream: str, timestamp: int, line: LogLine, request: str) -> None:
+        named = line.kind is LineKind.BATCH and line.text == self._bid
         if line.kind is LineKind.KEY:
             key, state = unquote(line.text.split()[0] if line.text else ""), self._state(stream, request)
             self._close(state)
             state.named = True
             if self._is_own(key):
                 state.current = IngestTry(key, timestamp, candidate=state.candidate)
-                self._set_last_named(timestamp)
-        elif line.kind is LineKind.BATCH and line.text == self._bid:
-            self._set_last_named(timestamp)
+                named = True
         elif line.kind is LineKind.ERROR:
             self._remember(self._last_error, stream, request)
             if TRACEBACK in line.text and own_line(line.text) is None:
                 self._remember(self._traces, stream, _OpenTrace(request, line.text))
             else:
                 self._add_exception(stream, request, line.text)
+        if named:
+            self.last_named = max(self.last_named or timestamp, timestamp)
 
     def _continues_trace(self, stream: str, message: str, line: LogLine | None) -> bool:
         """Adds the line to the open traceback of its stream, if it belongs to it."""
@@ -178,9 +179,6 @@ class LambdaLogParser:
     def _end_trace(self, stream: str) -> None:
         if trace := self._traces.pop(stream, None):
             self._add_exception(stream, trace.request, trace.text)
-
-    def _set_last_named(self, timestamp: int) -> None:
-        self.last_named = max(self.last_named or timestamp, timestamp)
 
     def _add_exception(self, stream: str, request: str, text: str) -> None:
         message, detail = split_exception(text)

@@ -65,26 +65,23 @@ def _reset(server: Server, ids: sqlite3.Connection, db: str, heartbeat: Callable
 
     The ids of the others are known from now on.
     """
+    last = LoadAttempt.objects.filter(bucket_object=OuterRef("pk")).order_by("-gp_int_id").values("outcome")[:1]
     for page in _marked_files(server, db):
         heartbeat()
         select = f"SELECT guid FROM id WHERE guid IN ({', '.join('?' * len(page))})"  # noqa: S608
         held = {guid for (guid,) in ids.execute(select, [guid or seqid for _, guid, seqid, _ in page])}
         ids.executemany("UPDATE id SET known = 1 WHERE guid = ?", ((guid,) for guid in held))
-        if gone := [key for key, guid, seqid, _ in page if (guid or seqid) not in held]:
-            _give_back(gone, db)
-
-
-def _give_back(keys: list[int], db: str) -> None:
-    last = LoadAttempt.objects.filter(bucket_object=OuterRef("pk")).order_by("-gp_int_id").values("outcome")[:1]
-    files = BucketObject.objects.using(db).filter(pk__in=keys, result=LoadResult.INVALID)
-    by_result: dict[LoadResult, list[int]] = {}
-    for key, outcome in files.annotate(last=Subquery(last)).values_list("pk", "last"):
-        by_result.setdefault(BEFORE.get(outcome, LoadResult.PRESENT), []).append(key)
-    with locked_transaction(db):
-        # The insert of a sample that was there already notes it as its reason.
-        files.filter(reason__endswith="too many N").update(reason="")
-        for result, some in by_result.items():
-            files.filter(pk__in=some).update(result=result)
+        gone = [key for key, guid, seqid, _ in page if (guid or seqid) not in held]
+        files = BucketObject.objects.using(db).filter(pk__in=gone, result=LoadResult.INVALID)
+        by_result: dict[LoadResult, list[int]] = {}
+        for key, outcome in files.annotate(last=Subquery(last)).values_list("pk", "last"):
+            by_result.setdefault(BEFORE.get(outcome, LoadResult.PRESENT), []).append(key)
+        if by_result:
+            with locked_transaction(db):
+                # The insert of a sample that was there already notes it as its reason.
+                files.filter(reason__endswith="too many N").update(reason="")
+                for result, some in by_result.items():
+                    files.filter(pk__in=some).update(result=result)
 
 
 MarkedFile = tuple[int, str, str, datetime | None]

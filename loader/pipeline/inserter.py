@@ -61,8 +61,15 @@ class BatchInserter:
             self.prefetch.samples = 1
         try:
             while True:
-                if not self.opened and (self.turn.over or not self._wait_for_samples()):
-                    break
+                if not self.opened:
+                    if self.turn.over:
+                        break
+                    self.prefetch.fill(self.items, 0)
+                    self.journal.flush()
+                    fetched = self.prefetch.take(self.context.heartbeat)
+                    self._open(fetched)
+                    if not fetched:
+                        break
                 self.context.check_stop()
                 self.turn.next_sample()
                 if self.opened:
@@ -86,14 +93,6 @@ class BatchInserter:
             self.prefetch.close()
             self.fn4.close_idle()
         return True
-
-    def _wait_for_samples(self) -> bool:
-        """Waits for the next samples and opens their attempts; False if there are none."""
-        self.prefetch.fill(self.items, 0)
-        self.journal.flush()
-        fetched = self.prefetch.take(self.context.heartbeat)
-        self._open(fetched)
-        return bool(fetched)
 
     def _prepare_next(self) -> None:
         """Works while an insert is in flight, so that the server never waits (domain.md 2)."""

@@ -76,7 +76,13 @@ class AttemptRecovery:
             except ENDS_PASS:
                 raise
             except Exception as error:  # noqa: BLE001 - it must not come first again and again
-                end, recovered = self._give_up(attempt, unexpected(error, attempt.file_name or ""))
+                # Nobody knows whether the server holds it: once it can no longer take it from that request, it is tried again.
+                until = self._deadline(attempt)
+                while (left := (until - self.context.clock.now()).total_seconds()) > 0:
+                    self.context.pause(min(1.0, left))
+                reason, recovered = unexpected(error, attempt.file_name or ""), Recovered(ResponseKind.LATER)
+                tries = attempt.bucket_object.tries if attempt.bucket_object else 0
+                end = failed(reason, self.context.clock.now(), tries=tries, spend=True)
         with transaction.atomic(using=self.context.db):
             close(self.context.db, attempt, end)
         if recovered.kind is ResponseKind.MISCONFIGURED and response:
@@ -102,14 +108,6 @@ class AttemptRecovery:
         tries = attempt.bucket_object.tries if attempt.bucket_object else 0
         spend = seen and kind is not ResponseKind.MISCONFIGURED
         return failed(final.text, now(), tries=tries, spend=spend), Recovered(kind)
-
-    def _give_up(self, attempt: LoadAttempt, reason: str) -> tuple[AttemptEnd, Recovered]:
-        """Nobody knows whether the server holds it: once it can no longer take it from that request, it is tried again."""
-        until = self._deadline(attempt)
-        while (left := (until - self.context.clock.now()).total_seconds()) > 0:
-            self.context.pause(min(1.0, left))
-        tries = attempt.bucket_object.tries if attempt.bucket_object else 0
-        return failed(reason, self.context.clock.now(), tries=tries, spend=True), Recovered(ResponseKind.LATER)
 
     def _deadline(self, attempt: LoadAttempt) -> datetime:
         """When the server has surely given up on this insert."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from django.db import connections
-from django.db.models import Max, QuerySet
+from django.db.models import Max
 
 from core.charts import Chart, Series
 from core.time_slots import TimeSlot, TimeSlots
@@ -65,15 +65,11 @@ def _sample(feed: Feed, slots: TimeSlots) -> list[Times]:
         attempts.filter(bucket_read_start_time__gte=moment, bucket_read_start_time__lt=moment + length)[:SLOT_SAMPLE]
         for moment in slots.moments
     ]
-    parts = [_whole(part).values_list(*TIMES) for part in newest]
+    if not connections[attempts.db].features.supports_slicing_ordering_in_compound:
+        # SQLite refuses a union with a part that is limited.
+        newest = [LoadAttempt.objects.using(part.db).filter(pk__in=part.values("pk")).order_by() for part in newest]
+    parts = [part.values_list(*TIMES) for part in newest]
     return complete_times(list(parts[0].union(*parts[1:], all=True)))
-
-
-def _whole(rows: QuerySet[LoadAttempt]) -> QuerySet[LoadAttempt]:
-    """The same rows as a part of a union: SQLite refuses one that is limited."""
-    if connections[rows.db].features.supports_slicing_ordering_in_compound:
-        return rows
-    return LoadAttempt.objects.using(rows.db).filter(pk__in=rows.values("pk")).order_by()
 
 
 def _parts_chart(slots: TimeSlots, parts: dict[int, list[Way]]) -> Chart:
