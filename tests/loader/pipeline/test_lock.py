@@ -87,7 +87,9 @@ def test_a_loader_that_is_told_to_stop_waits_no_longer(passes: Passes, monkeypat
     passes.stop = lambda: passes.fn4.stats()["conflicts"] >= 2
     result = passes.turn()
     assert (result.stopped, result.inserted) == (True, 0)
-    assert [outcome for _, outcome, _ in passes.outcomes()] == ["failed", "not_sent", "not_sent"]
+    outcome, *of_those_read_by_then = [outcome for _, outcome, _ in passes.outcomes()]
+    assert outcome == "failed"
+    assert set(of_those_read_by_then) <= {"not_sent"}
     assert set(passes.objects("state", "tries", "not_before")) == {("waiting", 0, None)}
 
 
