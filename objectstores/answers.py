@@ -17,7 +17,8 @@ _HEAD_END = b"\r\n\r\n"
 _CHUNK_SIZE = 65_536
 _MAX_DIGITS = 18
 _STATUS_LINE = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: [^\r\n]*)?")
-_HEADER = re.compile(r"([!-9;-~]+):([^\r\n]*)")
+# RFC 9110, 5.5; a value with a control character may be several lines to http.client.
+_HEADER = re.compile(r"([!-9;-~]+):[\t ]*([\t -~\xa0-\xff]*)")
 NO_LENGTH = "the response has no length, so it may be incomplete"
 MIN_SECRET_LENGTH = 6
 """Shorter ones are not hidden: they would be found in ordinary words."""
@@ -85,7 +86,7 @@ def _parse_head(head: str) -> tuple[int, Mapping[str, str], int] | None:
         field = _HEADER.fullmatch(line)
         if not field:
             return None
-        name, value = field[1].lower(), field[2].strip()
+        name, value = field[1].lower(), field[2].rstrip("\t ")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     # Two of them are no number.
     length = headers.get("content-length", "")

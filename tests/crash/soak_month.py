@@ -201,7 +201,7 @@ def test_a_month_of_passes_under_pairs_of_faults(feeding: Feeding, tmp_path: Pat
             time.sleep(1.0)
         visitor.look(chance.choice(ADDRESSES))
         clock.set(0)
-        settle(feeding)
+        settle(feeding, daemon)
         feeding.oci.clear_log()
         try:
             until(lambda: feeding.oci.requests("GET", listed) >= PASSES_AN_HOUR, "an hour has passed", daemon.process)
@@ -216,7 +216,7 @@ def test_a_month_of_passes_under_pairs_of_faults(feeding: Feeding, tmp_path: Pat
             # As a deployment does.
             daemon.stop()
             daemon = Drained(feeding.start("--interval", "0.02", LOG_LEVEL="ERROR"))
-    settle(feeding)
+    settle(feeding, daemon)
     daemon.stop()
     visitor.site.stop(tracebacks=True)
     print(f"{len(pairs)} different pairs of faults, {pairs.total()} in all; pages: {dict(visitor.answers)}")
@@ -231,16 +231,31 @@ def test_a_month_of_passes_under_pairs_of_faults(feeding: Feeding, tmp_path: Pat
         assert files < MOST_FILES, (program.name, program.files)
 
 
-def settle(feeding: Feeding) -> None:
+def settle(feeding: Feeding, daemon: Drained) -> None:
     """All faults end, and every good sample gets in; a feed that was paused is resumed, as its concern says."""
     feeding.fn4.clear_faults()
     feeding.oci.clear_faults()
     end = time.monotonic() + 240
     while not all_are_in(feeding):
-        assert time.monotonic() < end, feeding.objects("name, state, reason")[-20:]
+        assert daemon.process.poll() is None and time.monotonic() < end, where_it_stands(feeding, daemon)  # noqa: PT018
         for (feed,) in feeding.manage.rows("SELECT name FROM loader_feed WHERE paused_at IS NOT NULL"):
             assert feeding.manage("feed", "resume", feed).returncode == 0
         time.sleep(0.2)
+
+
+def where_it_stands(feeding: Feeding, daemon: Drained) -> str:
+    """What is not in yet, and what the feed, the server and the daemon say of it."""
+    missing = set(feeding.sent) - set(feeding.fn4.guids())
+    rows = [
+        *feeding.manage.rows(
+            "SELECT name, state, tries, not_before, reason FROM loader_bucketobject WHERE state <> 'loaded'"
+        ),
+        *feeding.manage.rows("SELECT * FROM loader_feed"),
+        *feeding.manage.rows("SELECT * FROM loader_server"),
+        *feeding.attempts("*", "outcome = 'open'"),
+    ]
+    facts = [f"not in: {missing}", f"status of the daemon: {daemon.process.poll()}", *map(str, rows), *daemon.said]
+    return "\n".join(facts)
 
 
 def report(hours: int, programs: list[Program]) -> None:
