@@ -153,6 +153,8 @@ class Visitor:
         bind = ("--bind", f"127.0.0.1:{port}")
         self.site = Drained(feeding.manage.start("serve", *bind, WEB_CONCURRENCY="1", JOB_WORKERS="1"))
         self.session = requests.Session()
+        # A connection that was idle may be closed while a request is on its way; a browser asks again, this library does not.
+        self.session.headers["Connection"] = "close"
         self.answers: Counter[int] = Counter()
         until(self._is_ready, "the site answers", self.site.process)
         page = self.session.get(f"{self.url}/login/", timeout=60)
