@@ -18,6 +18,7 @@ from objectstores import Denied, Misconfigured, NotFound, Store, StoreError, Una
 from objectstores.s3_listing import parse
 from sandbox.faultproxy import FaultProxy
 from sandbox.s3 import S3Sandbox
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 SECOND_PAGE = {"method": "GET", "path": "continuation-token="}
@@ -408,6 +409,8 @@ def test_a_server_that_hangs_is_given_up(other_s3: S3Sandbox) -> None:
     with opened("bucket", {**other_s3.environ(), "STORE_READ_TIMEOUT": "0.3"}) as store:
         os.kill(other_s3.server_pid, signal.SIGSTOP)
         try:
+            threads = Path(f"/proc/{other_s3.server_pid}/task")
+            wait_until(lambda: all("T (stopped)" in (thread / "status").read_text() for thread in threads.iterdir()))
             with pytest.raises(Unavailable, match="no response within"):
                 next(store.list())
         finally:
