@@ -72,8 +72,8 @@ def outside(s3: S3Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def old_database(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The dump in a database to copy, with the addresses of today's stand-ins."""
+def old_database(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The dump in a database: its name and URL; with the addresses of today's stand-ins."""
     script = (DATA / f"old_site.{'postgres' if POSTGRES else 'sqlite'}.sql").read_text()
     script = script.replace(f":{old.PORT}", f":{outside.fn4.endpoint.rpartition(':')[2]}")
     script = script.replace(str(old.FOLDERS), str(outside.folders))
@@ -85,21 +85,38 @@ def old_database(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> 
             lite = sqlite3.connect(name)
             lite.executescript(script)
             lite.close()
-        yield name
+        yield name, url
+
+
+@pytest.fixture(scope="module")
+def migrated_database(
+    old_database: tuple[str, str], outside: Outside, fork_server: ForkServer
+) -> tuple[str, dict[str, Table]]:
+    """It is migrated, and may be copied; with what stood in each table before."""
+    name, url = old_database
+    manage = Manage(_environment(outside) | {"DATABASE_URL": url}, fork_server)
+    before = {str(table): _read(manage, str(table)) for (table,) in manage.rows(TABLES)}
+    migrated = manage("migrate", "-v0")
+    assert migrated.returncode == 0, migrated.stderr
+    return name, before
 
 
 @pytest.fixture
-def site(old_database: str, outside: Outside, tmp_path: Path, fork_server: ForkServer) -> Iterator[OldSite]:
-    """A migrated copy of it."""
-    with a_site(old_database, tmp_path, fork_server) as manage:
-        manage.environment |= outside.oci.environ() | outside.s3.environ()
-        # A queued job is signed with the key, and stands in the queue of this name.
-        manage.environment |= {"SECRET_KEY": old.SECRET_KEY, "JOB_QUEUE": "fnloader", "REDIS_URL": ""}
-        manage.environment |= {"BATCH_STORE_URL": f"s3://{old.BUCKET}", "FN4_INSERT_DEADLINE": "2"}
-        before = {str(table): _read(manage, str(table)) for (table,) in manage.rows(TABLES)}
-        migrated = manage("migrate", "-v0")
-        assert migrated.returncode == 0, migrated.stderr
+def site(
+    migrated_database: tuple[str, dict[str, Table]], outside: Outside, tmp_path: Path, fork_server: ForkServer
+) -> Iterator[OldSite]:
+    """A copy of that."""
+    name, before = migrated_database
+    with a_site(name, tmp_path, fork_server) as manage:
+        manage.environment |= _environment(outside)
         yield OldSite(manage, before)
+
+
+def _environment(outside: Outside) -> dict[str, str]:
+    # A queued job is signed with the key, and stands in the queue of this name.
+    queue = {"SECRET_KEY": old.SECRET_KEY, "JOB_QUEUE": "fnloader", "REDIS_URL": ""}
+    feeding = {"BATCH_STORE_URL": f"s3://{old.BUCKET}", "FN4_INSERT_DEADLINE": "2"}
+    return outside.oci.environ() | outside.s3.environ() | queue | feeding
 
 
 def _read(manage: Manage, table: str, columns: list[str] | None = None) -> Table:

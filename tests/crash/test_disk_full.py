@@ -24,9 +24,9 @@ READERS = (
     "batch list",
     "batch list --json",
     "batch export",
+    "batch objects plc --csv",
     "batch show plc",
     "batch objects plc",
-    "batch objects plc --csv",
     "batch records {ids} --csv",
     "feed list",
     "feed show tb --json",
@@ -47,21 +47,24 @@ def ids(feeding: Feeding, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("buffered", ["", "1"])
-@pytest.mark.parametrize("command", READERS)
-def test_a_command_that_can_not_be_heard_says_so(feeding: Feeding, ids: Path, command: str, buffered: str) -> None:
-    line = command.format(ids=ids).split()
-    with Path("/dev/full").open("w") as full:
-        process = feeding.manage.start_into(full, *line, PYTHONUNBUFFERED=buffered)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("unbuffered", "commands"), [("", READERS), ("1", READERS[:4])], ids=["at-its-end", "at-once"])
+def test_a_command_that_can_not_be_heard_says_so(
+    feeding: Feeding, ids: Path, unbuffered: str, commands: tuple[str, ...]
+) -> None:
+    for command in commands:
+        line = command.format(ids=ids).split()
+        with Path("/dev/full").open("w") as full:
+            process = feeding.manage.start_into(full, *line, PYTHONUNBUFFERED=unbuffered)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode in {1, 10}, command
+        assert err.strip() == FULL, command
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = feeding.manage.start_into(writing, *line, PYTHONUNBUFFERED=unbuffered)
+        os.close(writing)
         _, err = process.communicate(timeout=60)
-    assert process.returncode in {1, 10}
-    assert err.strip() == FULL
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = feeding.manage.start_into(writing, *line, PYTHONUNBUFFERED=buffered)
-    os.close(writing)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (128 + signal.SIGPIPE, "")
+        assert (process.returncode, err) == (128 + signal.SIGPIPE, ""), command
 
 
 def test_fnload_loads_on_while_its_log_is_full(feeding: Feeding) -> None:
