@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -13,11 +11,9 @@ from django_q.models import OrmQ
 from core.digests import digest
 from loader.choices import AttemptOutcome, LoadResult, ObjectState, TwinKind
 from loader.models import BucketObject, Feed, LoadAttempt, Server, TwinComparison, TwinFinding
-from tests.support.browser import Visit
+from tests.support.browser import SHAPES, Visit
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PICTURES = os.environ.get("PICTURES", "")
-"""A folder for pictures of the pages, to look at them; empty: none are taken."""
 RUNS = {"MVE-R1207-": (60, 2), "MVE-R1208-": (50, 31), "site-brisbane-2026-": (40, 9), "AUSMDU": (30, 0)}
 
 
@@ -128,13 +124,11 @@ def test_a_viewer_sees_twins_and_starts_nothing(visit: Visit, feeds: list[Feed])
     assert "Compare" not in visit.words().replace("Compared", "")
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), SHAPES)
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(
     visit: Visit, feeds: list[Feed], width: int, scheme: str
 ) -> None:
-    visit.page.set_viewport_size({"width": width, "height": 900})
-    visit.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    visit.show_as(scheme, width)
     visit.go("/login/")
     visit.log_in("operator")
     pages = {
@@ -151,6 +145,5 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(
         visit.go(path)
         assert visit.serious_violations() == [], path
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, path
-        if PICTURES:
-            visit.page.screenshot(path=Path(PICTURES) / f"{name}-{scheme}-{width}.png", full_page=True)
+        visit.take_picture(f"{name}-{scheme}-{width}")
     assert visit.external_requests == []

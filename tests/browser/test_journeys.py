@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import Visit
+from tests.support.browser import SHAPES, Visit
 from tests.support.house import REASON, House
 
 pytestmark = pytest.mark.timeout(300)
@@ -111,14 +111,13 @@ def test_who_may_see_nothing_is_turned_away_everywhere(guest: Visit, house: Hous
         assert "2026.2" not in guest.words()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
+@pytest.mark.parametrize(("scheme", "width"), SHAPES)
 def test_overview_and_batches_are_usable_by_everybody_and_ask_nobody_else(
     guest: Visit, house: House, scheme: str, width: int
 ) -> None:
     """The pages of the loader: tests/browser/test_operator.py."""
     log_in(guest, "morgan")
-    guest.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    guest.page.set_viewport_size({"width": width, "height": 800})
+    guest.show_as(scheme, width)
     for path in ("/", "/batches/", "/batches/plc/", "/batches/plc/archive/", "/files/", "/password/", "/nowhere/"):
         guest.go(path)
         assert guest.page.evaluate("document.documentElement.scrollWidth") <= width, path

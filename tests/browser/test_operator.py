@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from loader.choices import AttemptOutcome, ObjectState
 from loader.models import BucketObject, Feed, LoadAttempt, Server
-from tests.support.browser import Visit
+from tests.support.browser import SHAPES, Visit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WHEN = datetime(2026, 1, 31, 18, 25, 3, tzinfo=UTC)
@@ -100,15 +100,13 @@ def test_the_keyboard_reaches_the_content_and_the_theme_is_chosen_without_script
     assert visit.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), SHAPES)
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(
     visit: Visit, feed: Feed, width: int, scheme: str
 ) -> None:
     file = BucketObject.objects.earliest("pk")
     attempt = LoadAttempt.objects.earliest("pk")
-    visit.page.set_viewport_size({"width": width, "height": 800})
-    visit.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    visit.show_as(scheme, width)
     visit.go("/login/")
     assert visit.serious_violations() == []
     visit.log_in("operator")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from openpyxl.worksheet.worksheet import Worksheet
 from batches.models import Batch, BatchRecord
 from loader.choices import AttemptOutcome, LoadResult, ObjectState
 from loader.models import BucketObject, Feed, LoadAttempt, Server
-from tests.support.browser import Visit
+from tests.support.browser import SHAPES, Visit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WHEN = datetime(2026, 1, 31, 18, 25, 3, tzinfo=UTC)
-SHAPES = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 
 
 @pytest.fixture(autouse=True)
@@ -55,19 +53,12 @@ def sheet(folder: Path) -> Path:
     return path
 
 
-def look(visit: Visit, name: str) -> None:
-    """A picture, if SHOTS names a folder for them."""
-    if folder := os.environ.get("SHOTS"):
-        visit.page.screenshot(path=f"{folder}/{name}.png", full_page=True)
-
-
 @pytest.mark.parametrize(("scheme", "width"), SHAPES)
 def test_a_sample_sheet_is_uploaded_its_column_chosen_and_what_is_missing_exported(
     visit: Visit, tmp_path: Path, scheme: str, width: int
 ) -> None:
     page = visit.page
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    page.set_viewport_size({"width": width, "height": 900})
+    visit.show_as(scheme, width)
     visit.go("/samples/")
     visit.log_in("viewer")
     ready(visit, f"samples-form-{scheme}-{width}", width)
@@ -129,8 +120,7 @@ def test_a_feeds_page_says_when_it_will_be_done(visit: Visit, scheme: str, width
             )
         )  # fmt: skip
     LoadAttempt.objects.bulk_create(made)
-    visit.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    visit.page.set_viewport_size({"width": width, "height": 900})
+    visit.show_as(scheme, width)
     visit.go("/feeds/tb-leeds/")
     visit.log_in("viewer")
     assert "When will it be done? At about" in visit.words()
@@ -140,6 +130,6 @@ def test_a_feeds_page_says_when_it_will_be_done(visit: Visit, scheme: str, width
 
 def ready(visit: Visit, name: str, width: int) -> None:
     """The page as it is now: no serious issue, no wider than the screen."""
-    look(visit, name)
+    visit.take_picture(name)
     assert visit.serious_violations() == [], name
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, name

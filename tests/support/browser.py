@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,6 +22,10 @@ from sandbox.browser import ARGUMENTS, MISSING, chromium_path
 PASSWORD = "kangaroo-9-lamp"
 TIMEOUT = 30_000
 """Milliseconds, as a loaded machine is slow."""
+PICTURES = os.environ.get("PICTURES", "")
+"""A folder for pictures of the pages, to look at them; empty: none are taken."""
+SHAPES = [("light", 1280), ("dark", 320)] if not PICTURES else list(product(("light", "dark"), (320, 1280)))
+"""Colours, and widths in pixels. Pictures are taken of each with each; axe's rules about colours do not depend on the width."""
 
 
 @dataclass
@@ -36,6 +42,16 @@ class Visit:
     def go(self, path: str) -> None:
         """Opens a path of the site."""
         self.page.goto(self.site + path)
+
+    def show_as(self, scheme: str, width: int) -> None:
+        """In light or dark colours, that many pixels wide."""
+        self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        self.page.set_viewport_size({"width": width, "height": 900})
+
+    def take_picture(self, name: str) -> None:
+        """If a folder was named for them."""
+        if PICTURES:
+            self.page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
     def log_in(self, name: str) -> None:
         """Logs in as a user would."""
