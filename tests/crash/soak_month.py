@@ -73,8 +73,8 @@ class Drained:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.said: deque[str] = deque(maxlen=1000)
-        streams = [stream for stream in (process.stdout, process.stderr) if stream]
-        self._threads = [Thread(target=self.said.extend, args=(stream,), daemon=True) for stream in streams]
+        self._streams = [stream for stream in (process.stdout, process.stderr) if stream]
+        self._threads = [Thread(target=self.said.extend, args=(stream,), daemon=True) for stream in self._streams]
         for thread in self._threads:
             thread.start()
 
@@ -84,6 +84,8 @@ class Drained:
         status = self.process.wait(60)
         for thread in self._threads:
             thread.join()
+        for stream in self._streams:
+            stream.close()
         unexpected = [] if tracebacks else [line for line in self.said if "Traceback" in line]
         assert (status, unexpected) == (0, []), list(self.said)[-30:]
 
