@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import Count, F, OuterRef, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from batches.choices import BatchStatus, UploadOutcome
+from batches.corrections.status import batches_with_open
 from batches.models import Batch, BatchRecord, IngestCount
 from batches.querysets import UPLOAD_IS_ALIVE, UPLOAD_IS_OPEN, batches_with_unread_log
 from core.concerns import Concern, Level, PageLink
@@ -19,6 +21,8 @@ from core.formatting import pluralize
 from core.processes import is_dead
 
 MAX_CONCERNS = 50
+MAX_NAMED = 5
+"""Batches that one concern about several names."""
 STUCK_AFTER = timedelta(hours=1)
 """A batch without a result is stuck if several counts over this time found the same number of objects."""
 REPORT_ERRORS_FOR = timedelta(days=7)
@@ -26,8 +30,16 @@ REPORT_ERRORS_FOR = timedelta(days=7)
 
 
 def batch_concerns() -> list[Concern]:
-    """Six queries."""
-    return [*_cut_off(), *_uncertain(), *_check_failing(), *_no_progress(), *_with_errors(), *_log_unread()]
+    """Seven queries."""
+    return [
+        *_cut_off(),
+        *_uncertain(),
+        *_check_failing(),
+        *_no_progress(),
+        *_with_errors(),
+        *_records_open(),
+        *_log_unread(),
+    ]
 
 
 def unfinished_uploads() -> list[Batch]:
@@ -117,11 +129,12 @@ def _no_progress() -> Iterator[Concern]:
 
 def _with_errors() -> Iterator[Concern]:
     batches = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None, ingest_errs__gt=0)
-    recent = batches.filter(ingest_done_at__gt=Now() - REPORT_ERRORS_FOR)
+    recent = batches_with_open(batches.filter(ingest_done_at__gt=Now() - REPORT_ERRORS_FOR)).filter(open_records__gt=0)
     for batch in recent.order_by(F("ingest_done_at").desc())[:MAX_CONCERNS]:
+        corrected = f", {batch.open_records:,} still open" if batch.is_corrected else ""
         yield Concern(
             Level.WARNING,
-            f"{pluralize(batch.ingest_errs or 0, 'record')} of batch {batch} did not ingest",
+            f"{pluralize(batch.ingest_errs or 0, 'record')} of batch {batch} did not ingest{corrected}",
             "Its report lists them, with the reason. Records that heal are removed automatically.",
             "To dismiss:",
             f"python manage.py batch archive {batch}",
@@ -130,6 +143,30 @@ def _with_errors() -> Iterator[Concern]:
             kind="batch_errors",
             about=batch.bid,
         )
+
+
+def _records_open() -> Iterator[Concern]:
+    """One for all batches: a site that never archived any has many."""
+    if not settings.OPEN_RECORDS_DAYS:
+        return
+    ended = Coalesce("ingest_done_at", "uploaded_at", "added_at")
+    batches = batches_with_open(Batch.objects.filter(archived_at=None)).annotate(ended=ended)
+    old = batches.filter(ended__lt=Now() - timedelta(days=settings.OPEN_RECORDS_DAYS), open_records__gt=0)
+    rows = list(old.order_by("ended", "pk").values_list("bid", "open_records", "ended"))
+    if not rows:
+        return
+    records = sum(number for _bid, number, _ended in rows)
+    named = ", ".join(bid for bid, _number, _ended in rows[:MAX_NAMED]) + (", …" if len(rows) > MAX_NAMED else "")
+    yield Concern(
+        Level.WARNING,
+        f"{pluralize(records, 'failed record')} of {pluralize(len(rows), 'batch', 'batches')} still open",
+        f"For more than {settings.OPEN_RECORDS_DAYS:g} days nobody has corrected them in a later batch: {named}.",
+        "Correct them, or archive the batches that are done. To list them:",
+        "python manage.py batch list --open",
+        since=rows[0][2],
+        link=PageLink("Open the list", "batches:batches", "batches.view_batch", (), "?errors=open"),
+        kind="records_open",
+    )
 
 
 def _log_unread() -> Iterator[Concern]:

@@ -10,6 +10,7 @@ import django_filters as filters
 from django.db.models import Q, QuerySet
 
 from batches.choices import Action, BatchStatus, IngestOutcome, UploadOutcome
+from batches.corrections.status import FAILED_PARTS, batches_with_open, with_corrected_in
 from batches.keys import InvalidKey, decode, digest
 from batches.models import Batch
 from batches.querysets import NEXT_STEP, identifier_lookups
@@ -25,7 +26,10 @@ class BatchFilterSet(BaseFilterSet):
     q = SearchFilter(label="Id or record type", method="search")
     step = filters.ChoiceFilter(label="Next step", choices=NEXT_STEPS, empty_label="any", method="filter_next_step")
     errors = filters.ChoiceFilter(
-        label="Errors", choices=[("1", "some records failed")], empty_label="any", method="filter_errors"
+        label="Errors",
+        choices=[("1", "some records failed"), ("open", "some are still open")],
+        empty_label="any",
+        method="filter_errors",
     )
     when = RecentFilter("added_at", label="Added")
     status = filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="any")
@@ -60,8 +64,10 @@ class BatchFilterSet(BaseFilterSet):
         """As `batch list --next`."""
         return rows.filter(NEXT_STEP[value])
 
-    def filter_errors(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
-        """Batches with errors in any step."""
+    def filter_errors(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Batches with errors in any step; open: as `batch list --open`."""
+        if value == "open":
+            return batches_with_open(rows).filter(open_records__gt=0)
         return rows.filter(Q(map_errs__gt=0) | Q(upload_errs__gt=0) | Q(ingest_errs__gt=0))
 
     def filter_archived(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
@@ -77,6 +83,17 @@ class RecordFilterSet(BaseFilterSet):
         "ingest_outcome", label="Ingest", choices=IngestOutcome.choices, empty_label="any", null_label="no result yet"
     )
     upload = filters.ChoiceFilter("upload_outcome", label="Upload", choices=UploadOutcome.choices, empty_label="any")
+    failed = filters.ChoiceFilter(
+        label="Failed",
+        choices=[("open", "still open"), ("corrected", "corrected since")],
+        empty_label="any",
+        method="filter_failed",
+    )
+
+    def filter_failed(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Records that failed in any step, by whether a later batch corrected them."""
+        failed = rows.filter(reduce(or_, FAILED_PARTS))
+        return with_corrected_in(failed).filter(corrected_in__isnull=value == "open")
 
     def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
         """A key by its digest, otherwise the prefix of an identifier by range."""

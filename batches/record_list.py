@@ -97,7 +97,7 @@ def _row(text: str, record: dict[str, Any]) -> RecordRow:
     identifier = record["identifier"]
     return RecordRow(
         text,
-        _status(record),
+        record_status(record["upload_outcome"], record["ingest_outcome"]),
         record["batch__bid"],
         record["row"],
         Action(record["action"]).label if record["action"] else "",
@@ -109,8 +109,8 @@ def _row(text: str, record: dict[str, Any]) -> RecordRow:
     )
 
 
-def _status(record: dict[str, Any]) -> RecordStatus:
-    upload, ingest = record["upload_outcome"], record["ingest_outcome"]
+def record_status(upload: str, ingest: str | None) -> RecordStatus:
+    """What is known about a record with these outcomes."""
     if ingest == IngestOutcome.SUCCESS:
         return RecordStatus.INGESTED
     if ingest == IngestOutcome.UNCERTAIN or upload in UNCLEAR:

@@ -29,6 +29,7 @@ class BatchTable(BaseTable):
     record_count = NumberColumn("Records", orderable=True)
     upload_errs = NumberColumn("Not uploaded", orderable=True, roomy=True)
     left = NumberColumn("Remaining objects", accessor="remaining", orderable=True)
+    open_records = NumberColumn("Open", roomy=True)
     counted = DateTimeColumn("Last checked", accessor="last_counted_at", orderable=True)
     ingest_duration = DurationColumn("Ingest duration", orderable=True, roomy=True)
     added_at = DateTimeColumn("Added", orderable=True, roomy=True)
@@ -48,11 +49,14 @@ class BatchTable(BaseTable):
 class RecordTable(BaseTable):
     """Records of one batch."""
 
-    identifier = TextColumn("Record", long=True, default=NONE)
+    identifier = TextColumn(
+        "Record", long=True, empty_values=(), linkify=("batches:record", [A("batch__bid"), A("row")])
+    )
     upload_outcome = ChoiceColumn("Upload", COLOURS)
     ingest_outcome = ChoiceColumn("Ingest", COLOURS)
     ingest_message = TextColumn("Message", wide=True, long=True, empty_values=())
     tries = NumberColumn("Tries", roomy=True)
+    corrected_in = TextColumn("Corrected in", roomy=True, exported=False)
     row = KeyColumn("Row", orderable=True, wide=True, initial_sort_descending=False)
     action = CodeColumn("Action", visible=False)
     path = TextColumn("Path", visible=False)
@@ -64,6 +68,10 @@ class RecordTable(BaseTable):
     sent_at = DateTimeColumn("Sent", visible=False)
     healed_at = DateTimeColumn("Healed", visible=False)
     key = TextColumn("Key", visible=False)
+
+    def render_identifier(self, value: str | None) -> str:
+        """Also for a record without one, whose page is linked."""
+        return value or "no identifier"
 
     def render_ingest_message(self, record: BatchRecord) -> str:
         """The message of the step that failed; one that only may belong to the record is marked."""

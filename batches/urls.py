@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from batches.views import actions, batches, downloads
+from batches.views import actions, batches, downloads, records
 
 BATCH = "batches/<slug:bid>/"
 
@@ -11,6 +11,8 @@ urlpatterns = [
     path("batches/", batches.BatchListView.as_view(), name="batches"),
     path(BATCH, batches.BatchDetailView.as_view(), name="batch"),
     path(BATCH + "report/", downloads.IngestReportView.as_view(), name="report"),
+    path(BATCH + "corrections/", downloads.CorrectionsView.as_view(), name="corrections"),
+    path(BATCH + "records/<int:row>/", records.RecordView.as_view(), name="record"),
     re_path(
         r"^batches/(?P<bid>[A-Za-z0-9]+)/(?P<name>cleared_[0-9TZ]+\.csv)$",
         downloads.ClearedCsvView.as_view(),

@@ -313,6 +313,19 @@ def _batches(records: int, now: datetime, chance: random.Random) -> None:
         _records(batch, size, failing)
         if batch.status in (BatchStatus.UPLOADED, BatchStatus.INGESTED):
             _checks(batch, size, failing, chance)
+    _correction(Batch.objects.get(bid="b000"), Batch.objects.get(bid="b001"))
+
+
+def _correction(parent: Batch, child: Batch) -> None:
+    """All that failed but one was ingested in the next batch."""
+    from batches.corrections.links import link_corrections
+
+    child.rectype = parent.rectype
+    child.save(update_fields=["rectype"])
+    link_corrections(child, [parent])
+    failed = parent.records.filter(ingest_outcome="failure").order_by("-row").values_list("identifier", flat=True)
+    for row, identifier in enumerate(failed[1:], 1):
+        child.records.filter(row=row).update(identifier=identifier, ingest_outcome="success")
 
 
 def _upload(batch: Batch, size: int) -> None:

@@ -266,6 +266,7 @@ INGEST_LOG_GROUP = env.text("INGEST_LOG_GROUP")
 MEDIA_UPLOAD_PAUSE = env.number("MEDIA_UPLOAD_PAUSE", 0.5, above=0)
 MEDIA_UPLOAD_THREADS = math.ceil(env.number("MEDIA_UPLOAD_THREADS", 5, above=0))
 HEAL_HOURS = env.number("HEAL_HOURS", 24, above=0)
+OPEN_RECORDS_DAYS = env.number("OPEN_RECORDS_DAYS", 14, above=-1)
 REPORTS_DIR = Path(env.path("REPORTS_DIR", "reports"))
 # By the feed's name in capitals; "" is for all feeds without their own.
 FN4_AUTH = {name.removeprefix("FN4_AUTH").strip("_"): env.text(name) for name in env.names("FN4_AUTH")}

@@ -7,11 +7,15 @@ from typing import Any
 
 from batches.choices import Action, action_counts
 from batches.cli.arguments import add_encoding_argument
+from batches.corrections.status import correction_status
 from batches.creation.add import add_batch
+from batches.querysets import get_batch
 from core.commands import CommandParser, FnloaderCommand
 from core.formatting import pluralize
 from core.processes import os_user
 from core.subcommands import Subcommand
+
+DEFAULT_RECTYPE = "collectionobject"
 
 
 def _add_arguments(parser: CommandParser) -> None:
@@ -22,7 +26,9 @@ def _add_arguments(parser: CommandParser) -> None:
         metavar="FOLDER",
         help="folder of files (the identifier is the file name without its suffix), or one with a mapper_report.csv",
     )
-    parser.add_argument("--rectype", default="collectionobject", help="record type (default: collectionobject)")
+    parser.add_argument(
+        "--rectype", help="record type (default: that of the batch it corrects, otherwise collectionobject)"
+    )
     parser.add_argument(
         "--action",
         choices=[action.lower() for action in Action.values],
@@ -40,21 +46,30 @@ def _add_arguments(parser: CommandParser) -> None:
         metavar="PATTERN",
         help="which files of a folder of files are records, whatever their case; may be repeated (default: '*.xml')",
     )
+    parser.add_argument(
+        "--corrects",
+        action="append",
+        default=[],
+        metavar="BID",
+        help="batch whose failed records these are, corrected; may be repeated",
+    )
     add_encoding_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="check everything, add nothing")
 
 
 def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
     action = options["action"] and options["action"].upper()
+    corrects = [get_batch(bid) for bid in options["corrects"]]
     batch, summary = add_batch(
         options["bid"],
         options["folder"],
-        rectype=options["rectype"],
+        rectype=options["rectype"] or (corrects[0].rectype if corrects else DEFAULT_RECTYPE),
         action=action,
         path=options["path"],
         encoding=options["encoding"],
         who=os_user(),
         patterns=options["pattern"],
+        corrects=corrects,
         dry_run=options["dry_run"],
     )
     mixed = f" ({action_counts(summary.actions)})" if set(summary.actions) - {batch.action} else ""
@@ -64,6 +79,11 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         f"{batch} {verb}: {pluralize(summary.records, 'record')} to {action}, {summary.sendable:,} to send,"
         f" {summary.unuploadable:,} unuploadable, {pluralize(summary.map_errs, 'mapping error')}."
     )
+    for parent in corrects:
+        failed = correction_status(parent).failed
+        command.stdout.write(
+            f"It corrects {parent}: {summary.resent[parent.bid]:,} of its {pluralize(failed, 'failed record')}."
+        )
     for note in summary.notes:
         command.stdout.write(note)
     if not options["dry_run"]:

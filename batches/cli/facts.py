@@ -8,6 +8,8 @@ from typing import Any
 from django.db.models import Count
 
 from batches.choices import BatchStatus, CheckKind, IngestOutcome, StepKind, UploadOutcome
+from batches.corrections.links import corrected_batches
+from batches.corrections.status import correction_status
 from batches.ingest.forecast import Forecast, current_forecast
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck
 from batches.reports.failure_causes import FailureCause
@@ -87,6 +89,24 @@ def failure_reasons(causes: list[FailureCause]) -> Iterator[str]:
         yield f"  {pluralize(cause.records, 'record')} {cause.outcome}{perhaps}: {text} ({example})"
     if len(causes) > MAX_CAUSES:
         yield f"  … and {pluralize(len(causes) - MAX_CAUSES, 'cause')} more: use --json to list all"
+
+
+def correction_facts(batch: Batch) -> dict[str, Any]:
+    """What became of its failed records, and which batches it corrects."""
+    status = correction_status(batch)
+    return {
+        "corrections": {"failed": status.total, "corrected": status.corrected, "open": status.open},
+        "corrects": [parent.bid for parent in corrected_batches(batch)],
+    }
+
+
+def correction_lines(batch: Batch) -> Iterator[tuple[str, str]]:
+    """The same, a name and a text each; none for a batch without failures."""
+    if parents := corrected_batches(batch):
+        yield "corrects", ", ".join(parent.bid for parent in parents)
+    status = correction_status(batch)
+    if status.total:
+        yield "failed records", str(status)
 
 
 def uncertain_records(batch: Batch) -> Iterator[dict[str, Any]]:

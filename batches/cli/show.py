@@ -13,6 +13,7 @@ from batches import remaining
 from batches.choices import BatchStatus, action_counts
 from batches.cli import facts
 from batches.cli.arguments import add_batch_argument, print_uncertain
+from batches.corrections.status import batches_with_open
 from batches.ingest.forecast import forecast_text
 from batches.querysets import NEXT_STEP, count_actions, get_batch, select_batches
 from batches.remaining import remaining_objects_of
@@ -33,6 +34,9 @@ def _list_arguments(parser: CommandParser) -> None:
         choices=list(NEXT_STEP),
         help="only batches with this next step: upload (also if it was cut off), ingstat, or none (ingested)",
     )
+    parser.add_argument(
+        "--open", action="store_true", help="only batches with failed records that were not corrected in a later batch"
+    )
     archived = parser.add_mutually_exclusive_group()
     archived.add_argument("--archived", action="store_true", help="only archived batches")
     archived.add_argument("--all", action="store_true", help="also archived batches")
@@ -40,13 +44,17 @@ def _list_arguments(parser: CommandParser) -> None:
 
 
 def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    batches = select_batches(
-        status=options["status"],
-        next_step=options["next"],
-        archived=None if options["all"] else options["archived"],
+    batches = batches_with_open(
+        select_batches(
+            status=options["status"],
+            next_step=options["next"],
+            archived=None if options["all"] else options["archived"],
+        )
     )
+    if options["open"]:
+        batches = batches.filter(open_records__gt=0)
     if options["json"]:
-        write_json(command, [facts.batch_facts(batch) for batch in batches.iterator()])
+        write_json(command, [facts.batch_facts(batch) | {"open": batch.open_records} for batch in batches.iterator()])
         return 0
     header = (
         "id",
@@ -58,6 +66,7 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
         "failed",
         "ingested",
         "remaining",
+        "open",
         "duration",
         "added",
     )
@@ -72,12 +81,13 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
             batch.upload_errs,
             batch.ingest_oks,
             batch.ingest_errs,
+            batch.open_records,
             format_duration(batch.ingest_duration),
             format_time(batch.added_at),
         )
         for batch in batches.iterator()
     ]
-    filtered = any(options[name] for name in ("status", "next", "archived"))
+    filtered = any(options[name] for name in ("status", "next", "archived", "open"))
     none = "No matching batches." if filtered else "No batches yet. To add one: manage.py batch add BID FOLDER"
     for line in text_table(header, rows) if rows else [none]:
         command.stdout.write(line)
@@ -101,8 +111,11 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     if options["json"]:
         records = {"uncertain": list(facts.uncertain_records(batch)), "failed": list(facts.failed_records(batch))}
         history = {"steps": list(facts.step_facts(batch)), "checks": list(facts.check_facts(batch))}
+        corrections = facts.correction_facts(batch)
         reasons = {"causes": [asdict(cause) for cause in causes], "drain": forecast and asdict(forecast)}
-        write_json(command, columns | {"actions": actions, "outcomes": outcomes} | reasons | records | history)
+        write_json(
+            command, columns | {"actions": actions, "outcomes": outcomes} | reasons | corrections | records | history
+        )
         return 0
     for name, value in columns.items():
         if value is not None and value != "":
@@ -117,6 +130,8 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
             command.stdout.write(f"{step + ' outcomes':22} {numbers}")
     if forecast:
         command.stdout.write(f"{'ingest':22} {forecast_text(forecast)}")
+    for name, value in facts.correction_lines(batch):
+        command.stdout.write(f"{name:22} {value}")
     for line in facts.failure_reasons(causes):
         command.stdout.write(line)
     print_uncertain(command, batch, outcomes["upload"].get("uncertain", 0))

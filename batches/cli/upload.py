@@ -46,8 +46,9 @@ def _upload_arguments(parser: CommandParser) -> None:
 
 def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
     batch, resend = get_batch(options["bid"]), options["resend_uncertain"]
-    if note := store_changed_note(batch):
-        command.stdout.write(note)
+    for note in (store_changed_note(batch), *duplicates.late_ingest_notes(batch)):
+        if note:
+            command.stdout.write(note)
     if options["dry_run"]:
         plan = plan_upload(batch, resend_uncertain=resend)
         command.stdout.write(f"{pluralize(plan.to_send, 'record')} of {batch} would be sent to {plan.store}.")

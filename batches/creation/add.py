@@ -14,6 +14,9 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from batches.choices import Action, BatchStatus, MapOutcome, UploadOutcome
+from batches.corrections.identifiers import fill_identifiers, identifier_column
+from batches.corrections.links import link_corrections
+from batches.corrections.status import count_resent
 from batches.creation import sources
 from batches.creation.csv_reader import CsvFormat, RowError
 from batches.creation.plain_folder import DEFAULT_PATTERNS, list_folder
@@ -43,6 +46,8 @@ class AddSummary:
     """How many records have each action, by their keys."""
     notes: list[str] = field(default_factory=list)
     """What was left out of a folder of files, or looks like another record, a line each."""
+    resent: dict[str, int] = field(default_factory=dict)
+    """How many failed records of which batch are in it, by the ids of the batches that it corrects."""
 
     def add(self, row: SourceRow) -> None:
         """Counts one more row."""
@@ -65,12 +70,14 @@ def add_batch(
     who: str,
     patterns: Sequence[str] = (),
     encoding: str | None = None,
+    corrects: Sequence[Batch] = (),
     dry_run: bool = False,
 ) -> tuple[Batch, AddSummary]:
     """Adds the batch and its records in one transaction; `dry_run` rolls it back.
 
     A folder with a mapper_report.csv becomes a mapped batch with the keys and actions of the report (without
     `action`, its own is the most frequent of them); of any other folder the files that match `patterns` (`*.xml`) become records.
+    `corrects`: batches whose failed records these are, of the same record type.
     Raises OperationRefused with the rows that are wrong; then nothing is written.
     """
     if not is_batch_id(bid):
@@ -117,6 +124,8 @@ def add_batch(
         if batch.status == BatchStatus.MAPPED:
             batch.map_oks, batch.map_errs, batch.map_warns = summary.mapped, summary.map_errs, summary.map_warns
         batch.save(update_fields=["record_count", "action", "map_oks", "map_errs", "map_warns"])
+        link_corrections(batch, corrects)
+        summary.resent = {parent.bid: count_resent(parent, batch) for parent in corrects}
         transaction.set_rollback(dry_run)
     return batch, summary
 
@@ -155,6 +164,7 @@ def save_records(batch: Batch, rows: Iterable[SourceRow | RowError]) -> AddSumma
         raise OperationRefused(f"Nothing was added: errors in {batch.folder}.", [*errors[:MAX_ERRORS], *more])
     if not summary.records:
         raise OperationRefused(f"{batch.folder} contains no records.")
+    fill_identifiers(batch, identifier_column(batch))
     return summary
 
 

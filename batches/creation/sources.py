@@ -14,21 +14,14 @@ from batches.creation.csv_reader import AS_FOUND, CsvFormat, RowError, Table
 from batches.creation.named_paths import FolderFiles, FoundFile
 from batches.keys import MAX_KEY_LENGTH, InvalidKey, Key, decode, encode
 from batches.models.record import EMPTY_FILE, MAX_FILE_SIZE, too_large
+from batches.report_columns import MAP_COLUMNS, OUTCOME_COLUMNS
 
 MAPPER_REPORT = "mapper_report.csv"
 UPLOAD_REPORT = "upload_report.csv"
 INGEST_REPORT = "ingest_report.csv"
 STEP_REPORTS = frozenset({MAPPER_REPORT, UPLOAD_REPORT, INGEST_REPORT})
-CMT_COLUMNS = ("cmt_rec_status", "cmt_outcome", "cmt_output_file", "cmt_s3_key", "cmt_warnings", "cmt_errors")
 REQUIRED_COLUMNS = ("cmt_outcome", "cmt_output_file", "cmt_s3_key")
-REPORT_COLUMNS = (
-    *CMT_COLUMNS,
-    "cmt_upload_status",
-    "cmt_upload_message",
-    "CMT_ingest_status",
-    "CMT_ingest_message",
-    "mediafileuri",
-)
+REPORT_COLUMNS = (*MAP_COLUMNS, *OUTCOME_COLUMNS, "mediafileuri")
 """Columns of the step reports that mean something here."""
 MAX_FILE_LENGTH = 1024
 MAX_MESSAGE_LENGTH = 1000
@@ -67,7 +60,7 @@ def has_report(folder: Path) -> bool:
 
 def file_columns() -> list[str]:
     """The columns for a folder of files, as a mapper would have written them."""
-    return ["identifier", *CMT_COLUMNS]
+    return ["identifier", *MAP_COLUMNS]
 
 
 def file_rows(files: Iterable[tuple[str, int]], template: KeyTemplate) -> Iterator[SourceRow]:
@@ -89,11 +82,13 @@ def report_rows(
     header = table.columns
     files = FolderFiles(folder)
     columns = tuple(header.index(name) for name in REQUIRED_COLUMNS)
-    warnings = header.index("cmt_warnings") if "cmt_warnings" in header else None
+    warnings, errors = (header.index(name) if name in header else None for name in ("cmt_warnings", "cmt_errors"))
     for row, (line, values) in enumerate(table.rows(), 1):
         try:
             csv_reader.validate_row(values, header)
-            yield _report_row(row, files, bid, values, columns, warned=warnings is not None and bool(values[warnings]))
+            warned = warnings is not None and bool(values[warnings])
+            map_errors = values[errors].strip() if errors is not None else ""
+            yield _report_row(row, files, bid, values, columns, warned=warned, map_errors=map_errors)
         except RowError as error:
             yield RowError(f"row {row} (line {line}): {error}")
 
@@ -130,7 +125,14 @@ def _file_row(row: int, name: str, size: int, template: KeyTemplate) -> SourceRo
 
 
 def _report_row(
-    row: int, files: FolderFiles, bid: str, values: Sequence[str], columns: tuple[int, ...], *, warned: bool
+    row: int,
+    files: FolderFiles,
+    bid: str,
+    values: Sequence[str],
+    columns: tuple[int, ...],
+    *,
+    warned: bool,
+    map_errors: str,
 ) -> SourceRow:
     outcome, file, key = (values[index].strip() for index in columns)
     if outcome not in MapOutcome.values:
@@ -140,6 +142,8 @@ def _report_row(
     if len(found.name) > MAX_FILE_LENGTH:
         raise RowError(f"cmt_output_file has {len(found.name)} characters, at most {MAX_FILE_LENGTH} are allowed")
     upload, message = _initial_outcome(outcome, key, found)
+    if upload == UploadOutcome.SKIP and map_errors:
+        message = f"{message}: {map_errors}"
     return SourceRow(
         row=row,
         key=key if parts else None,

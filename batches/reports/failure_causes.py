@@ -69,10 +69,7 @@ def failure_causes(batch: Batch) -> list[FailureCause]:
     """
     counts: dict[tuple[str, str, str, bool], _CauseCount] = {}
     for step, outcome, message, candidate, number, row in _groups(batch):
-        unknown = (
-            f"unknown: the ingest log {batch.log_outcome}" if step == "ingest" and batch.log_outcome else NO_MESSAGE
-        )
-        key = (step, outcome, message_pattern(message) if message else unknown, candidate)
+        key = (step, outcome, message_pattern(message) if message else unknown_cause(batch, step), candidate)
         if key not in counts and len(counts) >= MAX_CAUSES:
             key = (step, outcome, OTHER_MESSAGES, candidate)
         counts.setdefault(key, _CauseCount()).add(number, row, message)
@@ -91,6 +88,11 @@ def message_pattern(message: str | None) -> str:
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text.strip()[:MAX_PATTERN_LENGTH] or NO_MESSAGE
+
+
+def unknown_cause(batch: Batch, step: str) -> str:
+    """The cause of a record without a message."""
+    return f"unknown: the ingest log {batch.log_outcome}" if step == "ingest" and batch.log_outcome else NO_MESSAGE
 
 
 @dataclass

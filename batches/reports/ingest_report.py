@@ -12,9 +12,9 @@ from django.conf import settings
 
 from batches.choices import IngestOutcome
 from batches.models import Batch, BatchRecord
+from batches.report_columns import OUTCOME_COLUMNS
 from core.files import CsvWriter, write_atomically
 
-OUTCOME_COLUMNS = ("cmt_upload_status", "cmt_upload_message", "CMT_ingest_status", "CMT_ingest_message")
 REPORT_NAME = "ingest_report.csv"
 CANDIDATE_PREFIX = "Perhaps: "
 """Before a message that may belong to another record."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from django.utils import timezone
 
 from batches.choices import TO_SEND, Action, IngestOutcome, UploadOutcome
+from batches.corrections.status import FAILED_PARTS
 from batches.keys import comparable
-from batches.models import Batch, BatchRecord
+from batches.models import Batch, BatchRecord, Correction
 from batches.querysets import identifier_in
 from core.formatting import pluralize, printable
 
@@ -53,6 +56,10 @@ def find_duplicates(batch: Batch, *, to_send: bool = False) -> Iterator[Duplicat
     records = BatchRecord.objects.filter(batch=batch).order_by("row")
     others = BatchRecord.objects.filter(action=Action.CREATE, batch__rectype=batch.rectype).order_by()
     others = others.exclude(batch=batch).exclude(upload_outcome__in=NEVER_CREATED)
+    # A correction creates what its parents failed to.
+    parents = list(Correction.objects.filter(child=batch).values_list("parent_id", flat=True))
+    if parents:
+        others = others.exclude(reduce(or_, FAILED_PARTS), batch__in=parents)
     last_row = 0
     while page := list(
         records.filter(row__gt=last_row).values_list("row", "identifier", "action", "upload_outcome")[:PAGE_SIZE]
@@ -93,6 +100,17 @@ def duplicate_lines(batch: Batch, summary: DuplicateSummary) -> Iterator[str]:
     yield from (f"  {duplicate}" for duplicate in summary.examples)
     if summary.records > len(summary.examples):
         yield f"  … to list all: manage.py batch duplicates {batch}"
+
+
+def late_ingest_notes(batch: Batch) -> Iterator[str]:
+    """A line for each batch that it corrects whose failed records are still in the bucket: both could be created."""
+    waiting = BatchRecord.objects.filter(ingest_outcome=IngestOutcome.FAILURE, upload_outcome=UploadOutcome.SUCCESS)
+    for parent in Batch.objects.filter(corrections__child=batch).order_by("pk"):
+        if number := waiting.filter(batch=parent).count():
+            yield (
+                f"{pluralize(number, 'failed record')} of {parent}, which {batch} corrects, still in the bucket: what is ingested"
+                f" late is created twice. To delete them first: manage.py batch clear {parent}"
+            )
 
 
 def _state(upload: str, ingest: str | None) -> str:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.utils import timezone
 
 from batches.choices import UPLOADABLE, BatchStatus
+from batches.corrections.status import CorrectionStatus
 from batches.ingest import healing
 from batches.ingest.rule import SCHEDULED
 from batches.models import Batch
@@ -51,7 +52,7 @@ def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLi
     return [action for is_allowed, action in possible if is_allowed]
 
 
-def next_step_hint(batch: Batch) -> str:
+def next_step_hint(batch: Batch, corrections: CorrectionStatus) -> str:
     """What to do next, in a sentence; commands in backquotes."""
     if batch.archived_at:
         return "Archived: it can't be uploaded or checked."
@@ -63,12 +64,21 @@ def next_step_hint(batch: Batch) -> str:
         return f"The scheduled check ends when no objects remain, or when nothing has changed for {QUIET_TIME}."
     if batch.status != BatchStatus.INGESTED:
         return f"Next: run `python manage.py batch upload {batch}` on the machine that has its files."
-    if not batch.ingest_errs:
+    if not corrections.open:
         return "Done. You can archive it."
+    if not batch.ingest_errs:
+        return f"Done, except for what was not uploaded. {_correct(batch)}"
     end = healing.healing_ends_at(batch)
     watching = (
         f" Watching for late ingests until {timezone.localtime(end):%Y-%m-%d %H:%M}."
         if end and end > timezone.now()
         else ""
     )
-    return f"The report lists the records that failed. Correct them and send them in a new batch.{watching}"
+    return f"{_correct(batch)}{watching}"
+
+
+def _correct(batch: Batch) -> str:
+    return (
+        "Download the corrections, correct and map them, and add them as a new batch:"
+        f" `python manage.py batch add NEW FOLDER --corrects {batch}`."
+    )

@@ -10,6 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 
 from batches import querysets
 from batches.choices import STATE_COLOURS, BatchStatus, action_counts
+from batches.corrections.links import corrected_batches
+from batches.corrections.status import batches_with_open, correction_status, with_corrected_in
 from batches.filters import BatchFilterSet, RecordFilterSet
 from batches.ingest import forecast
 from batches.models import Batch, BatchRecord
@@ -26,7 +28,7 @@ MAX_CAUSES = 20
 class BatchListView(FilteredListView):
     """All batches, newest first."""
 
-    queryset = querysets.batches_with_state()
+    queryset = batches_with_open(querysets.batches_with_state())
     filterset_class = BatchFilterSet
     table_class = BatchTable
     template_name = "batches/batches.html"
@@ -63,7 +65,7 @@ class BatchDetailView(FilteredListView):
         return batch
 
     def get_queryset(self) -> QuerySet[BatchRecord]:
-        return BatchRecord.objects.filter(batch=self.batch).order_by("row")
+        return with_corrected_in(BatchRecord.objects.filter(batch=self.batch).select_related("batch")).order_by("row")
 
     def get_title(self) -> str:
         """Also the file name of the CSV export."""
@@ -74,19 +76,22 @@ class BatchDetailView(FilteredListView):
         points = forecast.count_points(batch, MAX_CHART_POINTS)
         current = forecast.forecast(points) if batch.status == BatchStatus.UPLOADED else None
         causes, actions = failure_causes(batch), querysets.count_actions(batch)
+        corrections = correction_status(batch)
         return {
             **super().get_context_data(**kwargs),
             "batch": batch,
             "actions_of_records": action_counts(actions) if set(actions) - {batch.action} else "",
             "colour": STATE_COLOURS[batch.state],  # type: ignore[attr-defined]
             "actions": available_actions.available_actions(batch, self.request.user),
-            "next_step": available_actions.next_step_hint(batch),
+            "next_step": available_actions.next_step_hint(batch, corrections),
             "store_note": store_changed_note(batch),
             "forecast": current,
             "rate": timeline.rate_text(current.rate) if current and current.rate else "",
             "points": points,
             "chart": timeline.remaining_chart(points, current),
             "causes": causes[:MAX_CAUSES],
+            "corrections": corrections,
+            "corrects": corrected_batches(batch),
             "more_causes": max(0, len(causes) - MAX_CAUSES),
             "events": timeline.timeline(batch),
             "cleared": downloads.cleared_files(batch),

@@ -15,6 +15,7 @@ from django.views.generic import View
 
 from batches.models import Batch
 from batches.reports import ingest_report
+from batches.reports.failed_rows import failed_rows
 from batches.tracking_csv.columns import NAMES, cells
 from core.files import CsvWriter
 from core.lists.csv_export import file_response, with_bom
@@ -37,6 +38,23 @@ class IngestReportView(PermissionView, View):
         if request.GET.get("plain"):
             return file_response(_csv_pages(rows), name)
         return file_response(with_bom(_csv_pages([safe_text(cell) for cell in row] for row in rows)), name)
+
+
+class CorrectionsView(PermissionView, View):
+    """The corrections CSV of a batch, as `batch corrections` writes it: `?open=1`, `?uncertain=1` and `?cause=` as there."""
+
+    permission_required = "batches.view_batch"
+
+    def get(self, request: HttpRequest, bid: str) -> StreamingHttpResponse:
+        """Streamed, with a byte order mark: it will be opened in a spreadsheet. Cells of the source stay as they are."""
+        batch, wanted = get_object_or_404(Batch, bid=bid), request.GET
+        rows = failed_rows(
+            batch,
+            uncertain=bool(wanted.get("uncertain")),
+            only_open=bool(wanted.get("open")),
+            cause=wanted.get("cause", ""),
+        )
+        return file_response(with_bom(_csv_pages(rows)), f"{bid}-corrections.csv")
 
 
 class ClearedCsvView(PermissionView, View):

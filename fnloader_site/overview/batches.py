@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from batches.choices import STATE_COLOURS, BatchStatus, UploadOutcome
 from batches.concerns import batch_concerns, unfinished_uploads
+from batches.corrections.status import batches_with_open
 from batches.ingest.forecast import current_forecast
 from batches.models import Batch, BatchRecord
 from batches.querysets import UPLOAD_IS_OPEN, batches_with_state
@@ -32,7 +33,7 @@ class BatchesSection:
     concerns: list[Concern]
     running: list[RunningTask]
     batches: list[Batch]
-    """With the annotations of `batches.querysets.batches_with_state`, and `colour`."""
+    """With the annotations of `batches_with_state` and `batches_with_open`, and `colour`."""
     charts: list[Chart]
     in_ingest: int
     """Batches that are uploaded and have no result yet."""
@@ -42,7 +43,7 @@ class BatchesSection:
 def batches_section(now: datetime) -> BatchesSection:
     """Ten queries, whatever the tables hold, and one for each running ingest. Archived batches are left out."""
     by_status = dict(Batch.objects.filter(archived_at=None).order_by().values_list("status").annotate(n=Count("pk")))
-    newest = list(batches_with_state().filter(archived_at=None)[:LIST_LENGTH])
+    newest: list[Batch] = list(batches_with_open(batches_with_state()).filter(archived_at=None)[:LIST_LENGTH])
     for batch in newest:
         batch.colour = STATE_COLOURS[batch.state]  # type: ignore[attr-defined]
     return BatchesSection(

@@ -126,7 +126,8 @@ def test_no_page_export_or_metric_is_changed_by_a_value(boss: Client) -> None:
                     found,
                     text[max(0, found.start() - 300) : found.start() + 60] if found else "",
                 )
-            elif kind.startswith("text/csv"):
+            # Cells of the source are mapped again: they stay as they are.
+            elif kind.startswith("text/csv") and "/corrections/" not in address:
                 for line in text.splitlines():
                     assert not re.match(r"[=+@-]|\t", line.lstrip('"')), (address, line)
             elif "metrics" in address:

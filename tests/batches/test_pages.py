@@ -29,8 +29,9 @@ from tests.support.shelf import Shelf
 pytestmark = pytest.mark.django_db
 VIEW, CHANGE, DELETE = "batches.view_batch", "batches.change_batch", "batches.delete_batch"
 QUICK = CheckOptions(0, 1, 1)
-MOST_QUERIES = 16
-"""Session, user and permissions; the batch, its counts, three for causes, its history; count and rows of its records."""
+MOST_QUERIES = 20
+"""Session, user and permissions; the batch, its counts, three for causes, four for corrections, its history; count and rows of
+its records."""
 
 
 def client_with(*permissions: str) -> Client:
@@ -128,7 +129,7 @@ def test_a_batch_says_where_it_stands_why_records_failed_and_who_did_what(operat
     assert "ingested, with errors" in text
     assert "1 409: number <n> exists".replace("<", "&lt;").replace(">", "&gt;") in text
     assert re.search(r"Check [\d :-]+ · morgan 2 objects remaining: complete, with errors", text)
-    assert "The report lists the records that failed." in text
+    assert "python manage.py batch add NEW FOLDER --corrects plc" in text
     assert "b&lt;i&gt;" in text
 
 
@@ -194,12 +195,24 @@ def test_a_page_asks_as_few_questions_for_a_long_history_as_for_none(operator: C
 
 
 @pytest.mark.parametrize(
-    "path", ["", "report/", "check/", "rollback-ingest/", "rollback-upload/", "clear/", "archive/", "unarchive/"]
+    "path",
+    [
+        "",
+        "report/",
+        "corrections/",
+        "records/1/",
+        "check/",
+        "rollback-ingest/",
+        "rollback-upload/",
+        "clear/",
+        "archive/",
+        "unarchive/",
+    ],
 )
 def test_each_page_is_for_those_who_may_and_no_other(shelf: Shelf, path: str) -> None:
     ended(shelf.batch("plc", "a"))
     url = f"/batches/plc/{path}"
-    looking = path in ("", "report/")
+    looking = path in ("", "report/", "corrections/", "records/1/")
     assert Client().get(url)["location"] == f"/login/?next={url}"
     assert Client().post(url).status_code == 302
     assert client_with().get(url).status_code == 403
@@ -217,7 +230,7 @@ def test_each_page_is_for_those_who_may_and_no_other(shelf: Shelf, path: str) ->
 def test_buttons_are_only_for_what_may_be_done_now_and_by_whom(operator: Client, shelf: Shelf) -> None:
     def buttons(client: Client) -> set[str]:
         html = client.get("/batches/plc/").content.decode()
-        return set(re.findall(r'class="button[^"]*"\s+href="/batches/plc/([\w-]+)/"', html)) - {"report"}
+        return set(re.findall(r'class="button[^"]*"\s+href="/batches/plc/([\w-]+)/"', html)) - {"report", "corrections"}
 
     batch = shelf.batch("plc", "a")
     assert buttons(operator) == {"check", "rollback-upload"}

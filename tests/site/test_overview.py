@@ -178,7 +178,7 @@ def test_a_batch_shows_what_its_last_check_found(page: Page) -> None:
             asked_by="w",
             host="h",
         )
-    assert f"plc in ingest collectionobject create 30,000 29,980 11,842 {then:%Y-%m-%d %H:%M:%S}" in page.words()
+    assert f"plc in ingest collectionobject create 30,000 29,980 11,842 0 {then:%Y-%m-%d %H:%M:%S}" in page.words()
     done = {"ingest_errs": 0, "ingest_duration": timedelta(hours=26, minutes=1)}
     Batch.objects.update(status="ingested", ingest_done_at=now, **done)
     assert "26:01:00" in page.words()

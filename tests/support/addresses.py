@@ -29,6 +29,8 @@ def addresses(rows_each: int = 5) -> Iterator[str]:
             if not names
             else [{next(iter(names)): one} for one in (rows if "pk" in names else values.get(next(iter(names)), ["x"]))]
         )
+        if "row" in names:
+            options = [option | {"row": 1} for option in options]
         for arguments in options:
             try:
                 yield reverse(f"{namespace}:{pattern.name}" if namespace else pattern.name, kwargs=arguments)

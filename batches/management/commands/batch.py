@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batches.cli import add, lifecycle, records, show, tracking_csv, upload
+from batches.cli import add, corrections, lifecycle, records, show, tracking_csv, upload
 from batches.upload.lock import UploadLockLost
 from core.exceptions import OperationRefused
 from core.subcommands import SubcommandsCommand
@@ -11,12 +11,13 @@ from core.subcommands import SubcommandsCommand
 class Command(SubcommandsCommand):
     """Each subcommand parses its arguments and calls one function."""
 
-    help = "Adds, uploads, shows, clears and archives batches."
+    help = "Adds, uploads, shows, corrects, clears and archives batches."
     subcommands = (
         *add.SUBCOMMANDS,
         *upload.SUBCOMMANDS,
         *show.SUBCOMMANDS,
         *records.SUBCOMMANDS,
+        *corrections.SUBCOMMANDS,
         *lifecycle.SUBCOMMANDS,
         *tracking_csv.SUBCOMMANDS,
     )

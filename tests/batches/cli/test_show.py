@@ -29,13 +29,14 @@ def test_batches_are_listed_newest_first_by_status_and_as_json(site: BatchSite) 
             "failed",
             "ingested",
             "remaining",
+            "open",
             "duration",
             "added",
         ]
     )
     assert two.split()[:5] == ["two", "added", "collectionobject", "update", "3"]
-    assert one.split()[:9] == ["one", "ingested", "collectionobject", "create", "2", "2", "0", "0", "2"]
-    assert one.split()[9].startswith("30:00:")
+    assert one.split()[:10] == ["one", "ingested", "collectionobject", "create", "2", "2", "0", "0", "2", "2"]
+    assert one.split()[10].startswith("30:00:")
     only = site("batch", "list", "--status", "ingested").stdout
     assert "one" in only
     assert "two" not in only

@@ -105,7 +105,7 @@ def test_a_mappers_report_keeps_every_row_with_its_outcome(tmp_path: Path) -> No
     batch, numbers = added("plc", tmp_path)
     assert records() == [
         (1, "A", "A.xml", "pending"),
-        (2, None, None, "skip"),
+        (2, "B", None, "skip"),
         (3, "C", "C.xml", "unuploadable"),
         (4, "D", None, "unuploadable"),
     ]

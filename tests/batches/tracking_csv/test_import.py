@@ -54,7 +54,7 @@ def test_each_record_has_the_outcomes_of_all_three_reports(tmp_path: Path) -> No
         (1, "in", "success", None, "success", None),
         (2, "left", "success", None, "failure", "409 Client Error"),
         (3, "none", "failure", "403", "failure", "not uploaded"),
-        (4, None, "skip", "not mapped", "skip", None),
+        (4, "bad", "skip", "not mapped", "skip", None),
     ]
     assert json.loads(Batch.objects.get().source_columns) == MAPPER
 

@@ -1,0 +1,1 @@
+"""Batches that correct failed records of other batches, and what is still open."""
