@@ -12,12 +12,16 @@ from django.db.models import Q, QuerySet
 from batches.choices import Action, BatchStatus, IngestOutcome, UploadOutcome
 from batches.corrections.status import FAILED_PARTS, batches_with_open, with_corrected_in
 from batches.keys import InvalidKey, decode, digest
-from batches.models import Batch
+from batches.models import Batch, BatchTag
 from batches.querysets import NEXT_STEP, identifier_lookups
 from core.lists.filters import AfterFilter, BaseFilterSet, BeforeFilter, RecentFilter, SearchFilter, prefix_lookup
 
 NEXT_STEPS = [("upload", "upload"), ("ingstat", "check"), ("none", "none: ingested")]
 ARCHIVED_FILTERS = {"only": Q(archived_at__isnull=False), "too": Q()}
+
+
+def _tags() -> list[tuple[str, str]]:
+    return [(name, name) for name in BatchTag.objects.order_by("name").values_list("name", flat=True).distinct()]
 
 
 class BatchFilterSet(BaseFilterSet):
@@ -35,6 +39,7 @@ class BatchFilterSet(BaseFilterSet):
     status = filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="any")
     action = filters.ChoiceFilter(label="Action", choices=Action.choices, empty_label="any")
     rectype = filters.AllValuesFilter(label="Record type", empty_label="any")
+    tag = filters.ChoiceFilter("tags__name", label="Tag", choices=_tags, empty_label="any")
     archived = filters.ChoiceFilter(
         label="Archived",
         choices=[("only", "only archived"), ("too", "included")],
@@ -43,7 +48,7 @@ class BatchFilterSet(BaseFilterSet):
     )
     since = AfterFilter("added_at", label="Added from")
     until = BeforeFilter("added_at", label="Added until")
-    more = ("status", "action", "rectype", "archived", "since", "until")
+    more = ("status", "action", "rectype", "tag", "archived", "since", "until")
 
     class Meta:
         model = Batch

@@ -53,6 +53,9 @@ def _add_arguments(parser: CommandParser) -> None:
         metavar="BID",
         help="batch whose failed records these are, corrected; may be repeated",
     )
+    parser.add_argument(
+        "--tag", action="append", default=[], metavar="TAG", help="tag of the batch, such as a client; may be repeated"
+    )
     add_encoding_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="check everything, add nothing")
 
@@ -70,6 +73,7 @@ def _add(command: FnloaderCommand, options: dict[str, Any]) -> int:
         who=os_user(),
         patterns=options["pattern"],
         corrects=corrects,
+        tags=options["tag"],
         dry_run=options["dry_run"],
     )
     mixed = f" ({action_counts(summary.actions)})" if set(summary.actions) - {batch.action} else ""

@@ -19,6 +19,7 @@ from batches.querysets import NEXT_STEP, count_actions, get_batch, select_batche
 from batches.remaining import remaining_objects_of
 from batches.reports.failure_causes import failure_causes
 from batches.store import store_changed_note
+from batches.tags import tag_name, tags_of
 from core.commands import CommandParser, FnloaderCommand
 from core.formatting import format_duration, format_time, pluralize, printable, text_table
 from core.subcommands import Subcommand, json_text, write_json
@@ -34,6 +35,7 @@ def _list_arguments(parser: CommandParser) -> None:
         choices=list(NEXT_STEP),
         help="only batches with this next step: upload (also if it was cut off), ingstat, or none (ingested)",
     )
+    parser.add_argument("--tag", help="only batches with this tag")
     parser.add_argument(
         "--open", action="store_true", help="only batches with failed records that were not corrected in a later batch"
     )
@@ -51,6 +53,8 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
             archived=None if options["all"] else options["archived"],
         )
     )
+    if options["tag"]:
+        batches = batches.filter(tags__name=tag_name(options["tag"]))
     if options["open"]:
         batches = batches.filter(open_records__gt=0)
     if options["json"]:
@@ -87,7 +91,7 @@ def _list(command: FnloaderCommand, options: dict[str, Any]) -> int:
         )
         for batch in batches.iterator()
     ]
-    filtered = any(options[name] for name in ("status", "next", "archived", "open"))
+    filtered = any(options[name] for name in ("status", "next", "archived", "open", "tag"))
     none = "No matching batches." if filtered else "No batches yet. To add one: manage.py batch add BID FOLDER"
     for line in text_table(header, rows) if rows else [none]:
         command.stdout.write(line)
@@ -111,7 +115,7 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
     if options["json"]:
         records = {"uncertain": list(facts.uncertain_records(batch)), "failed": list(facts.failed_records(batch))}
         history = {"steps": list(facts.step_facts(batch)), "checks": list(facts.check_facts(batch))}
-        corrections = facts.correction_facts(batch)
+        corrections = facts.correction_facts(batch) | {"tags": tags_of(batch)}
         reasons = {"causes": [asdict(cause) for cause in causes], "drain": forecast and asdict(forecast)}
         write_json(
             command, columns | {"actions": actions, "outcomes": outcomes} | reasons | corrections | records | history
@@ -130,6 +134,8 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
             command.stdout.write(f"{step + ' outcomes':22} {numbers}")
     if forecast:
         command.stdout.write(f"{'ingest':22} {forecast_text(forecast)}")
+    if tags := tags_of(batch):
+        command.stdout.write(f"{'tags':22} {printable(', '.join(tags))}")
     for name, value in facts.correction_lines(batch):
         command.stdout.write(f"{name:22} {value}")
     for line in facts.failure_reasons(causes):

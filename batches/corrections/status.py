@@ -22,6 +22,7 @@ NOT_IN_BUCKET = (
     UploadOutcome.CLEARED,
 )
 """Uploads that failed for certain; an uncertain one may have been ingested."""
+WAS_SENT = (UploadOutcome.SUCCESS, UploadOutcome.CLEARED)
 FAILED_PARTS = (
     Q(upload_outcome__in=NOT_IN_BUCKET),
     Q(ingest_outcome=IngestOutcome.FAILURE) & ~Q(upload_outcome__in=NOT_IN_BUCKET),
@@ -124,7 +125,9 @@ def batches_with_open(batches: QuerySet[Batch]) -> QuerySet[Any]:
             ~Exists(records),
             then=Coalesce("map_errs", 0) + Coalesce("upload_errs", 0) + ingest_errs,
         ),
-        When(~Exists(records.filter(ingest_outcome=IngestOutcome.FAILURE)), then=ingest_errs),
+        When(
+            ~Exists(records.filter(ingest_outcome=IngestOutcome.FAILURE, upload_outcome__in=WAS_SENT)), then=ingest_errs
+        ),
         default=Value(0),
         output_field=IntegerField(),
     )

@@ -24,6 +24,7 @@ from batches.creation.sources import KeyTemplate, SourceRow
 from batches.keys import comparable, comparison_form, digest, is_batch_id
 from batches.models import Batch, BatchRecord
 from batches.querysets import identifier_in
+from batches.tags import add_tags
 from core.exceptions import OperationRefused
 
 CHUNK_SIZE = 1000
@@ -71,6 +72,7 @@ def add_batch(
     patterns: Sequence[str] = (),
     encoding: str | None = None,
     corrects: Sequence[Batch] = (),
+    tags: Sequence[str] = (),
     dry_run: bool = False,
 ) -> tuple[Batch, AddSummary]:
     """Adds the batch and its records in one transaction; `dry_run` rolls it back.
@@ -125,6 +127,7 @@ def add_batch(
             batch.map_oks, batch.map_errs, batch.map_warns = summary.mapped, summary.map_errs, summary.map_warns
         batch.save(update_fields=["record_count", "action", "map_oks", "map_errs", "map_warns"])
         link_corrections(batch, corrects)
+        add_tags(batch, tags)
         summary.resent = {parent.bid: count_resent(parent, batch) for parent in corrects}
         transaction.set_rollback(dry_run)
     return batch, summary

@@ -23,7 +23,7 @@ from batches.ingest.count import ObjectCount, RemainingKeys, count
 from batches.ingest.rule import Change, CheckOptions, IngestRule, Observation
 from batches.keys import digest
 from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
-from batches.models.record import MAX_MESSAGE_LENGTH
+from batches.models.record import MAX_MESSAGE_LENGTH, NOT_UPLOADED_PREFIX
 from batches.store import store_url
 from core.exceptions import OperationRefused
 from core.last_writes import last_write
@@ -33,7 +33,6 @@ from objectstores import Store, open_store
 EARLY = 0.8
 """A schedule is not exact: a count is due after this part of the spacing. A job that comes earlier, or twice, counts nothing."""
 GROUP_SIZE = 500
-NOT_UPLOADED_PREFIX = "Not uploaded: "
 UNCERTAIN_MESSAGE = (
     "Its upload ended unclearly, and its object is not in the bucket: it may have been ingested or never sent."
 )

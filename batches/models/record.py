@@ -12,6 +12,8 @@ from core.fields import BytewiseCharField, MessageField
 MAX_IDENTIFIER_LENGTH = MAX_KEY_LENGTH * 3 // 4
 """Bytes that the decoded parts of a key can have at most, and so characters of an identifier."""
 MAX_MESSAGE_LENGTH = 1000
+NOT_UPLOADED_PREFIX = "Not uploaded: "
+"""Begins the ingest message of a record that never was in the bucket, or no longer, when its result was written."""
 EMPTY_FILE = "the file is empty"
 """Upload message of a record that is unuploadable for this reason: an empty file can't be ingested."""
 MAX_FILE_SIZE = 100_000_000

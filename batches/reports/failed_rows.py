@@ -85,7 +85,8 @@ def _error(record: dict[str, Any], map_errors: str) -> tuple[str, str]:
     upload = record["upload_outcome"]
     if upload == UploadOutcome.SKIP:
         return "map", map_errors or record["upload_message"] or ""
-    if record["ingest_outcome"] == IngestOutcome.FAILURE:
+    # The result has an outcome for each record, also for one that was never uploaded.
+    if upload in (UploadOutcome.SUCCESS, UploadOutcome.CLEARED) and record["ingest_outcome"] == IngestOutcome.FAILURE:
         candidate = record["ingest_candidate"]
         return "ingest", record["ingest_message"] or (CANDIDATE_PREFIX + candidate if candidate else "")
     step = {UploadOutcome.CLEARED: "cleared", UploadOutcome.UNCERTAIN: "uncertain"}.get(upload, "upload")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.urls import reverse
 
@@ -10,6 +12,7 @@ from batches.choices import BatchStatus
 from batches.ingest import check
 from batches.lifecycle import archive, clear, rollback
 from batches.models import Batch
+from batches.tags import set_tags, tags_of
 from batches.views.available_actions import QUIET_TIME
 from core.actions import JOBS_NOTE, ConfirmedActionView
 from core.exceptions import OperationRefused
@@ -19,6 +22,7 @@ from core.jobs.queueing import queue_job
 MAX_OBJECTS_TO_CLEAR = 5000
 """More objects take too long for a page: use the command."""
 MAX_EXAMPLES = 10
+MAX_TAGS_LENGTH = 1000
 
 
 class BatchActionView(ConfirmedActionView):
@@ -143,6 +147,29 @@ class ClearView(BatchActionView):
                 f" Run: manage.py batch clear {batch}"
             )
         return found
+
+
+class TagsForm(forms.Form):
+    """Tags as one text."""
+
+    tags = forms.CharField(label="Tags, separated by commas", required=False, max_length=MAX_TAGS_LENGTH)
+
+
+class TagsView(BatchActionView):
+    """As `batch tag`."""
+
+    title = "Edit tags"
+    form_class = TagsForm
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"tags": ", ".join(tags_of(self.object))}
+
+    def describe(self) -> str:
+        return "A client, a project, or whatever else several batches have in common: lists and summaries can be filtered by it."
+
+    def perform(self, form: forms.Form) -> str:
+        names = set_tags(self.object, filter(str.strip, form.cleaned_data["tags"].split(",")))
+        return f"Tags of {self.object}: {', '.join(names)}." if names else f"{self.object} has no tags."
 
 
 class ArchiveView(BatchActionView):

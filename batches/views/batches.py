@@ -18,6 +18,7 @@ from batches.models import Batch, BatchRecord
 from batches.reports.failure_causes import failure_causes
 from batches.store import store_changed_note
 from batches.tables import BatchTable, RecordTable
+from batches.tags import tags_of
 from batches.views import available_actions, downloads, timeline
 from core.lists.views import FilteredListView
 
@@ -92,6 +93,7 @@ class BatchDetailView(FilteredListView):
             "causes": causes[:MAX_CAUSES],
             "corrections": corrections,
             "corrects": corrected_batches(batch),
+            "tags": tags_of(batch),
             "more_causes": max(0, len(causes) - MAX_CAUSES),
             "events": timeline.timeline(batch),
             "cleared": downloads.cleared_files(batch),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batches.cli import add, corrections, lifecycle, records, show, tracking_csv, upload
+from batches.cli import add, corrections, lifecycle, records, show, tags, tracking_csv, upload
 from batches.upload.lock import UploadLockLost
 from core.exceptions import OperationRefused
 from core.subcommands import SubcommandsCommand
@@ -18,6 +18,7 @@ class Command(SubcommandsCommand):
         *show.SUBCOMMANDS,
         *records.SUBCOMMANDS,
         *corrections.SUBCOMMANDS,
+        *tags.SUBCOMMANDS,
         *lifecycle.SUBCOMMANDS,
         *tracking_csv.SUBCOMMANDS,
     )

@@ -1,4 +1,4 @@
-"""Both groups may see which batch corrects which."""
+"""Both groups may see corrections and tags of batches."""
 
 from django.db import migrations
 
@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
         ("fnloader_site", "0006_twin_permissions"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("batches", "0010_corrections"),
+        ("batches", "0010_corrections_and_tags"),
         ("loader", "0016_set_addresses"),
     ]
     operations = [migrations.RunPython(make, migrations.RunPython.noop)]
