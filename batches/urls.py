@@ -2,15 +2,18 @@
 
 from django.urls import path, re_path
 
-from batches.views import actions, batches, downloads, records
+from batches.views import actions, batches, downloads, records, summary
 
 BATCH = "batches/<slug:bid>/"
 
 app_name = "batches"
 urlpatterns = [
     path("batches/", batches.BatchListView.as_view(), name="batches"),
+    # No batch id has seven letters.
+    path("batches/summary/", summary.SummaryView.as_view(), name="summaries"),
     path(BATCH, batches.BatchDetailView.as_view(), name="batch"),
     path(BATCH + "report/", downloads.IngestReportView.as_view(), name="report"),
+    path(BATCH + "summary/", summary.BatchSummaryView.as_view(), name="summary"),
     path(BATCH + "corrections/", downloads.CorrectionsView.as_view(), name="corrections"),
     path(BATCH + "records/<int:row>/", records.RecordView.as_view(), name="record"),
     re_path(

@@ -27,9 +27,10 @@ class NavigationEntry:
     """URL names of pages below it."""
 
 
+BATCH_PAGES = ("batches:batch", "batches:record", "batches:summary", "batches:summaries")
 ENTRIES = (
     NavigationEntry("Overview", "overview", "layout-dashboard"),
-    NavigationEntry("Batches", "batches:batches", "package", "batches.view_batch", ("batches:batch",)),
+    NavigationEntry("Batches", "batches:batches", "package", "batches.view_batch", BATCH_PAGES),
     NavigationEntry(
         "Feeds", "loader:feeds", "rss", "loader.view_feed", ("loader:feed", "loader:twins", "loader:compare")
     ),

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, QuerySet
@@ -21,6 +22,8 @@ from batches.corrections.status import batches_with_open
 from batches.models import Batch, BatchRecord, IngestCheck
 from batches.models.record import NOT_UPLOADED_PREFIX
 from batches.reports.rates import ingest_rate
+from core.formatting import format_duration
+from core.lists.csv_expressions import safe_text
 from core.temporary import in_pages
 
 PAGE_SIZE = 200
@@ -142,6 +145,22 @@ def batch_sheets(batches: QuerySet[Batch]) -> Iterator[BatchSheet]:
             numbers = RecordCounts(**kinds, corrected=corrected, open=batch.open_records)
             differences = list(_differences(batch, numbers, before[batch.pk], unmatched.get(batch.pk, 0)))
             yield BatchSheet(batch, numbers, differences)
+
+
+def sheet_rows(sheets: Iterable[BatchSheet]) -> Iterator[list[object]]:
+    """A header and a row for each batch, safe for spreadsheets: times in UTC, durations as `HH:MM:SS`."""
+    yield [*BatchSheet(Batch(), RecordCounts()).facts()]
+    for sheet in sheets:
+        facts = sheet.facts() | {"differences": " ".join(map(str, sheet.differences))}
+        yield [_cell(value) for value in facts.values()]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+    return safe_text(value) if isinstance(value, str) else value
 
 
 def total(sheets: Iterable[BatchSheet]) -> RecordCounts:

@@ -36,8 +36,8 @@ class IngestReportView(PermissionView, View):
         batch = get_object_or_404(Batch, bid=bid)
         rows, name = ingest_report.report_rows(batch), f"{bid}-{ingest_report.REPORT_NAME}"
         if request.GET.get("plain"):
-            return file_response(_csv_pages(rows), name)
-        return file_response(with_bom(_csv_pages([safe_text(cell) for cell in row] for row in rows)), name)
+            return file_response(csv_pages(rows), name)
+        return file_response(with_bom(csv_pages([safe_text(cell) for cell in row] for row in rows)), name)
 
 
 class CorrectionsView(PermissionView, View):
@@ -54,7 +54,7 @@ class CorrectionsView(PermissionView, View):
             only_open=bool(wanted.get("open")),
             cause=wanted.get("cause", ""),
         )
-        return file_response(with_bom(_csv_pages(rows)), f"{bid}-corrections.csv")
+        return file_response(with_bom(csv_pages(rows)), f"{bid}-corrections.csv")
 
 
 class ClearedCsvView(PermissionView, View):
@@ -73,7 +73,7 @@ class ClearedCsvView(PermissionView, View):
 def tracking_csv_response(batches: QuerySet[Batch]) -> StreamingHttpResponse:
     """The batches CSV, as `batch export` writes it."""
     rows = ([row[name] for name in NAMES] for row in map(cells, batches.iterator(PAGE_SIZE)))
-    return file_response(_csv_pages([list(NAMES)], rows), f"batches-{timezone.localdate():%Y-%m-%d}.csv")
+    return file_response(csv_pages([list(NAMES)], rows), f"batches-{timezone.localdate():%Y-%m-%d}.csv")
 
 
 def reports_folder(batch: Batch) -> Path:
@@ -86,7 +86,8 @@ def cleared_files(batch: Batch) -> list[str]:
     return sorted((path.name for path in reports_folder(batch).glob("cleared_*.csv")), reverse=True)
 
 
-def _csv_pages(*parts: Iterable[Sequence[str]]) -> Generator[bytes]:
+def csv_pages(*parts: Iterable[Sequence[object]]) -> Generator[bytes]:
+    """The rows as CSV, a page of them at a time."""
     for part in parts:
         for page in in_pages(part, PAGE_SIZE):
             text = StringIO()

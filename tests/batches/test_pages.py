@@ -69,7 +69,8 @@ def ended(batch: Batch) -> Batch:
 
 
 def listed(client: Client, query: str) -> set[str]:
-    return set(re.findall(r'href="/batches/(\w+)/"', client.get(f"/batches/{query}").content.decode()))
+    links = re.findall(r'href="/batches/(\w+)/"', client.get(f"/batches/{query}").content.decode())
+    return set(links) - {"summary"}
 
 
 def test_the_list_is_filtered_by_what_specialists_ask(operator: Client) -> None:
@@ -201,6 +202,7 @@ def test_a_page_asks_as_few_questions_for_a_long_history_as_for_none(operator: C
         "report/",
         "corrections/",
         "records/1/",
+        "summary/",
         "check/",
         "rollback-ingest/",
         "rollback-upload/",
@@ -212,7 +214,7 @@ def test_a_page_asks_as_few_questions_for_a_long_history_as_for_none(operator: C
 def test_each_page_is_for_those_who_may_and_no_other(shelf: Shelf, path: str) -> None:
     ended(shelf.batch("plc", "a"))
     url = f"/batches/plc/{path}"
-    looking = path in ("", "report/", "corrections/", "records/1/")
+    looking = path in ("", "report/", "corrections/", "records/1/", "summary/")
     assert Client().get(url)["location"] == f"/login/?next={url}"
     assert Client().post(url).status_code == 302
     assert client_with().get(url).status_code == 403
@@ -230,7 +232,8 @@ def test_each_page_is_for_those_who_may_and_no_other(shelf: Shelf, path: str) ->
 def test_buttons_are_only_for_what_may_be_done_now_and_by_whom(operator: Client, shelf: Shelf) -> None:
     def buttons(client: Client) -> set[str]:
         html = client.get("/batches/plc/").content.decode()
-        return set(re.findall(r'class="button[^"]*"\s+href="/batches/plc/([\w-]+)/"', html)) - {"report", "corrections"}
+        links = re.findall(r'class="button[^"]*"\s+href="/batches/plc/([\w-]+)/"', html)
+        return set(links) - {"report", "corrections", "summary"}
 
     batch = shelf.batch("plc", "a")
     assert buttons(operator) == {"check", "rollback-upload"}

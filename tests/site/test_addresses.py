@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from batches.models import Batch
+from batches.models import Batch, BatchRecord
 from core.permissions import APPS, OPERATOR_PERMISSIONS, OPERATORS, VIEWERS
 from loader.choices import AttemptOutcome, ObjectState
 from loader.models import BucketObject, Feed, LoadAttempt, Server
@@ -40,7 +40,12 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[object, object, object]]] = {
     "ask": (FEED, LOOK),
     "batches:batches": ({}, LOOK),
     "batches:batch": (BATCH, LOOK),
+    "batches:summaries": ({}, LOOK),
+    "batches:summary": (BATCH, LOOK),
     "batches:report": (BATCH, LOOK),
+    "batches:corrections": (BATCH, LOOK),
+    "batches:record": (BATCH | {"row": 1}, LOOK),
+    "batches:tags": (BATCH, ACT_ON),
     "batches:cleared": (BATCH | {"name": "cleared_20260101T000000000000Z.csv"}, (LOGIN, 404, 404)),
     "batches:check": (BATCH, REFUSED),
     "batches:rollback_ingest": (BATCH, REFUSED),
@@ -82,7 +87,8 @@ def rows() -> None:
         state=ObjectState.REJECTED, reason="empty", done_at=now,
     )  # fmt: skip
     LoadAttempt.objects.create(pk=1, feed=feed, seqid="s", outcome=AttemptOutcome.REJECTED, bucket_object_id=1)
-    Batch.objects.create(bid="plc", rectype="collectionobject", action="CREATE")
+    batch = Batch.objects.create(bid="plc", rectype="collectionobject", action="CREATE")
+    BatchRecord.objects.create(batch=batch, row=1, upload_outcome="skip")
 
 
 def logged_in(group: str) -> Client:

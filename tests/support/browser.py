@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -48,10 +49,12 @@ class Visit:
         self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         self.page.set_viewport_size({"width": width, "height": 900})
 
-    def take_picture(self, name: str) -> None:
+    def take_picture(self, name: str, *, media: Literal["screen", "print"] = "screen") -> None:
         """If a folder was named for them."""
         if PICTURES:
+            self.page.emulate_media(media=media)
             self.page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+            self.page.emulate_media(media="null")
 
     def log_in(self, name: str) -> None:
         """Logs in as a user would."""

@@ -43,10 +43,10 @@ class House:
     files: Path
     fn4: Fn4Sandbox
 
-    def ingest(self, *identifiers: str) -> None:
+    def ingest(self, *identifiers: str, bid: str = "plc") -> None:
         """Deletes the objects of these records, as the Lambda does."""
         for identifier in identifiers:
-            (self.batches / encode("plc", "/collectionobjects", identifier, "CREATE")).unlink()
+            (self.batches / encode(bid, "/collectionobjects", identifier, "CREATE")).unlink()
 
     def run(self, *words: str, status: int = 0) -> None:
         """Runs a command that ends with that status."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batches.cli import add, corrections, lifecycle, records, show, tags, tracking_csv, upload
+from batches.cli import add, corrections, lifecycle, records, show, summary, tags, tracking_csv, upload
 from batches.upload.lock import UploadLockLost
 from core.exceptions import OperationRefused
 from core.subcommands import SubcommandsCommand
@@ -19,6 +19,7 @@ class Command(SubcommandsCommand):
         *records.SUBCOMMANDS,
         *corrections.SUBCOMMANDS,
         *tags.SUBCOMMANDS,
+        *summary.SUBCOMMANDS,
         *lifecycle.SUBCOMMANDS,
         *tracking_csv.SUBCOMMANDS,
     )

@@ -59,13 +59,13 @@ class Site:
     def perform(self, action: str, batch: Batch, row: int) -> None:
         record = batch.records.filter(row=row).first() or batch.records.order_by("row").first()
         file = Path(batch.folder or "") / (record.file or "" if record else "")
-        steps: dict[str, Callable[[], Any]] = {
+        steps: dict[str, Callable[[], object]] = {
             "upload": lambda: upload_batch(batch, who="w"),
             "resend": lambda: upload_batch(batch, who="w", resend_uncertain=True),
             "lose": file.unlink,
             "find": lambda: file.write_text("<xml/>"),
             "ingest": (self.bucket / str(record.key if record else "")).unlink,
-            "ingest all": lambda: [path.unlink() for path in self.bucket.iterdir()],
+            "ingest all": self.ingest_all,
             "stray": lambda: (self.bucket / encode(batch.bid, "/works", f"stray {row}", "CREATE")).write_text("x"),
             "check": lambda: (check(batch, QUICK, asked_by="w"), finalize(Batch.objects.get(pk=batch.pk))),
             "heal": lambda: heal(batch),
@@ -84,6 +84,10 @@ class Site:
         next(rows)
         if (identifiers := [row[0] for row in rows]) and Batch.objects.count() < 4:
             self.add(identifiers, batch)
+
+    def ingest_all(self) -> None:
+        for path in self.bucket.iterdir():
+            path.unlink()
 
     def take_in(self) -> None:
         if not (self.base / "old").exists():
@@ -106,6 +110,14 @@ class Site:
                 failed - status.open + status.unknown,
             ), done
         assert total(sheets).records == BatchRecord.objects.count()
+
+
+@pytest.fixture
+def folder_of_sites(tmp_path: Path, settings: Settings) -> Path:
+    """Once for all examples: each change of a setting is a layer more."""
+    settings.REPORTS_DIR = tmp_path / "reports"
+    settings.BATCH_STORE_URL = (tmp_path / "site" / "bucket").as_uri()
+    return tmp_path
 
 
 @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3), st.integers(1, RECORDS)), max_size=14))
@@ -135,12 +147,8 @@ class Site:
     ]
 )
 @pytest.mark.hypothesis
-def test_the_sheet_adds_up_whatever_was_done(
-    tmp_path: Path, settings: Settings, steps: list[tuple[str, int, int]]
-) -> None:
-    settings.REPORTS_DIR = tmp_path / "reports"
-    settings.BATCH_STORE_URL = (tmp_path / "site" / "bucket").as_uri()
-    site, done = Site(tmp_path / "site"), []
+def test_the_sheet_adds_up_whatever_was_done(folder_of_sites: Path, steps: list[tuple[str, int, int]]) -> None:
+    site, done = Site(folder_of_sites / "site"), []
     for action, which, row in steps:
         batches = list(Batch.objects.order_by("pk"))
         batch = batches[which % len(batches)]
