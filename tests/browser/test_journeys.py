@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from batches.reports.failure_causes import message_pattern
 from tests.support.browser import SHAPES, Visit
 from tests.support.house import REASON, House
 
@@ -53,7 +54,7 @@ def test_a_specialist_finds_out_why_a_batch_failed_and_checks_it_again(guest: Vi
     log_in(guest, "morgan")
     assert "2 records of batch plc did not ingest" in guest.words()
     page.get_by_role("link", name="Open batch plc").click()
-    assert f"2 {REASON}" in guest.words()
+    assert f"Why records failed 2 {message_pattern(REASON)}" in guest.words()
     with page.expect_download() as started:
         page.get_by_role("link", name="Report").click()
     lines = Path(started.value.path()).read_text().splitlines()
