@@ -18,14 +18,18 @@ class CoreConfig(AppConfig):
     verbose_name = "Jobs and alarms"
 
     def ready(self) -> None:
-        """Registers what fields can be looked up by, what may be queued, and what every connection stores."""
+        """Registers what fields can be looked up by, what may be queued, what every connection stores, and errors of its end."""
         from django.db.backends.signals import connection_created
+        from django.db.backends.utils import CursorWrapper
 
         from core import lookups  # noqa: F401
         from core.jobs import registry  # noqa: F401
         from core.stored_text import clean_connection
 
         connection_created.connect(clean_connection)
+        # Django does not turn the driver's error into its own when a server-side cursor is closed (`QuerySet.iterator`):
+        # no `except DatabaseError` would see that the connection was lost just then.
+        CursorWrapper.WRAP_ERROR_ATTRS |= {"close"}
 
 
 class LazyUnfoldConfig(AppConfig):

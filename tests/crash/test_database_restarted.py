@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
+from django.db import OperationalError, connection
 
 from tests.support.failing_database import Restart
 from tests.support.feeding import Feeding
@@ -79,6 +82,25 @@ def test_a_command_says_so_and_can_be_run_again(
         feeding.assert_every_sample_is_in_once()
     assert manage.rows("SELECT count(*) FROM fn4loadattempt WHERE outcome = 'open'") == [(0,)]
     assert "running" not in manage("batch", "list").stdout
+
+
+def lose_the_connection() -> None:
+    parameters = connection.get_connection_params()
+    with psycopg.connect(**{name: parameters[name] for name in ("dbname", "user", "host", "port")}) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+
+
+@pytest.mark.filterwarnings("ignore:.*deleted while still open:ResourceWarning")
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_is_lost_as_a_list_ends_is_an_error_of_the_database() -> None:
+    cursor = connection.chunked_cursor()
+    cursor.execute("SELECT 1")
+    lose_the_connection()
+    with pytest.raises(OperationalError):
+        cursor.close()
+    connection.close()
+    del cursor
+    gc.collect()
 
 
 JOBS = (
