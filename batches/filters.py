@@ -80,6 +80,28 @@ class BatchFilterSet(BaseFilterSet):
         return rows.filter(ARCHIVED_FILTERS[value])
 
 
+class RateFilterSet(BaseFilterSet):
+    """Batches whose rate is known."""
+
+    q = SearchFilter(label="Id or record type", method="search")
+    rectype = filters.AllValuesFilter(label="Record type", empty_label="any")
+    action = filters.ChoiceFilter(label="Action", choices=Action.choices, empty_label="any")
+    when = RecentFilter("ingest_done_at", label="Ended")
+    records = filters.NumberFilter("ingest_oks", label="Records, at least", lookup_expr="gte", min_value=0)
+    tag = filters.ChoiceFilter("tags__name", label="Tag", choices=_tags, empty_label="any")
+    since = AfterFilter("ingest_done_at", label="Ended from")
+    until = BeforeFilter("ingest_done_at", label="Ended until")
+    more = ("records", "tag", "since", "until")
+
+    class Meta:
+        model = Batch
+        fields: tuple[str, ...] = ()
+
+    def search(self, rows: QuerySet[Any], _name: str, text: str) -> QuerySet[Any]:
+        """As in the list of batches."""
+        return rows.filter(Q(**prefix_lookup("bid", text)) | Q(rectype__istartswith=text))
+
+
 class RecordFilterSet(BaseFilterSet):
     """Records of one batch: each filter uses an index that begins with the batch."""
 

@@ -14,6 +14,8 @@ from core.lists.tables import (
     DurationColumn,
     KeyColumn,
     NumberColumn,
+    RateColumn,
+    SecondsColumn,
     TextColumn,
 )
 from core.templatetags.formatting import NONE
@@ -77,3 +79,22 @@ class RecordTable(BaseTable):
         """The message of the step that failed; one that only may belong to the record is marked."""
         possible = f"perhaps: {record.ingest_candidate}" if record.ingest_candidate else NONE
         return record.ingest_message or record.upload_message or possible
+
+
+class RateTable(BaseTable):
+    """How fast batches were ingested. There are at most thousands, so all columns sort."""
+
+    bid = TextColumn("Batch", linkify=("batches:batch", [A("bid")]), orderable=True)
+    rectype = TextColumn("Record type", orderable=True)
+    action = CodeColumn("Action", orderable=True, wide=True)
+    ingest_done_at = DateTimeColumn("Ended", form="minute", orderable=True, wide=True)
+    ingest_oks = NumberColumn("Ingested", orderable=True)
+    rate = RateColumn("Records a minute", orderable=True)
+    ingest_duration = DurationColumn("Duration", orderable=True, wide=True)
+    first = DurationColumn("Time to first", orderable=True, roomy=True)
+    pauses = NumberColumn("Pauses", orderable=True, roomy=True)
+    longest_pause = SecondsColumn("Longest pause", orderable=True, roomy=True)
+    tries_per_record = RateColumn("Tries per record", orderable=True, roomy=True)
+    ingest_start_time = DateTimeColumn("Ingest started", visible=False)
+    ingest_complete_time = DateTimeColumn("Ingest ended", visible=False)
+    ingest_errs = NumberColumn("Failed to ingest", visible=False)

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from batches.views import actions, batches, downloads, records, summary
+from batches.views import actions, advice, batches, downloads, rates, records, summary
 
 BATCH = "batches/<slug:bid>/"
 
@@ -11,9 +11,12 @@ urlpatterns = [
     path("batches/", batches.BatchListView.as_view(), name="batches"),
     # No batch id has seven letters.
     path("batches/summary/", summary.SummaryView.as_view(), name="summaries"),
+    path("ingest/rates/", rates.RateListView.as_view(), name="rates"),
+    path("ingest/advice/", advice.AdviceView.as_view(), name="advice"),
     path(BATCH, batches.BatchDetailView.as_view(), name="batch"),
     path(BATCH + "report/", downloads.IngestReportView.as_view(), name="report"),
     path(BATCH + "summary/", summary.BatchSummaryView.as_view(), name="summary"),
+    path(BATCH + "replay/", advice.ReplayView.as_view(), name="replay"),
     path(BATCH + "corrections/", downloads.CorrectionsView.as_view(), name="corrections"),
     path(BATCH + "records/<int:row>/", records.RecordView.as_view(), name="record"),
     re_path(

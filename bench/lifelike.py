@@ -381,6 +381,7 @@ def _records(batch: Batch, size: int, failing: int) -> None:
 
 def _checks(batch: Batch, size: int, failing: int, chance: random.Random) -> None:
     from batches.choices import Verdict
+    from batches.ingest.course import update_courses
     from batches.models import IngestCheck, IngestCount
 
     over = batch.ingest_done_at is not None
@@ -407,6 +408,27 @@ def _checks(batch: Batch, size: int, failing: int, chance: random.Random) -> Non
         IngestCount.objects.create(
             check_run=check, number=1, counted_at=when, remaining=left, digest=f"d{left}", foreign=0, invalid=0
         )
+    if over:
+        _follow(check, chance)
+        update_courses(batch)
+
+
+def _follow(check: IngestCheck, chance: random.Random) -> None:
+    """Counts that found no change, every minute after the end."""
+    from batches.models import IngestCount
+
+    IngestCount.objects.bulk_create(
+        IngestCount(
+            check_run=check,
+            number=number,
+            counted_at=check.finished_at + timedelta(minutes=number - 1, seconds=chance.uniform(0, 2)),
+            remaining=check.remaining,
+            digest=f"d{check.remaining}",
+            foreign=0,
+            invalid=0,
+        )
+        for number in range(2, 33)
+    )
 
 
 def _moments(number: int, now: datetime, days: int, chance: random.Random) -> Iterator[datetime]:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Func, IntegerField
+from django.db.models import FloatField, Func, IntegerField
+
+INTERVAL_PARTS = (("DAY", 86400), ("HOUR", 3600), ("MINUTE", 60), ("SECOND", 1))
 
 
 class TimeSlot(Func):
@@ -33,6 +35,31 @@ class TimeSlot(Func):
         """By days since 1970."""
         template = "FLOOR((CAST(%(expressions)s AS DATE) - DATE '1970-01-01') * 86400 / %(seconds)s)"
         return self.as_sql(compiler, connection, template=template, **extra)
+
+
+class Seconds(Func):
+    """The seconds of a duration, as a number that SQL can divide by."""
+
+    output_field = FloatField()
+    template = "(CAST(%(expressions)s AS DOUBLE PRECISION) / 1000000)"
+
+    def as_sqlite(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:  # noqa: ANN401 - Django's
+        """Django stores microseconds there."""
+        return self.as_sql(compiler, connection, template="(%(expressions)s / 1000000.0)", **extra)
+
+    def as_mysql(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:  # noqa: ANN401
+        """And there."""
+        return self.as_sqlite(compiler, connection, **extra)
+
+    def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:  # noqa: ANN401
+        """Of an interval."""
+        template = "CAST(EXTRACT(EPOCH FROM %(expressions)s) AS DOUBLE PRECISION)"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+    def as_oracle(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> Any:  # noqa: ANN401
+        """Of an interval: its parts."""
+        parts = (f"EXTRACT({part} FROM %(expressions)s) * {seconds}" for part, seconds in INTERVAL_PARTS)
+        return self.as_sql(compiler, connection, template=f"({' + '.join(parts)})", **extra)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ class NavigationEntry:
     """URL names of pages below it."""
 
 
-BATCH_PAGES = ("batches:batch", "batches:record", "batches:summary", "batches:summaries")
+BATCH_PAGES = tuple(
+    f"batches:{name}" for name in ("batch", "record", "summary", "summaries", "rates", "advice", "replay")
+)
 ENTRIES = (
     NavigationEntry("Overview", "overview", "layout-dashboard"),
     NavigationEntry("Batches", "batches:batches", "package", "batches.view_batch", BATCH_PAGES),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from batches.ingest.course import update_courses
 from batches.ingest_log.cloudwatch import TOO_LONG, LogReadError
 from batches.ingest_log.messages import LogSummary, read_messages
 from batches.models import Batch
@@ -58,6 +59,7 @@ def finalize(
             )
         except OperationRefused as error:
             result.log_problem = str(error)
+    update_courses(batch, log_was_read=result.log_summary is not None)
     try:
         result.report = ingest_report.sync_file(batch)
     except OSError as error:

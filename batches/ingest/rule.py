@@ -24,6 +24,10 @@ class CheckOptions:
     rechecks: int = 1
     """Counts that must find no change after the first one that found none."""
 
+    def __str__(self) -> str:
+        checks = f" --checks {self.checks}" if self.checks > 1 else ""
+        return f"--sleep {self.sleep:g}{checks} --rechecks {self.rechecks}"
+
     @property
     def quiet_seconds(self) -> float:
         """Nothing has changed for at least this long when a check ends as complete with errors."""

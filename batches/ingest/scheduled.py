@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from batches.ingest import healing
 from batches.ingest.check import EARLY, CheckRun, ResultSuperseded, ensure_checkable, open_check
 from batches.ingest.count import RemainingKeys
 from batches.ingest.finalize import FinalizeResult, finalize
-from batches.ingest.rule import SCHEDULED, CheckOptions
+from batches.ingest.rule import SCHEDULED, WATCHED, CheckOptions
 from batches.models import Batch, IngestCheck
 from batches.models.record import MAX_MESSAGE_LENGTH
 from batches.querysets import UPLOAD_IS_OPEN
@@ -34,7 +35,17 @@ HEALING_SPACING = 300.0
 log = logging.getLogger("fnloader.batches")
 
 
-def count_once(batch: Batch, options: CheckOptions = SCHEDULED, *, asked_by: str = "schedule") -> IngestCheck | None:
+def scheduled_options() -> CheckOptions:
+    """The options of the scheduled check: SCHEDULED, with INGEST_QUIET_MINUTES."""
+    return replace(SCHEDULED, rechecks=max(1, round(settings.INGEST_QUIET_MINUTES * 60 / SCHEDULED.sleep) - 1))
+
+
+def watched_options() -> CheckOptions:
+    """`ingstat --watch`: needs as long without a change as the scheduled check, but counts more often."""
+    return replace(WATCHED, rechecks=round(scheduled_options().quiet_seconds / WATCHED.sleep) - 1)
+
+
+def count_once(batch: Batch, options: CheckOptions | None = None, *, asked_by: str = "schedule") -> IngestCheck | None:
     """Counts once, if a count is due; returns the check with its state now (`verdict`, `remaining`, `problem`).
 
     `options.sleep` seconds must lie between two counts. The next call continues the check until it has a verdict; the call
@@ -45,6 +56,7 @@ def count_once(batch: Batch, options: CheckOptions = SCHEDULED, *, asked_by: str
     if batch.status == BatchStatus.INGESTED:
         return None
     ensure_checkable(batch)
+    options = options or scheduled_options()
     if not batch.claim_count(options.sleep * EARLY):
         return None
     with RemainingKeys() as remaining, closing(open_store(store_url(batch))) as store:
@@ -66,7 +78,7 @@ def count_once(batch: Batch, options: CheckOptions = SCHEDULED, *, asked_by: str
 
 
 def check_or_heal(
-    batch: Batch, options: CheckOptions = SCHEDULED, *, asked_by: str = "schedule"
+    batch: Batch, options: CheckOptions | None = None, *, asked_by: str = "schedule"
 ) -> FinalizeResult | None:
     """One count of a batch that waits for its result or may heal, if a count is due; with a result, also `finalize`.
 
@@ -78,7 +90,7 @@ def check_or_heal(
     if batch.status != BatchStatus.INGESTED:
         row = count_once(batch, options, asked_by=asked_by)
         return finalize(batch, max_seconds=max_seconds) if row and row.verdict in FINISHED else None
-    healed = healing.heal(batch, spacing=options.sleep, asked_by=asked_by)
+    healed = healing.heal(batch, spacing=(options or SCHEDULED).sleep, asked_by=asked_by)
     # Also if nothing changed: the process that wrote the result may have died before `finalize`.
     return finalize(batch, read_again=bool(healed.check.verdict), max_seconds=max_seconds) if healed else None
 
@@ -96,7 +108,7 @@ def to_heal() -> QuerySet[Batch]:
 
 def check_next(stop: Callable[[], bool], done: Collection[int] = ()) -> Batch | None:
     """Counts the next batch that is due; returns it, or None if none is due or it is time to stop."""
-    return _count_next(to_check().exclude(pk__in=done), SCHEDULED, stop)
+    return _count_next(to_check().exclude(pk__in=done), scheduled_options(), stop)
 
 
 def heal_next(stop: Callable[[], bool], done: Collection[int] = ()) -> Batch | None:
@@ -109,7 +121,7 @@ def check_now(batch: Batch, asked_by: str) -> None:
 
     Nothing is counted if the last count is less than a minute old: counts so close to each other prove nothing.
     """
-    _count_and_record(batch, SCHEDULED, asked_by)
+    _count_and_record(batch, scheduled_options(), asked_by)
 
 
 def _due(batches: QuerySet[Batch], spacing: float) -> QuerySet[Batch]:

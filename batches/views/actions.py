@@ -13,7 +13,7 @@ from batches.ingest import check
 from batches.lifecycle import archive, clear, rollback
 from batches.models import Batch
 from batches.tags import set_tags, tags_of
-from batches.views.available_actions import QUIET_TIME
+from batches.views.available_actions import quiet_time
 from core.actions import JOBS_NOTE, ConfirmedActionView
 from core.exceptions import OperationRefused
 from core.formatting import pluralize
@@ -50,7 +50,7 @@ class CheckNowView(BatchActionView):
             check.ensure_checkable(batch)
             effect = (
                 f"If nothing is left, the ingest is complete. While objects remain, the scheduled check continues and ends"
-                f" when nothing has changed for {QUIET_TIME}. For a verdict within seconds, which may come too early:"
+                f" when nothing has changed for {quiet_time()}. For a verdict within seconds, which may come too early:"
                 f" `python manage.py ingstat {batch}`"
             )
         return f"Counts the remaining objects of {batch} in its bucket once. {effect} {JOBS_NOTE}"

@@ -10,10 +10,9 @@ from django.utils import timezone
 from batches.choices import UPLOADABLE, BatchStatus
 from batches.corrections.status import CorrectionStatus
 from batches.ingest import healing
-from batches.ingest.rule import SCHEDULED
+from batches.ingest.scheduled import scheduled_options
 from batches.models import Batch
-
-QUIET_TIME = f"{SCHEDULED.quiet_seconds / 60:.0f} minutes"
+from core.formatting import pluralize
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def next_step_hint(batch: Batch, corrections: CorrectionStatus) -> str:
             f"If no upload is running, resume it with `python manage.py batch upload {batch}`; nothing is sent twice."
         )
     if batch.status == BatchStatus.UPLOADED:
-        return f"The scheduled check ends when no objects remain, or when nothing has changed for {QUIET_TIME}."
+        return f"The scheduled check ends when no objects remain, or when nothing has changed for {quiet_time()}."
     if batch.status != BatchStatus.INGESTED:
         return f"Next: run `python manage.py batch upload {batch}` on the machine that has its files."
     if not corrections.open:
@@ -82,3 +81,8 @@ def _correct(batch: Batch) -> str:
         "Download the corrections, correct and map them, and add them as a new batch:"
         f" `python manage.py batch add NEW FOLDER --corrects {batch}`."
     )
+
+
+def quiet_time() -> str:
+    """How long nothing must change before the scheduled check says that a batch has errors: `30 minutes`."""
+    return pluralize(round(scheduled_options().quiet_seconds / 60), "minute")

@@ -79,6 +79,22 @@ class NumberColumn(TextColumn):
         return F(source)
 
 
+class RateColumn(NumberColumn):
+    """A number with one decimal."""
+
+    def render(self, value: float) -> str:
+        """`1,234.5`."""
+        return f"{value:,.1f}"
+
+
+class SecondsColumn(NumberColumn):
+    """Seconds, shown as a duration."""
+
+    def render(self, value: float) -> str:
+        """`01:05:09`."""
+        return duration(timedelta(seconds=value))
+
+
 class KeyColumn(NumberColumn):
     """A number that identifies something: no separators."""
 

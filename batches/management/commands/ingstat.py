@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from batches.choices import Verdict
+from batches.cli.ingstat_advice import advice_json, advice_lines, replay_json, replay_lines
 from batches.cli.ingstat_output import EXIT_STATUS_LABELS, count_lines, result_json, result_lines, summary_lines
 from batches.cli.ingstat_watch import heal_once, watch
 from batches.ingest.check import CheckResult, check, stored_result
@@ -18,6 +19,7 @@ from batches.ingest.finalize import finalize, finalize_lines
 from batches.ingest.healing import batches_to_heal
 from batches.ingest.parallel import Sleep, run_parallel
 from batches.ingest.rule import WATCHED, CheckOptions
+from batches.ingest.scheduled import watched_options
 from batches.ingest_log.messages import ensure_readable
 from batches.querysets import batches_in_ingest, batches_with_unread_log, get_batch
 from batches.store import store_changed_note
@@ -70,6 +72,12 @@ class Command(FnloaderCommand):
             action="store_true",
             help="read the ingest log of a stored result again; with --all, where it could not be read",
         )
+        mode.add_argument(
+            "--advise",
+            action="store_true",
+            help="how long to wait before a result is believed, from the counts of past ingests; with an id, what would"
+            " have been said about this batch, and when; --sleep and --rechecks are compared with the usual ones",
+        )
         parser.add_argument(
             "--sleep", type=seconds, help=f"seconds between two counts (default: 1.5; --watch: {WATCHED.sleep:g})"
         )
@@ -81,19 +89,21 @@ class Command(FnloaderCommand):
         parser.add_argument(
             "--rechecks",
             type=at_least_one,
-            help=f"how many more counts must find no change once one found none (default: 1; --watch: {WATCHED.rechecks})",
+            help="how many more counts must find no change once one found none (default: 1; --watch: for INGEST_QUIET_MINUTES)",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
 
     def run(self, **options: Any) -> int:  # noqa: ANN401 - Django's options
         """Checks each batch, also after one that could not be checked, and returns the worst status."""
-        if bool(options["bid"]) == options["all"]:
+        if bool(options["bid"]) == options["all"] and not options["advise"]:
             self.usage("Give the ids of the batches to check, or --all.")
         if options["watch"] and (len(options["bid"]) != 1 or options["json"]):
             self.usage("--watch needs exactly one id and can't be combined with --json.")
         self.as_json: bool = options["json"]
         given = {name: options[name] for name in ("sleep", "checks", "rechecks") if options[name] is not None}
-        check_options = replace(WATCHED if options["watch"] else CheckOptions(), **given)
+        check_options = replace(watched_options() if options["watch"] else CheckOptions(), **given)
+        if options["advise"]:
+            return self._advise(options["bid"], [check_options] if given else [])
         candidates = batches_in_ingest()
         if options["heal"]:
             candidates = batches_to_heal()
@@ -144,6 +154,17 @@ class Command(FnloaderCommand):
             sleep=sleep,
         )
         return self._finalize(result, sleep)
+
+    def _advise(self, bids: list[str], options: list[CheckOptions]) -> int:
+        batches = [get_batch(bid) for bid in bids]
+        if self.as_json:
+            document = [replay_json(batch, options) for batch in batches] if batches else advice_json(options)
+            self.stdout.document.write(json.dumps(document, indent=2))
+        elif not batches:
+            self.stdout.write_lines(advice_lines(options))
+        for batch in () if self.as_json else batches:
+            self.stdout.write_lines(replay_lines(batch, options))
+        return 0
 
     def _finalize(self, result: CheckResult, sleep: Sleep, *, read_again: bool = False) -> Result:
         """Reads the log first, because it may have the end of the ingest; then prints the result."""
