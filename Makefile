@@ -71,6 +71,7 @@ bench: .venv/installed ## the measurements (minutes)
 	@$(BIN)/python -m bench.moving
 	@$(BIN)/python -m bench.batches
 	@$(BIN)/python -m bench.verdicts
+	@$(BIN)/python -m bench.advice
 	@$(BIN)/python -m bench.twins
 	@$(BIN)/python -m bench.samples
 

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batches.models import Batch
+    from batches.models import Batch, IngestCheck
     from loader.models import BucketObject, Feed, LoadAttempt
 
 PLACES = ("oxford", "leeds", "cardiff", "belfast", "york", "exeter", "truro", "derby", "hull", "bath")
@@ -276,7 +276,7 @@ def _twins(feeds: list[Feed], now: datetime) -> None:
 
 def _batches(records: int, now: datetime, chance: random.Random) -> None:
     from batches.choices import BatchStatus
-    from batches.models import Batch
+    from batches.models import Batch, IngestCheck
 
     number = max(4, min(24, records // 250))
     for place in range(number):
