@@ -276,7 +276,7 @@ def _twins(feeds: list[Feed], now: datetime) -> None:
 
 def _batches(records: int, now: datetime, chance: random.Random) -> None:
     from batches.choices import BatchStatus
-    from batches.models import Batch, IngestCheck
+    from batches.models import Batch
 
     number = max(4, min(24, records // 250))
     for place in range(number):
