@@ -6,6 +6,7 @@ To use it: `pytest_plugins = ["tests.support.batch_site"]`.
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -246,8 +247,11 @@ def between_process(s3: S3Sandbox) -> Iterator[Between]:
 
 
 @pytest.fixture
-def site(manage: Manage, s3: S3Sandbox, bucket: str, between_process: Between, tmp_path: Path) -> BatchSite:
-    """A site whose batches go to a real S3 server."""
+def site(manage: Manage, s3: S3Sandbox, bucket: str, between_process: Between, tmp_path: Path) -> Iterator[BatchSite]:
+    """A site whose batches go to a real S3 server. Whatever was done and killed there: its sheets add up, or say why not."""
     between_process.reset()
     manage.environment |= s3.environ(between_process.endpoint) | {"BATCH_STORE_URL": f"s3://{bucket}"}
-    return BatchSite(manage, s3, bucket, between_process, tmp_path)
+    yield BatchSite(manage, s3, bucket, between_process, tmp_path)
+    summary = manage("batch", "summary", "--json")
+    for sheet in json.loads(summary.stdout)["batches"]:
+        assert all(difference["reason"] for difference in sheet["differences"]), sheet
