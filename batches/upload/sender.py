@@ -7,12 +7,13 @@ before its first object is put, so whatever dies, an object that may be in the b
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from queue import Empty, SimpleQueue
-from threading import Thread
+from queue import SimpleQueue
+from threading import Event, Thread
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -59,7 +60,10 @@ class Sender:
     _marked: list[UploadItem] = field(default_factory=list)
     """The latest group that was marked: an interrupt may come before the threads have all of it."""
     _queue: SimpleQueue[UploadItem | None] = field(default_factory=SimpleQueue)
-    _results: SimpleQueue[PutResult] = field(default_factory=SimpleQueue)
+    _results: deque[PutResult] = field(default_factory=deque)
+    _wanted: int = 0
+    """After so many results this thread is woken: once a group, not once an object."""
+    _has_wanted: Event = field(default_factory=Event)
 
     def __post_init__(self) -> None:
         self._throttle = MediaThrottle(self.batch)
@@ -75,7 +79,9 @@ class Sender:
 
         def put_queued() -> None:
             while item := self._queue.get():
-                self._results.put(self._putter.put(item))
+                self._results.append(self._putter.put(item))
+                if len(self._results) >= self._wanted:
+                    self._has_wanted.set()
 
         threads = [Thread(target=put_queued, daemon=True) for _ in range(UPLOAD_THREADS)]
         for thread in threads:
@@ -95,9 +101,7 @@ class Sender:
             for thread in threads:
                 thread.join()
             # Until the queue is empty, not until a number is reached: an interrupt may have lost count.
-            with suppress(Empty):
-                while True:
-                    self._receive(self._results.get_nowait())
+            self._receive_all()
             known = {result.item.pk for result in self._unwritten}
             self._unwritten += [not_sent(item) for item in self._marked if item.pk not in known]
             self._commit([])
@@ -113,9 +117,7 @@ class Sender:
             if self._in_flight <= 0:
                 return
             began = monotonic()
-            with suppress(Empty):
-                while len(self._unwritten) < self._group_size and self._in_flight > 0:
-                    self._receive(self._results.get(timeout=HEARTBEAT_SECONDS / 2))
+            if self._receive_group():
                 elapsed = monotonic() - began
                 if elapsed < MIN_GROUP_SECONDS:
                     self._group_size = min(self._group_size * 2, MAX_GROUP_SIZE)
@@ -168,6 +170,19 @@ class Sender:
             BatchRecord.objects.filter(pk=item.pk).update(**values)
         self.on_result(PutResult(item, UploadOutcome.UNUPLOADABLE, message))
         return False
+
+    def _receive_group(self) -> bool:
+        """Waits until a group has its results, or for the lock's next sign of life; returns whether it has."""
+        self._wanted = min(self._group_size - len(self._unwritten), self._in_flight)
+        self._has_wanted.clear()
+        has_all = len(self._results) >= self._wanted or self._has_wanted.wait(HEARTBEAT_SECONDS / 2)
+        self._receive_all()
+        return has_all
+
+    def _receive_all(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._receive(self._results.popleft())
 
     def _receive(self, result: PutResult) -> None:
         self._in_flight -= 1
