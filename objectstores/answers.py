@@ -18,7 +18,7 @@ _CHUNK_SIZE = 65_536
 _MAX_DIGITS = 18
 _STATUS_LINE = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: [^\r\n]*)?")
 # RFC 9110, 5.5; a value with a control character may be several lines to http.client.
-_HEADER = re.compile(r"([!-9;-~]+):[\t ]*([\t -~\xa0-\xff]*)")
+_HEADER_LINES = re.compile(r"(?:\r\n[!-9;-~]+:[\t -~\xa0-\xff]*)*")
 NO_LENGTH = "the response has no length, so it may be incomplete"
 MIN_SECRET_LENGTH = 6
 """Shorter ones are not hidden: they would be found in ordinary words."""
@@ -77,16 +77,13 @@ def read_answer(wire: Wire, method: str, *, limit: int | None = None) -> tuple[A
 
 def _parse_head(head: str) -> tuple[int, Mapping[str, str], int] | None:
     """Status, headers and length of the body; None if any of them is in doubt."""
-    first, *lines = head.split("\r\n")
-    status = _STATUS_LINE.fullmatch(first)
-    if not status or status[1] in ("204", "304"):
+    status = _STATUS_LINE.match(head)
+    if not status or status[1] in ("204", "304") or not _HEADER_LINES.fullmatch(head, status.end()):
         return None
     headers = _Headers()
-    for line in lines:
-        field = _HEADER.fullmatch(line)
-        if not field:
-            return None
-        name, value = field[1].lower(), field[2].rstrip("\t ")
+    for line in head[status.end() + 2 :].split("\r\n") if status.end() < len(head) else ():
+        name, _, value = line.partition(":")
+        name, value = name.lower(), value.strip("\t ")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     # Two of them are no number.
     length = headers.get("content-length", "")

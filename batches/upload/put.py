@@ -102,20 +102,36 @@ class ObjectPutter:
     def _read(self, path: str) -> bytes:
         """The content of a regular file in the folder, whatever took its name since the batch was added. Raises OSError."""
         # Without waiting for whoever writes to a pipe.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError("is no regular file")
             if status.st_size > MAX_FILE_SIZE:
                 raise OSError(too_large(status.st_size))
             try:
                 # What was opened, whatever the path means by now; realpath takes ten times as long.
-                opened = os.readlink(f"/proc/self/fd/{file.fileno()}")  # noqa: PTH115 - pathlib takes four times as long
+                opened = os.readlink(f"/proc/self/fd/{file}")  # noqa: PTH115 - pathlib takes four times as long
             except OSError:  # not Linux
                 opened = os.path.realpath(path)
             if not opened.startswith(self._root):
                 raise OSError("is outside of the batch folder")
-            return file.read()
+            return _read_all(file, status.st_size)
+        finally:
+            os.close(file)
+
+
+def _read_all(file: int, size: int) -> bytes:
+    """A file that should have that many bytes, in one call if it has; a file object makes four of it."""
+    content = os.read(file, size + 1)
+    if len(content) == size:
+        return content
+    parts = [content]
+    while parts[-1]:
+        parts.append(os.read(file, MAX_FILE_SIZE))
+        if sum(map(len, parts)) > MAX_FILE_SIZE:
+            raise OSError(too_large(sum(map(len, parts))))
+    return b"".join(parts)
 
 
 def not_sent(item: UploadItem) -> PutResult:
