@@ -138,7 +138,7 @@ def compare_counts(case: Case, environment: dict[str, str], rounds: int) -> None
 
 def upload_to_seaweedfs(rounds: int, aws: Path | None) -> Case:
     """Files of a folder, each round into a new bucket."""
-    case = Case(f"uploading {FILES:,} files of {FILE_SIZE / 1000:g} kB to SeaweedFS", FILES, 0.8)
+    case = Case(f"uploading {FILES:,} files of {FILE_SIZE / 1000:g} kB to SeaweedFS", FILES, 1.0)
     with tempfile.TemporaryDirectory() as folder, S3Sandbox("warm-up") as s3:
         for number in range(FILES):
             Path(folder, f"{identifier(number)}.xml").write_bytes(os.urandom(FILE_SIZE))

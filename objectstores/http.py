@@ -18,7 +18,7 @@ from objectstores.direct import DirectConnections
 from objectstores.wire import IDLE_SECONDS, MAX_BODY, POOLS
 
 CONNECT_TIMEOUT = 5.0
-_MAX_IDLE = 16
+_MAX_IDLE = 64
 _CREDENTIALS = re.compile(r"""(?:signature="?|Credential=|keyId="ST\$)([^"/,\s]+)""", re.IGNORECASE)
 """In an Authorization header of S3 or OCI, what only we and the store should know."""
 _ERRORS_BY_STATUS: dict[int, type[StoreError]] = {
@@ -32,7 +32,7 @@ _ERRORS_BY_STATUS: dict[int, type[StoreError]] = {
 
 
 class Connections:
-    """A pool of connections to one endpoint, for any number of threads; it keeps 16 idle ones.
+    """A pool of connections to one endpoint, for any number of threads; it keeps 64 idle ones.
 
     `endpoint` is `http[s]://host[:port]`. HTTPS_PROXY and NO_PROXY of the environment apply to https.
     """

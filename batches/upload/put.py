@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from ssl import SSLCertVerificationError
+from threading import Semaphore
 from typing import NamedTuple
 
 from batches.choices import UploadOutcome
@@ -15,6 +17,10 @@ from batches.store import key_base
 from batches.upload.media_pause import MediaThrottle
 from objectstores.base import Misconfigured, NotFound, Store, StoreError, Unavailable
 
+LARGE_FILE = 1_000_000
+"""Bytes."""
+LARGE_FILES = 8
+"""At most so many large files are in memory at a time."""
 MAY_BE_INGESTED = "upload cut off, and its object is not in the bucket: it may have been ingested or never sent"
 
 
@@ -29,6 +35,8 @@ class UploadItem(NamedTuple):
     """An earlier object of it may have been ingested: only a success ends that."""
     media: bool = False
     """It has a media file, so it is sent slowly."""
+    large: bool = False
+    """Its file is large, so few are in memory at a time."""
 
 
 class PutResult(NamedTuple):
@@ -51,6 +59,7 @@ class ObjectPutter:
     may_send: Callable[[], bool]
     """Called just before each object is put."""
     _root: str = field(init=False)
+    _large_files: Semaphore = field(default_factory=lambda: Semaphore(LARGE_FILES))
 
     def __post_init__(self) -> None:
         self._root = os.path.join(os.path.realpath(self.folder), "")  # noqa: PTH118 - its separator at the end
@@ -62,8 +71,8 @@ class ObjectPutter:
     def put(self, item: UploadItem) -> PutResult:
         """Sends the file of a record, unless `may_send` is false by then. Never raises."""
         try:
-            if item.media:
-                with self.throttle.slot(lambda: not self.may_send()):
+            if item.media or item.large:
+                with self._slot(item):
                     result = self._put(item)
             else:
                 result = self._put(item)
@@ -72,6 +81,16 @@ class ObjectPutter:
         if item.uncertain and result.outcome is not UploadOutcome.SUCCESS:
             return result._replace(outcome=UploadOutcome.UNCERTAIN, message=result.message or MAY_BE_INGESTED)
         return result
+
+    @contextmanager
+    def _slot(self, item: UploadItem) -> Iterator[None]:
+        """For a record with media, or with a large file: after some others."""
+        with ExitStack() as slots:
+            if item.media:
+                slots.enter_context(self.throttle.slot(lambda: not self.may_send()))
+            if item.large:
+                slots.enter_context(self._large_files)
+            yield
 
     def _put(self, item: UploadItem) -> PutResult:
         try:
