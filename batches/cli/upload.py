@@ -6,18 +6,20 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import OutputWrapper
+from django.conf import settings
 
-from batches.choices import UploadOutcome
+from batches.cli import upload_queue
 from batches.cli.arguments import add_batch_argument, print_uncertain
+from batches.cli.upload_progress import UploadProgress
+from batches.ingest.rule import WATCHED
 from batches.models import Batch
 from batches.querysets import get_batch
 from batches.store import store_changed_note
 from batches.upload import duplicates
 from batches.upload.duplicates import DuplicateSummary
-from batches.upload.put import PutResult
 from batches.upload.run import UploadResult, plan_upload, upload_batch
-from core.commands import CommandError, CommandParser, FnloaderCommand
+from batches.upload_queue.run import waits_until
+from core.commands import CommandError, CommandParser, FnloaderCommand, at_least_one, seconds
 from core.formatting import pluralize
 from core.logs import log_context
 from core.processes import os_user
@@ -28,7 +30,26 @@ SOME_FAILED = 10
 
 
 def _upload_arguments(parser: CommandParser) -> None:
-    add_batch_argument(parser)
+    parser.add_argument("bid", metavar="BID", nargs="*", help="id of the batch; several are queued")
+    parser.add_argument(
+        "--all-mapped", action="store_true", help="queue all batches that wait for their upload, the oldest first"
+    )
+    parser.add_argument(
+        "--at-once",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="start the upload of a queued batch while fewer than N are being uploaded or ingested (default: 1)",
+    )
+    parser.add_argument(
+        "--sleep", type=seconds, default=WATCHED.sleep, help="seconds between two counts, as for ingstat --watch"
+    )
+    parser.add_argument(
+        "--rechecks",
+        type=at_least_one,
+        default=WATCHED.rechecks,
+        help="how many more counts must find no change once one found none, as for ingstat --watch",
+    )
     parser.add_argument(
         "--resend-uncertain",
         action="store_true",
@@ -39,13 +60,20 @@ def _upload_arguments(parser: CommandParser) -> None:
         choices=["ask", "send", "refuse"],
         default="ask",
         help="what to do if another batch of the record type creates some of the records, too; they are listed first"
-        " (default: ask at a terminal, otherwise send)",
+        " (default: ask at a terminal, otherwise send; a queue sends)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, send nothing")
 
 
 def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    batch, resend = get_batch(options["bid"]), options["resend_uncertain"]
+    bids, resend = options["bid"], options["resend_uncertain"]
+    if bool(bids) == options["all_mapped"]:
+        command.usage("Give the id of a batch, or several, or --all-mapped.")
+    if options["all_mapped"] or len(bids) > 1:
+        if resend:
+            command.usage("--resend-uncertain needs exactly one id.")
+        return upload_queue.work_through(command, options)
+    batch = get_batch(bids[0])
     for note in (store_changed_note(batch), *duplicates.late_ingest_notes(batch)):
         if note:
             command.stdout.write(note)
@@ -56,8 +84,12 @@ def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
             command.stdout.write(f"{pluralize(plan.unclear, 'record')} with an unclear upload would be looked for.")
         _confirm_duplicates(command, batch, "send")(duplicates.check_duplicates(batch))
         return 0
+    if waits_until():
+        command.stdout.write(
+            f"It is outside of UPLOAD_HOURS ({settings.UPLOAD_HOURS.text}), which only hold for the queue."
+        )
     with Progress(command.stdout, f"uploading {batch}") as progress, log_context(batch=batch.bid):
-        upload_progress = _UploadProgress(command.stdout, progress)
+        upload_progress = UploadProgress(command.stdout, progress)
         result = upload_batch(
             batch,
             resend_uncertain=resend,
@@ -117,30 +149,13 @@ def _duplicates(command: FnloaderCommand, options: dict[str, Any]) -> int:
     return 0
 
 
-class _UploadProgress:
-    """Shows how many records are sent."""
-
-    def __init__(self, out: OutputWrapper, progress: Progress) -> None:
-        self._out, self._progress = out, progress
-        self._total = self._done = self._failed = 0
-
-    def start(self, total: int) -> None:
-        self._total = total
-        self._out.write(f"{pluralize(total, 'record')} to send")
-        self._progress.show(0, total)
-
-    def add(self, result: PutResult) -> None:
-        self._done += 1
-        self._failed += result.outcome is not UploadOutcome.SUCCESS
-        self._progress.show(self._done, self._total, f", {self._failed} not uploaded" if self._failed else "")
-
-
 SUBCOMMANDS = [
     Subcommand(
         "upload",
-        "upload a batch to BATCH_STORE_URL",
+        "upload a batch to BATCH_STORE_URL; several, or --all-mapped: upload each and follow its ingest to its end",
         "exit status: 0 all uploaded; 10 some failed or are uncertain; 1 refused or unfinished; 2 invalid arguments. An"
-        " upload that was cut off resumes where it ended: run it again.",
+        " upload that was cut off resumes where it ended: run it again. Several: 0 all complete; 10 some records failed;"
+        " 1 the queue stopped (UPLOAD_STOP_SHARE), or refused.",
         _upload_arguments,
         _upload,
     ),
