@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 
 from batches.cli import upload_queue
 from batches.cli.arguments import add_batch_argument, print_uncertain
-from batches.cli.upload_progress import UploadProgress
+from batches.cli.upload_output import UploadProgress, confirm_duplicates
 from batches.ingest.rule import WATCHED
 from batches.models import Batch
 from batches.querysets import get_batch
 from batches.store import store_changed_note
 from batches.upload import duplicates
-from batches.upload.duplicates import DuplicateSummary
 from batches.upload.run import UploadResult, plan_upload, upload_batch
 from batches.upload_queue.run import waits_until
 from core.commands import CommandError, CommandParser, FnloaderCommand, at_least_one, seconds
@@ -60,7 +57,7 @@ def _upload_arguments(parser: CommandParser) -> None:
         choices=["ask", "send", "refuse"],
         default="ask",
         help="what to do if another batch of the record type creates some of the records, too; they are listed first"
-        " (default: ask at a terminal, otherwise send; a queue sends)",
+        " (default: ask at a terminal, otherwise send)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, send nothing")
 
@@ -82,7 +79,7 @@ def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
         command.stdout.write(f"{pluralize(plan.to_send, 'record')} of {batch} would be sent to {plan.store}.")
         if plan.unclear:
             command.stdout.write(f"{pluralize(plan.unclear, 'record')} with an unclear upload would be looked for.")
-        _confirm_duplicates(command, batch, "send")(duplicates.check_duplicates(batch))
+        confirm_duplicates(command, batch, "send")(duplicates.check_duplicates(batch))
         return 0
     if waits_until():
         command.stdout.write(
@@ -94,25 +91,11 @@ def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
             batch,
             resend_uncertain=resend,
             who=os_user(),
-            confirm=_confirm_duplicates(command, batch, options["duplicates"]),
+            confirm=confirm_duplicates(command, batch, options["duplicates"]),
             on_start=upload_progress.start,
             on_result=upload_progress.add,
         )
     return _print_result(command, batch, result)
-
-
-def _confirm_duplicates(command: FnloaderCommand, batch: Batch, policy: str) -> Callable[[DuplicateSummary], bool]:
-    """Lists the duplicates, and returns whether to continue."""
-
-    def confirm(summary: DuplicateSummary) -> bool:
-        if summary.records:
-            for line in duplicates.duplicate_lines(batch, summary):
-                command.stdout.write(line)
-        if policy == "ask" and summary.records and sys.stdin and sys.stdin.isatty():
-            return command.confirmed(f"Send {batch} anyway?", yes=False)
-        return policy != "refuse"
-
-    return confirm
 
 
 def _print_result(command: FnloaderCommand, batch: Batch, result: UploadResult) -> int:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from batches.choices import BatchStatus, CheckKind
 from batches.cli.ingstat_output import EXIT_STATUS, EXIT_STATUS_LABELS, summary_lines
-from batches.cli.upload_progress import UploadProgress
+from batches.cli.upload_output import UploadProgress, confirm_duplicates
 from batches.ingest.check import stored_result
 from batches.ingest.finalize import finalize
 from batches.ingest.parallel import Sleep, run_parallel
@@ -20,8 +20,7 @@ from batches.ingest.rule import WATCHED
 from batches.ingest.scheduled import count_once
 from batches.models import Batch
 from batches.querysets import batches_with_state, get_batch
-from batches.upload import duplicates
-from batches.upload.duplicates import DuplicateSummary
+from batches.upload.duplicates import check_duplicates
 from batches.upload.run import plan_upload
 from batches.upload_queue.entries import (
     batches_to_queue,
@@ -50,6 +49,13 @@ POLL_SECONDS = 1.0
 def work_through(command: FnloaderCommand, options: dict[str, Any]) -> int:
     """Queues the batches that the options name, and works through the queue until nothing is left to do; returns the status."""
     selected = _select(command, options)
+    for batch in selected:
+        policy = "send" if options["dry_run"] else options["duplicates"]
+        if not confirm_duplicates(command, batch, policy)(check_duplicates(batch)):
+            raise OperationRefused(
+                f"Nothing was queued, as {batch} has duplicates. Remove them from one of the batches, clear the other batch, or"
+                " send them anyway: --duplicates send"
+            )
     if options["dry_run"]:
         for batch in selected:
             plan = None if batch.status == BatchStatus.UPLOADED and not batch.upload_is_open else plan_upload(batch)
@@ -66,7 +72,13 @@ def work_through(command: FnloaderCommand, options: dict[str, Any]) -> int:
         command.stdout.write("No batch waits for its upload.")
         return 0
     command.stdout.write(f"{pluralize(len(run.tracked), 'batch', 'batches')} in the queue: {' '.join(run.tracked)}")
-    run_parallel(lambda loop, sleep: loop(sleep), [run.upload, run.follow])
+    try:
+        run_parallel(lambda loop, sleep: loop(sleep), [run.upload, run.follow])
+    except KeyboardInterrupt:  # SIGTERM, too
+        command.stderr.write(
+            "The batches stay queued: run the command again to go on, or take them out: manage.py batch queue --remove BID"
+        )
+        raise
     return run.finish()
 
 
@@ -126,20 +138,13 @@ class QueueRun:
     def _upload(self, batch: Batch, sleep: Sleep) -> bool:
         """False if it was not uploaded."""
 
-        def confirm(summary: DuplicateSummary) -> bool:
-            if summary.records:
-                self._print(*duplicates.duplicate_lines(batch, summary))
-            return bool(self._options["duplicates"] != "refuse")
-
         def pause_reason() -> str:
             sleep(0)
             return ""
 
         with Progress(self._command.stdout, f"uploading {batch}") as self._progress:
             shown = UploadProgress(self._command.stdout, self._progress, self._output_lock, f"{batch}: ")
-            result = upload_queued(
-                batch, confirm=confirm, on_start=shown.start, on_result=shown.add, pause_reason=pause_reason
-            )
+            result = upload_queued(batch, on_start=shown.start, on_result=shown.add, pause_reason=pause_reason)
         return result is not None
 
     def follow(self, sleep: Sleep) -> None:

@@ -17,7 +17,6 @@ from django.utils import timezone
 from batches.choices import BatchStatus
 from batches.models import Batch
 from batches.querysets import batches_stopping_queue, queued_batches
-from batches.upload.duplicates import DuplicateSummary
 from batches.upload.lock import UploadLockLost
 from batches.upload.put import PutResult
 from batches.upload.run import UploadResult, upload_batch
@@ -96,7 +95,6 @@ def leave_ended(batch: Batch) -> bool:
 def upload_queued(
     batch: Batch,
     *,
-    confirm: Callable[[DuplicateSummary], bool] = lambda _duplicates: True,
     on_start: Callable[[int], None] = lambda _number: None,
     on_result: Callable[[PutResult], None] = lambda _result: None,
     pause_reason: Callable[[], str] = lambda: "",
@@ -115,7 +113,6 @@ def upload_queued(
             result = upload_batch(
                 batch,
                 who=batch.queued_by or "",
-                confirm=confirm,
                 on_start=on_start,
                 on_result=on_result,
                 pause_reason=pause,

@@ -20,8 +20,10 @@ pytest_plugins = ["tests.support.batch_site"]
 QUICK = ("--sleep", "0.05", "--rechecks", "3")
 
 
-def add(site: BatchSite, bid: str, number: int = 10) -> None:
-    assert site("batch", "add", bid, str(site.files(bid, number))).returncode == 0
+def add(site: BatchSite, bid: str, number: int = 10, rectype: str = "") -> None:
+    """A batch; of a record type of its own, so that others create no duplicates of it, unless there is a `rectype`."""
+    added = site("batch", "add", bid, str(site.files(bid, number)), "--rectype", rectype or f"type{bid}")
+    assert added.returncode == 0, added.stderr
 
 
 def ingest_at_each_listing(site: BatchSite, *kept: str) -> None:
@@ -146,7 +148,8 @@ def test_told_to_stop_it_ends_after_what_is_in_flight_and_is_resumed(site: Batch
     site.between.before_put = before_put
     processes.append(site.manage.start("batch", "upload", "--all-mapped", *QUICK))
     _, err = processes[0].communicate(timeout=60)
-    assert (processes[0].returncode, err) == (143, "Terminated.\n")
+    assert (processes[0].returncode, err.splitlines()[-1]) == (143, "Terminated.")
+    assert "The batches stay queued" in err
     assert queued(site) == ["a", "b"]
     assert site.batch("a")["uncertain"] == []
     assert "sending" not in site.batch("a")["outcomes"]["upload"]
@@ -182,14 +185,14 @@ def test_what_can_not_be_queued_is_refused_before_anything_is_sent(site: BatchSi
     assert (left.returncode, "Not queued, their files are not on this machine: b" in left.stdout) == (0, True)
 
 
-def test_duplicates_are_listed_and_refused_only_if_asked_to(site: BatchSite) -> None:
-    add(site, "a", 3)
-    add(site, "b", 3)
+def test_duplicates_are_listed_or_refused_before_anything_is_queued(site: BatchSite) -> None:
+    add(site, "a", 3, "media")
+    add(site, "b", 3, "media")
     ingest_at_each_listing(site)
     refused = site("batch", "upload", "--all-mapped", *QUICK, "--duplicates", "refuse")
     assert refused.returncode == 1
-    assert "The queue stopped at a: Nothing of a was sent." in refused.stderr
-    assert site.between.puts == []
+    assert "Nothing was queued, as a has duplicates." in refused.stderr
+    assert (queued(site), site.between.puts) == ([], [])
     sent = site("batch", "upload", "--all-mapped", *QUICK)
     assert sent.returncode == 0, sent.stderr
     assert "row 1: A.00001 is also in b" in sent.stdout

@@ -1,15 +1,34 @@
-"""The progress of an upload, as a bar or as lines."""
+"""What a user sees of an upload: its duplicates before it, and its progress as a bar or as lines."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from django.core.management.base import OutputWrapper
 
 from batches.choices import UploadOutcome
+from batches.models import Batch
+from batches.upload.duplicates import DuplicateSummary, duplicate_lines
 from batches.upload.put import PutResult
+from core.commands import FnloaderCommand
 from core.formatting import pluralize
 from core.progress import Progress
+
+
+def confirm_duplicates(command: FnloaderCommand, batch: Batch, policy: str) -> Callable[[DuplicateSummary], bool]:
+    """Lists the duplicates, and returns whether to continue; `policy` is one of `--duplicates`."""
+
+    def confirm(summary: DuplicateSummary) -> bool:
+        if summary.records:
+            for line in duplicate_lines(batch, summary):
+                command.stdout.write(line)
+        if policy == "ask" and summary.records and sys.stdin and sys.stdin.isatty():
+            return command.confirmed(f"Send {batch} anyway?", yes=False)
+        return policy != "refuse" or not summary.records
+
+    return confirm
 
 
 class UploadProgress:
