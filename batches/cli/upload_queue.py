@@ -189,8 +189,8 @@ class QueueRun:
         if batch.status == BatchStatus.INGESTED and batch.ingest_errs is not None:
             status = EXIT_STATUS[stored_result(batch).verdict]
             status = SOME_FAILED if batch.upload_errs else status
-        elif batch.upload_finished and not batch.was_uploaded:
-            status = FAILED
+        elif batch.upload_finished and batch.status != BatchStatus.UPLOADED:
+            status = FAILED  # nothing of it arrived
         else:
             self._print(f"{batch}: removed from the queue.")
             return
@@ -218,7 +218,8 @@ class QueueRun:
             )
         if waiting:
             self._print(f"{waiting} Their files are not on this machine.")
-        return SOME_FAILED if any(result["exit_status"] for result in self._results) else 0
+        statuses = {result["exit_status"] for result in self._results}
+        return next(status for status in EXIT_STATUS_LABELS if status in statuses | {0})
 
     def _print(self, *lines: str) -> None:
         with self._output_lock:

@@ -11,6 +11,7 @@ from django.test import Client
 
 from batches.models import Batch, BatchStep
 from batches.upload_queue import entries
+from batches.upload_queue.run import read_queue
 from tests.batches.upload_queue.test_queue_jobs import mapped  # noqa: F401 - a fixture
 from tests.support.shelf import Shelf
 
@@ -83,3 +84,18 @@ def test_a_queue_that_stopped_is_seen_and_resumed_on_the_pages(
     alice.post("/batches/plc/resume-queue/")
     assert not Batch.objects.exclude(queue_stop=None)
     assert "Resume upload queue" not in page(alice, "/batches/plc/")
+
+
+def test_several_are_queued_in_the_admin_the_oldest_first(
+    mapped: Callable[..., Batch],  # noqa: F811
+    admin_client: Client,
+    shelf: Shelf,
+) -> None:
+    batches = [mapped(bid) for bid in ("b", "a", "c")]
+    shutil.rmtree(shelf.files / "c")
+    url = "/admin/batches/batch/"
+    keys = [batch.pk for batch in batches]
+    answer = admin_client.post(url, {"action": "queue_upload", "_selected_action": keys}, follow=True).content.decode()
+    assert "a is queued for upload." in answer
+    assert "The files of c are not on this machine" in answer
+    assert [batch.bid for batch in read_queue().waiting] == ["b", "a"]

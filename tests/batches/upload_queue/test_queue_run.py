@@ -99,6 +99,22 @@ def test_fewer_failures_than_the_share_only_change_the_status(site: BatchSite) -
     assert "  complete, but has errors: a\n  complete: b\n" in result.stdout
 
 
+def test_a_batch_of_which_nothing_arrives_has_failed_and_stops_the_queue(site: BatchSite) -> None:
+    add(site, "a", 3)
+    add(site, "b", 3)
+    bad = {site.key("a", f"A.{n:05}") for n in (1, 2, 3)}
+    site.between.before_put = lambda key: 403 if key in bad else None
+    ingest_at_each_listing(site)
+    result = site("batch", "upload", "a", "b", *QUICK)
+    assert (result.returncode, "3 of 3 records failed" in result.stderr) == (1, True)
+    assert "a: failed: 0 uploaded, 0 ingested, 3 failed\n" in result.stdout
+    assert queued(site) == ["b"]
+    again = site("batch", "upload", "--all-mapped", *QUICK)
+    assert again.returncode == 1
+    assert "1 batch:\n" not in again.stdout
+    assert site.batch("b")["status"] == "ingested", "it was before the one that is queued again"
+
+
 def test_some_at_a_time_begin_before_the_ingest_of_the_first_has_ended(site: BatchSite) -> None:
     for bid in ("a", "b", "c"):
         add(site, bid)
