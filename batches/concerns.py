@@ -16,12 +16,12 @@ from batches.choices import BatchStatus, UploadOutcome
 from batches.corrections.status import batches_with_open
 from batches.models import Batch, BatchRecord, IngestCount
 from batches.querysets import (
+    IS_QUEUED,
+    STOPS_QUEUE,
     UPLOAD_IS_ALIVE,
     UPLOAD_IS_OPEN,
     UPLOAD_IS_PAUSED,
-    batches_stopping_queue,
     batches_with_unread_log,
-    queued_batches,
 )
 from core.concerns import Concern, Level, PageLink
 from core.formatting import pluralize
@@ -75,8 +75,8 @@ def _cut_off() -> Iterator[Concern]:
 
 def _queue_stopped() -> Iterator[Concern]:
     """Only while batches wait."""
-    stops = batches_stopping_queue()[:MAX_CONCERNS]
-    waiting = queued_batches().exclude(status=BatchStatus.INGESTED).count() if stops else 0
+    stops = Batch.objects.filter(STOPS_QUEUE).order_by("pk")[:MAX_CONCERNS]
+    waiting = Batch.objects.filter(IS_QUEUED).exclude(status=BatchStatus.INGESTED).count() if stops else 0
     for batch in stops if waiting else ():
         yield Concern(
             Level.ERROR,

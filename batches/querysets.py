@@ -23,6 +23,9 @@ UPLOAD_IS_ALIVE = Q(
     upload_owner__isnull=False,
     upload_heartbeat__gt=Now() - timedelta(seconds=UPLOAD_LOCK_SECONDS),
 )
+IS_QUEUED = Q(queued_at__isnull=False, archived_at=None)
+STOPS_QUEUE = Q(queue_stop__isnull=False, archived_at=None)
+"""The upload queue stopped at these and was not resumed since; one of which too many records failed has left it."""
 NEXT_STEP = {
     "upload": Q(status__in=[BatchStatus.ADDED, BatchStatus.MAPPED]) | (Q(status__in=UPLOADABLE) & UPLOAD_IS_OPEN),
     "ingstat": Q(status=BatchStatus.UPLOADED) & ~UPLOAD_IS_OPEN,
@@ -73,15 +76,10 @@ def select_batches(
     return batches.filter(NEXT_STEP[next_step]) if next_step else batches
 
 
-def queued_batches() -> QuerySet[Batch]:
-    """The upload queue in its order, annotated with `alive`: whether an upload runs. Without archived batches."""
-    queued = Batch.objects.filter(queued_at__isnull=False, archived_at=None)
-    return queued.annotate(alive=UPLOAD_IS_ALIVE).order_by("queued_at", "pk")
-
-
-def batches_stopping_queue() -> QuerySet[Batch]:
-    """Batches at which the upload queue stopped, and was not resumed since; without archived ones."""
-    return Batch.objects.filter(queue_stop__isnull=False, archived_at=None).order_by("pk")
+def upload_queue_batches() -> QuerySet[Batch]:
+    """The upload queue in its order, and those that left it and stopped it; annotated with `alive`: whether an upload runs."""
+    batches = Batch.objects.filter(IS_QUEUED | STOPS_QUEUE)
+    return batches.annotate(alive=UPLOAD_IS_ALIVE).order_by("queued_at", "pk")
 
 
 def batches_in_ingest() -> QuerySet[Batch]:

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from batches.choices import TO_SEND, BatchStatus, StepKind
 from batches.ingest.check import ensure_checkable
 from batches.models import Batch, BatchRecord
-from batches.querysets import UPLOAD_IS_ALIVE, batches_stopping_queue, select_batches
+from batches.querysets import STOPS_QUEUE, UPLOAD_IS_ALIVE, select_batches
 from batches.step_log import record_step
 from batches.upload.run import plan_upload
 from core.exceptions import OperationRefused
@@ -66,7 +66,7 @@ def remove_from_queue(batch: Batch, *, who: str) -> None:
 
 def resume_queue() -> list[Batch]:
     """Lets a queue that stopped go on; returns the batches it had stopped at, with their `queue_stop` as it was."""
-    stops = list(batches_stopping_queue())
+    stops = list(Batch.objects.filter(STOPS_QUEUE).order_by("pk"))
     Batch.objects.filter(pk__in=[batch.pk for batch in stops]).update(queue_stop=None)
     return stops
 

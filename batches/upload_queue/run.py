@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from batches.choices import BatchStatus
 from batches.models import Batch
-from batches.querysets import batches_stopping_queue, queued_batches
+from batches.querysets import upload_queue_batches
 from batches.upload.lock import UploadLockLost
 from batches.upload.put import PutResult
 from batches.upload.run import UploadResult, upload_batch
@@ -51,12 +51,15 @@ class UploadQueue:
 
 
 def read_queue() -> UploadQueue:
-    """The queue now. The stops are read last: a batch that leaves it meanwhile is in one of both."""
+    """The queue now, in one query: a batch that leaves it stops it in the same moment."""
     cut_off: list[Batch] = []
     new: list[Batch] = []
     running: list[Batch] = []
     ended: list[Batch] = []
-    for batch in queued_batches():
+    batches = list(upload_queue_batches())
+    for batch in batches:
+        if batch.queued_at is None:
+            continue
         if batch.status == BatchStatus.INGESTED:
             ended.append(batch)
         elif batch.upload_is_open:
@@ -64,7 +67,7 @@ def read_queue() -> UploadQueue:
             (running if is_alive else cut_off).append(batch)
         else:
             (running if batch.status == BatchStatus.UPLOADED else new).append(batch)
-    return UploadQueue(cut_off + new, running, ended, list(batches_stopping_queue()))
+    return UploadQueue(cut_off + new, running, ended, [batch for batch in batches if batch.queue_stop is not None])
 
 
 def failure_text(batch: Batch) -> str:
