@@ -31,17 +31,18 @@ def _upload_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--all-mapped", action="store_true", help="queue all batches that wait for their upload, the oldest first"
     )
-    parser.add_argument(
+    queue = parser.add_argument_group("several batches")
+    queue.add_argument(
         "--at-once",
         type=at_least_one,
         default=1,
         metavar="N",
         help="start the upload of a queued batch while fewer than N are being uploaded or ingested (default: 1)",
     )
-    parser.add_argument(
+    queue.add_argument(
         "--sleep", type=seconds, default=WATCHED.sleep, help="seconds between two counts, as for ingstat --watch"
     )
-    parser.add_argument(
+    queue.add_argument(
         "--rechecks",
         type=at_least_one,
         default=WATCHED.rechecks,

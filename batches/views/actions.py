@@ -72,6 +72,10 @@ class QueueUploadView(BatchActionView):
 
     def describe(self) -> str:
         batch = self.object
+        if batch.status == BatchStatus.UPLOADED and not batch.upload_is_open:
+            raise OperationRefused(
+                f"{batch} is uploaded. To send records again that were not uploaded: manage.py batch upload {batch}"
+            )
         entries.ensure_queueable(batch)
         plan, queue = plan_upload(batch), read_queue()
         ahead = len(queue.waiting) + len(queue.running)
@@ -85,6 +89,7 @@ class QueueUploadView(BatchActionView):
         )
 
     def perform(self, _form: forms.Form) -> str:
+        self.describe()
         if not entries.queue_batch(self.object, who=self.who):
             raise OperationRefused(f"{self.object} is queued already.")
         return f"{self.object} is queued for upload. Its page shows what became of it."

@@ -99,3 +99,10 @@ def test_several_are_queued_in_the_admin_the_oldest_first(
     assert "a is queued for upload." in answer
     assert "The files of c are not on this machine" in answer
     assert [batch.bid for batch in read_queue().waiting] == ["b", "a"]
+
+
+def test_a_batch_that_is_uploaded_is_refused_with_the_command_that_sends_the_rest(alice: Client, shelf: Shelf) -> None:
+    shelf.batch("plc", "a")
+    assert "plc is uploaded." in page(alice, "/batches/plc/queue/")
+    assert "plc is uploaded." in alice.post("/batches/plc/queue/", follow=True).content.decode()
+    assert not Batch.objects.exclude(queued_at=None)
