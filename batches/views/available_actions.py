@@ -42,7 +42,7 @@ def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLi
     possible = (
         (
             can_change and is_queueable and files_are_here(batch),
-            ActionLink("Queue upload", "batches:queue", "list-plus", "primary"),
+            ActionLink("Queue upload", "batches:queue", "list-plus", "" if batch.queue_stop else "primary"),
         ),
         (can_change and batch.queue_stop, ActionLink("Resume upload queue", "batches:resume_queue", "play", "primary")),
         (can_change and batch.queued_at, ActionLink("Remove from queue", "batches:unqueue", "list-x")),
@@ -65,8 +65,8 @@ def next_step_hint(batch: Batch, corrections: CorrectionStatus) -> str:
     """What to do next, in a sentence; commands in backquotes."""
     if batch.archived_at:
         return "Archived: it can't be uploaded or checked."
-    if batch.queued_at and batch.status in NOT_STARTED:
-        return "Queued: the background jobs upload it when its turn comes. To show the queue: `python manage.py batch queue`"
+    if batch.queued_at and (batch.status in NOT_STARTED or batch.upload_is_open):
+        return "Queued: it is uploaded when its turn comes. To show the queue: `python manage.py batch queue`"
     if batch.upload_is_open:
         return (
             f"If no upload is running, resume it with `python manage.py batch upload {batch}`; nothing is sent twice."
