@@ -12,6 +12,7 @@ from batches.choices import COLOURS
 from batches.lifecycle import archive
 from batches.models import Batch, BatchRecord, BatchStep, IngestCheck, IngestCount
 from batches.reports.ingest_report import CANDIDATE_PREFIX
+from batches.upload_queue.entries import queue_batch
 from core.audit import log_action
 from core.exceptions import OperationRefused
 from core.formatting import format_duration, pluralize
@@ -47,7 +48,7 @@ class BatchAdmin(ReadOnlyAdmin):
     list_filter = ["status", "action", "added_at", ("archived_at", admin.EmptyFieldListFilter)]
     search_fields = ["bid__exact", "rectype__startswith"]
     date_hierarchy = "added_at"
-    actions = ["check_now", "archive"]
+    actions = ["check_now", "queue_upload", "archive"]
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return AnyAdmin.has_change_permission(self, request, obj)
@@ -68,6 +69,18 @@ class BatchAdmin(ReadOnlyAdmin):
             request,
             f"Checks of {pluralize(queryset.count(), 'batch', 'batches')} queued. The page of each batch shows the count.",
         )
+
+    @admin.action(description="Queue upload of selected batches", permissions=["change"])
+    def queue_upload(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        for batch in queryset.order_by("added_at", "pk"):
+            try:
+                is_new = queue_batch(batch, who=request.user.get_username())
+            except OperationRefused as error:
+                messages.error(request, str(error))
+                continue
+            if is_new:
+                log_action(request, [batch], "Queue upload")
+            messages.success(request, f"{batch} is queued for upload.")
 
     @admin.action(description="Archive selected batches", permissions=["change"])
     def archive(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:

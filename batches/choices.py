@@ -74,6 +74,8 @@ class StepKind(TextChoices):
     """What was done with a batch."""
 
     IMPORT = "import", "imported"
+    QUEUE = "queue", "queued for upload"
+    UNQUEUE = "unqueue", "removed from the upload queue"
     UPLOAD = "upload", "uploaded"
     ROLLBACK_UPLOAD = "rollback_upload", "upload undone"
     ROLLBACK_INGEST = "rollback_ingest", "ingest result undone"
@@ -97,6 +99,7 @@ class CheckKind(TextChoices):
     WATCH = "watch", "watch"
     TICK = "tick", "scheduled check"
     HEAL = "heal", "healing"
+    QUEUE = "queue", "upload queue"
 
 
 UPLOADABLE = (BatchStatus.ADDED, BatchStatus.MAPPED, BatchStatus.UPLOADED)
@@ -156,6 +159,7 @@ class BatchState(TextChoices):
     ADDED = "added", "added"
     MAPPED = "mapped", "mapped"
     UPLOADING = "uploading", "uploading"
+    PAUSED = "upload paused", "upload paused"
     CUT_OFF = "upload cut off", "upload cut off"
     IN_INGEST = "in ingest", "in ingest"
     COMPLETE = "ingested", "ingested"
@@ -166,6 +170,7 @@ STATE_COLOURS: dict[str, str] = {
     BatchState.ADDED: "grey",
     BatchState.MAPPED: "grey",
     BatchState.UPLOADING: "blue",
+    BatchState.PAUSED: "blue",
     BatchState.CUT_OFF: "red",
     BatchState.IN_INGEST: "blue",
     BatchState.COMPLETE: "green",

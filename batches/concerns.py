@@ -15,7 +15,14 @@ from django.db.models.functions import Coalesce, Now
 from batches.choices import BatchStatus, UploadOutcome
 from batches.corrections.status import batches_with_open
 from batches.models import Batch, BatchRecord, IngestCount
-from batches.querysets import UPLOAD_IS_ALIVE, UPLOAD_IS_OPEN, batches_with_unread_log
+from batches.querysets import (
+    IS_QUEUED,
+    STOPS_QUEUE,
+    UPLOAD_IS_ALIVE,
+    UPLOAD_IS_OPEN,
+    UPLOAD_IS_PAUSED,
+    batches_with_unread_log,
+)
 from core.concerns import Concern, Level, PageLink
 from core.formatting import pluralize
 from core.processes import is_dead
@@ -30,9 +37,10 @@ REPORT_ERRORS_FOR = timedelta(days=7)
 
 
 def batch_concerns() -> list[Concern]:
-    """Seven queries."""
+    """Eight queries; one more while the upload queue is stopped."""
     return [
         *_cut_off(),
+        *_queue_stopped(),
         *_uncertain(),
         *_check_failing(),
         *_no_progress(),
@@ -43,8 +51,8 @@ def batch_concerns() -> list[Concern]:
 
 
 def unfinished_uploads() -> list[Batch]:
-    """Batches whose upload has started and not ended, annotated with `alive`: whether it runs."""
-    batches = Batch.objects.filter(UPLOAD_IS_OPEN, archived_at=None).annotate(alive=UPLOAD_IS_ALIVE)
+    """Batches whose upload runs or was cut off, annotated with `alive`: whether it runs."""
+    batches = Batch.objects.filter(UPLOAD_IS_OPEN, ~UPLOAD_IS_PAUSED, archived_at=None).annotate(alive=UPLOAD_IS_ALIVE)
     return list(batches.order_by("upload_started")[:MAX_CONCERNS])
 
 
@@ -61,6 +69,23 @@ def _cut_off() -> Iterator[Concern]:
             since=batch.upload_heartbeat or batch.upload_started,
             link=_page(batch.bid),
             kind="upload_cut_off",
+            about=batch.bid,
+        )
+
+
+def _queue_stopped() -> Iterator[Concern]:
+    """Only while batches wait."""
+    stops = Batch.objects.filter(STOPS_QUEUE).order_by("pk")[:MAX_CONCERNS]
+    waiting = Batch.objects.filter(IS_QUEUED).exclude(status=BatchStatus.INGESTED).count() if stops else 0
+    for batch in stops if waiting else ():
+        yield Concern(
+            Level.ERROR,
+            f"Upload queue stopped at batch {batch}, {pluralize(waiting, 'batch', 'batches')} queued",
+            batch.queue_stop or "",
+            "Correct the batch, or remove it from the queue. To go on:",
+            "python manage.py batch queue --resume",
+            link=_page(batch.bid),
+            kind="upload_queue_stopped",
             about=batch.bid,
         )
 

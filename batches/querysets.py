@@ -16,11 +16,16 @@ from core.exceptions import OperationRefused
 from core.lists.filters import prefix_lookup
 
 UPLOAD_IS_OPEN = Q(upload_started__isnull=False, upload_finished=None)
+UPLOAD_IS_PAUSED = UPLOAD_IS_OPEN & Q(queued_at__isnull=False, upload_owner=None)
+"""The upload queue ended it cleanly, and continues it."""
 UPLOAD_IS_ALIVE = Q(
     # By the database's clock, as in `Batch.lock_upload`.
     upload_owner__isnull=False,
     upload_heartbeat__gt=Now() - timedelta(seconds=UPLOAD_LOCK_SECONDS),
 )
+IS_QUEUED = Q(queued_at__isnull=False, archived_at=None)
+STOPS_QUEUE = Q(queue_stop__isnull=False, archived_at=None)
+"""The upload queue stopped at these and was not resumed since; one of which too many records failed has left it."""
 NEXT_STEP = {
     "upload": Q(status__in=[BatchStatus.ADDED, BatchStatus.MAPPED]) | (Q(status__in=UPLOADABLE) & UPLOAD_IS_OPEN),
     "ingstat": Q(status=BatchStatus.UPLOADED) & ~UPLOAD_IS_OPEN,
@@ -71,6 +76,12 @@ def select_batches(
     return batches.filter(NEXT_STEP[next_step]) if next_step else batches
 
 
+def upload_queue_batches() -> QuerySet[Batch]:
+    """The upload queue in its order, and those that left it and stopped it; annotated with `alive`: whether an upload runs."""
+    batches = Batch.objects.filter(IS_QUEUED | STOPS_QUEUE)
+    return batches.annotate(alive=UPLOAD_IS_ALIVE).order_by("queued_at", "pk")
+
+
 def batches_in_ingest() -> QuerySet[Batch]:
     """Batches that are uploaded and not yet ingested, the oldest first; without archived ones."""
     return Batch.objects.filter(status=BatchStatus.UPLOADED, archived_at=None).order_by("added_at", "pk")
@@ -89,6 +100,7 @@ def batches_with_state() -> QuerySet[Batch]:
     """
     state = Case(
         When(UPLOAD_IS_OPEN & UPLOAD_IS_ALIVE, then=Value(BatchState.UPLOADING.value)),
+        When(UPLOAD_IS_PAUSED, then=Value(BatchState.PAUSED.value)),
         When(UPLOAD_IS_OPEN, then=Value(BatchState.CUT_OFF.value)),
         When(status=BatchStatus.INGESTED, ingest_errs__gt=0, then=Value(BatchState.WITH_ERRORS.value)),
         When(status=BatchStatus.INGESTED, then=Value(BatchState.COMPLETE.value)),

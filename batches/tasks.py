@@ -7,6 +7,7 @@ from django.conf import settings
 from batches.ingest import scheduled
 from batches.models import Batch
 from batches.models.batch import bring_back_upload_locks
+from batches.upload_queue.run import upload_slice
 from core.formatting import pluralize
 from core.jobs.decorator import job, stop_requested
 from core.jobs.queueing import queue_job
@@ -38,6 +39,16 @@ def count_batches() -> str:
                 done.append(batch.pk)
             numbers.append(len(done))
     return f"{pluralize(numbers[0], 'batch', 'batches')} counted, {numbers[1]} checked for healing"
+
+
+@job
+def upload_queued() -> str:
+    """One time slice of the upload queue, of a batch whose files this machine has; queues the next slice itself."""
+    with stop_requested() as is_stopped:
+        done, has_more = upload_slice(settings.JOB_STRETCH, is_stopped)
+    if has_more:
+        queue_job("batches.tasks.upload_queued")
+    return done
 
 
 @job

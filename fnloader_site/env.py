@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import environ
 
+from core.daily_hours import DailyHours
 from fnloader_site.dotenv import parse as parse_dotenv
 
 T = TypeVar("T")
@@ -138,6 +139,22 @@ class Environment:
             return value
 
         return self._parse(name, parse, default, f"a number above {above:g}")
+
+    def share(self, name: str, default: float) -> float:
+        """A part of a whole, from 0 to 1."""
+
+        def parse() -> float:
+            value = float(self.text(name, str(default)))
+            if not 0 <= value <= 1:
+                raise ValueError(name)
+            return value
+
+        return self._parse(name, parse, default, "a number from 0 to 1")
+
+    def hours(self, name: str) -> DailyHours:
+        """Hours of the day, in TIME_ZONE; unset: all."""
+        expected = "hours such as 19:00-06:00, or 19:00-06:00,sat,sun"
+        return self._parse(name, lambda: DailyHours.parse(self.text(name)), DailyHours(), expected)
 
     def words(self, name: str, default: list[str]) -> list[str]:
         """A comma-separated list."""

@@ -25,6 +25,7 @@ class PlannedSchedule:
 SCHEDULES = (
     PlannedSchedule("load feeds", "loader.tasks.nudge_feeds", HALF_MINUTE),
     PlannedSchedule("check batches", "batches.tasks.nudge_batches", HALF_MINUTE),
+    PlannedSchedule("upload batches", "batches.tasks.upload_queued", HALF_MINUTE),
     PlannedSchedule("alarms", "fnloader_site.tasks.alarms", MINUTE),
     PlannedSchedule("count samples", "loader.tasks.count_samples", MINUTE),
     PlannedSchedule("compare feeds", "loader.tasks.reconcile_feeds", "15 2 * * *"),

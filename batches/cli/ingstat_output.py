@@ -58,7 +58,7 @@ def result_lines(result: CheckResult) -> Iterator[str]:
 
 def summary_lines(results: list[dict[str, Any]]) -> Iterator[str]:
     """Several batches by exit status, the worst first."""
-    yield f"{len(results)} batches:"
+    yield f"{pluralize(len(results), 'batch', 'batches')}:"
     for status, label in EXIT_STATUS_LABELS.items():
         if bids := [str(result["id"]) for result in results if result["exit_status"] == status]:
             yield f"  {label}: {' '.join(bids)}"

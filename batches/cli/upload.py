@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import OutputWrapper
+from django.conf import settings
 
-from batches.choices import UploadOutcome
+from batches.cli import upload_queue
 from batches.cli.arguments import add_batch_argument, print_uncertain
+from batches.cli.upload_output import UploadProgress, confirm_duplicates
+from batches.ingest.rule import WATCHED
 from batches.models import Batch
 from batches.querysets import get_batch
 from batches.store import store_changed_note
 from batches.upload import duplicates
-from batches.upload.duplicates import DuplicateSummary
-from batches.upload.put import PutResult
 from batches.upload.run import UploadResult, plan_upload, upload_batch
-from core.commands import CommandError, CommandParser, FnloaderCommand
+from batches.upload_queue.run import waits_until
+from core.commands import CommandError, CommandParser, FnloaderCommand, at_least_one, seconds
 from core.formatting import pluralize
 from core.logs import log_context
 from core.processes import os_user
@@ -28,7 +27,26 @@ SOME_FAILED = 10
 
 
 def _upload_arguments(parser: CommandParser) -> None:
-    add_batch_argument(parser)
+    parser.add_argument("bid", metavar="BID", nargs="*", help="id of the batch; several are queued")
+    parser.add_argument(
+        "--all-mapped", action="store_true", help="queue all batches that wait for their upload, the oldest first"
+    )
+    queue = parser.add_argument_group("several batches")
+    queue.add_argument(
+        "--at-once",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="start the upload of a queued batch while fewer than N are being uploaded or ingested (default: 1)",
+    )
+    queue.add_argument(
+        "--sleep", type=seconds, default=WATCHED.sleep, help="seconds between two counts, as for ingstat --watch"
+    )
+    queue.add_argument(
+        "--rechecks",
+        type=at_least_one,
+        help="how many more counts must find no change once one found none, as for ingstat --watch",
+    )
     parser.add_argument(
         "--resend-uncertain",
         action="store_true",
@@ -45,7 +63,14 @@ def _upload_arguments(parser: CommandParser) -> None:
 
 
 def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    batch, resend = get_batch(options["bid"]), options["resend_uncertain"]
+    bids, resend = options["bid"], options["resend_uncertain"]
+    if bool(bids) == options["all_mapped"]:
+        command.usage("Give the id of a batch, or several, or --all-mapped.")
+    if options["all_mapped"] or len(bids) > 1:
+        if resend:
+            command.usage("--resend-uncertain needs exactly one id.")
+        return upload_queue.work_through(command, options)
+    batch = get_batch(bids[0])
     for note in (store_changed_note(batch), *duplicates.late_ingest_notes(batch)):
         if note:
             command.stdout.write(note)
@@ -54,33 +79,23 @@ def _upload(command: FnloaderCommand, options: dict[str, Any]) -> int:
         command.stdout.write(f"{pluralize(plan.to_send, 'record')} of {batch} would be sent to {plan.store}.")
         if plan.unclear:
             command.stdout.write(f"{pluralize(plan.unclear, 'record')} with an unclear upload would be looked for.")
-        _confirm_duplicates(command, batch, "send")(duplicates.check_duplicates(batch))
+        confirm_duplicates(command, batch, "send")(duplicates.check_duplicates(batch))
         return 0
+    if waits_until():
+        command.stdout.write(
+            f"It is outside of UPLOAD_HOURS ({settings.UPLOAD_HOURS.text}), which only hold for the queue."
+        )
     with Progress(command.stdout, f"uploading {batch}") as progress, log_context(batch=batch.bid):
-        upload_progress = _UploadProgress(command.stdout, progress)
+        upload_progress = UploadProgress(command.stdout, progress)
         result = upload_batch(
             batch,
             resend_uncertain=resend,
             who=os_user(),
-            confirm=_confirm_duplicates(command, batch, options["duplicates"]),
+            confirm=confirm_duplicates(command, batch, options["duplicates"]),
             on_start=upload_progress.start,
             on_result=upload_progress.add,
         )
     return _print_result(command, batch, result)
-
-
-def _confirm_duplicates(command: FnloaderCommand, batch: Batch, policy: str) -> Callable[[DuplicateSummary], bool]:
-    """Lists the duplicates, and returns whether to continue."""
-
-    def confirm(summary: DuplicateSummary) -> bool:
-        if summary.records:
-            for line in duplicates.duplicate_lines(batch, summary):
-                command.stdout.write(line)
-        if policy == "ask" and summary.records and sys.stdin and sys.stdin.isatty():
-            return command.confirmed(f"Send {batch} anyway?", yes=False)
-        return policy != "refuse"
-
-    return confirm
 
 
 def _print_result(command: FnloaderCommand, batch: Batch, result: UploadResult) -> int:
@@ -117,30 +132,13 @@ def _duplicates(command: FnloaderCommand, options: dict[str, Any]) -> int:
     return 0
 
 
-class _UploadProgress:
-    """Shows how many records are sent."""
-
-    def __init__(self, out: OutputWrapper, progress: Progress) -> None:
-        self._out, self._progress = out, progress
-        self._total = self._done = self._failed = 0
-
-    def start(self, total: int) -> None:
-        self._total = total
-        self._out.write(f"{pluralize(total, 'record')} to send")
-        self._progress.show(0, total)
-
-    def add(self, result: PutResult) -> None:
-        self._done += 1
-        self._failed += result.outcome is not UploadOutcome.SUCCESS
-        self._progress.show(self._done, self._total, f", {self._failed} not uploaded" if self._failed else "")
-
-
 SUBCOMMANDS = [
     Subcommand(
         "upload",
-        "upload a batch to BATCH_STORE_URL",
+        "upload a batch to BATCH_STORE_URL; several, or --all-mapped: upload each and follow its ingest to its end",
         "exit status: 0 all uploaded; 10 some failed or are uncertain; 1 refused or unfinished; 2 invalid arguments. An"
-        " upload that was cut off resumes where it ended: run it again.",
+        " upload that was cut off resumes where it ended: run it again. Several: 0 all complete; 10 some records failed;"
+        " 1 the queue stopped (UPLOAD_STOP_SHARE), or refused.",
         _upload_arguments,
         _upload,
     ),

@@ -46,8 +46,9 @@ def run_parallel(
             connections.close_all()
 
     with ThreadPoolExecutor(max_threads) as pool:
-        futures = [pool.submit(run, item) for item in items]
         try:
+            # Here, as the first threads run already: an interrupt must end them, too.
+            futures = [pool.submit(run, item) for item in items]
             for future in as_completed(futures):
                 future.result()
         finally:

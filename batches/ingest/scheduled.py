@@ -45,7 +45,13 @@ def watched_options() -> CheckOptions:
     return replace(WATCHED, rechecks=round(scheduled_options().quiet_seconds / WATCHED.sleep) - 1)
 
 
-def count_once(batch: Batch, options: CheckOptions | None = None, *, asked_by: str = "schedule") -> IngestCheck | None:
+def count_once(
+    batch: Batch,
+    options: CheckOptions | None = None,
+    *,
+    asked_by: str = "schedule",
+    kind: CheckKind = CheckKind.TICK,
+) -> IngestCheck | None:
     """Counts once, if a count is due; returns the check with its state now (`verdict`, `remaining`, `problem`).
 
     `options.sleep` seconds must lie between two counts. The next call continues the check until it has a verdict; the call
@@ -60,14 +66,13 @@ def count_once(batch: Batch, options: CheckOptions | None = None, *, asked_by: s
     if not batch.claim_count(options.sleep * EARLY):
         return None
     with RemainingKeys() as remaining, closing(open_store(store_url(batch))) as store:
-        row = open_check(batch, CheckKind.TICK)
+        row = open_check(batch, kind)
         if row and (row.checks, row.rechecks, row.store) != (options.checks, options.rechecks, store.url):
             IngestCheck.objects.filter(pk=row.pk).update(problem="its settings were changed")
             row = None
-        if row:
-            run = CheckRun.resume(batch, row)
-        else:
-            run = CheckRun.begin(batch, store, options, kind=CheckKind.TICK, asked_by=asked_by)
+        run = (
+            CheckRun.resume(batch, row) if row else CheckRun.begin(batch, store, options, kind=kind, asked_by=asked_by)
+        )
         try:
             with suppress(ResultSuperseded):
                 run.count_once(store, remaining)

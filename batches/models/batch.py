@@ -90,6 +90,17 @@ class Batch(models.Model):
         null=True, blank=True, help_text="Last heartbeat of the running upload (database clock)."
     )
 
+    queued_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was queued for upload; empty: it is not in the upload queue."
+    )
+    queued_by = models.CharField(max_length=150, null=True, blank=True, help_text="User who queued it.")
+    queue_stop = MessageField(
+        max_length=MAX_MESSAGE_LENGTH,
+        null=True,
+        blank=True,
+        help_text="Why the upload queue stopped at this batch; empty: it did not, or was resumed since.",
+    )
+
     ingest_start_time = models.DateTimeField(null=True, blank=True, help_text="When the first object was put.")
     ingest_done_at = models.DateTimeField(
         null=True, blank=True, help_text="When a check found the ingest complete (ingest_done?)."
@@ -207,6 +218,19 @@ class Batch(models.Model):
         """Writes a heartbeat; False if the lock was lost. Does not read the row again, because it runs for each group."""
         return bool(Batch.objects.filter(pk=self.pk, upload_owner=token).update(upload_heartbeat=Now()))
 
+    def queue_upload(self, who: str) -> bool:
+        """Puts it at the end of the upload queue; False if it is queued already, archived or ingested."""
+        free = Q(queued_at=None, archived_at=None, status__in=UPLOADABLE)
+        return self._change(free, queued_at=timezone.now(), queued_by=who)
+
+    def leave_queue(self, stop: str = "") -> bool:
+        """Takes it out of the upload queue, which stops if there is a reason to; False if it is not queued."""
+        return self._change(Q(queued_at__isnull=False), **_NOT_QUEUED, queue_stop=stop[:MAX_MESSAGE_LENGTH] or None)
+
+    def stop_queue(self, reason: str) -> bool:
+        """Stops the upload queue at this batch, which stays in it; False if it is not queued."""
+        return self._change(Q(queued_at__isnull=False), queue_stop=reason[:MAX_MESSAGE_LENGTH])
+
     def set_upload_store(self, token: str, store_url: str) -> bool:
         """Stores where it is uploaded to."""
         return self._change(Q(upload_owner=token), store_url=store_url)
@@ -299,6 +323,7 @@ class Batch(models.Model):
             Q(status__in=UPLOADABLE, archived_at=None, upload_owner=self.upload_owner, upload_runs=self.upload_runs)
             & ~Q(upload_started=None, uploaded_at=None, status__in=[BatchStatus.ADDED, BatchStatus.MAPPED]),
             **_UNLOCKED,
+            **_NOT_QUEUED,
             status=BatchStatus.MAPPED if self.mapped_at else BatchStatus.ADDED,
             cells=self._cells_without(_UPLOAD_CELLS | _INGEST_CELLS),
             upload_runs=F("upload_runs") + 1,
@@ -344,6 +369,8 @@ class Batch(models.Model):
         return self._change(
             Q(archived_at=None, status=self.status, upload_owner=self.upload_owner, upload_runs=self.upload_runs),
             archived_at=timezone.now(),
+            queue_stop=None,
+            **_NOT_QUEUED,
         )
 
     def unarchive(self) -> bool:
@@ -394,6 +421,7 @@ _UNLOCKED = {
     "upload_process": None,
     "upload_heartbeat": None,
 }
+_NOT_QUEUED = {"queued_at": None, "queued_by": None}
 _NO_RESULT = {
     "ingest_done_at": None,
     "ingest_complete_time": None,

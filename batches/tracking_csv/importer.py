@@ -184,8 +184,9 @@ def _import_row(row: _Row, who: str, reports: CsvFormat, *, dry_run: bool) -> Im
 
 def _was_modified_here(batch: Batch) -> bool:
     """Whether anything but an import happened to it here."""
-    steps = BatchStep.objects.filter(batch=batch).exclude(kind=StepKind.IMPORT)
-    if batch.import_digest is None or batch.upload_owner:
+    others = (StepKind.IMPORT, StepKind.QUEUE, StepKind.UNQUEUE)
+    steps = BatchStep.objects.filter(batch=batch).exclude(kind__in=others)
+    if batch.import_digest is None or batch.upload_owner or batch.queued_at:
         return True
     return steps.exists() or IngestCheck.objects.filter(batch=batch).exists()
 

@@ -34,6 +34,8 @@ class UploadResult:
     """Records of an earlier upload that was cut off whose object is in the bucket."""
     stop_reason: str = ""
     """Why the run ended before all was sent; empty if it did not."""
+    is_paused: bool = False
+    """Whether it ended before because of `pause_reason`, not because of a failure."""
 
     def count(self, *outcomes: UploadOutcome) -> int:
         """How many records have one of these outcomes."""
@@ -91,13 +93,15 @@ def upload_batch(
     confirm: Callable[[DuplicateSummary], bool] = lambda _duplicates: True,
     on_start: Callable[[int], None] = lambda _number: None,
     on_result: Callable[[PutResult], None] = lambda _result: None,
+    pause_reason: Callable[[], str] = lambda: "",
 ) -> UploadResult:
     """Sends what is not sent yet, one run at a time; an upload that was cut off resumes where it ended.
 
     A record whose upload ended unclearly is looked for: in the bucket it is a success, otherwise it is uncertain and sent again
     only with `resend_uncertain`. `confirm` decides whether to continue when other batches create some of the records, too;
-    `on_start` gets the number of records to send, `on_result` each outcome. Raises OperationRefused, UploadLockLost, and
-    StoreError when the store can't be opened or listed.
+    `on_start` gets the number of records to send, `on_result` each outcome. Once `pause_reason` returns a text, it ends after
+    what is in flight, unfinished. Raises OperationRefused, UploadLockLost, and StoreError when the store can't be opened or
+    listed.
     """
     _ensure_uploadable(batch)
     if batch.upload_finished and not plan_upload(batch).has_work:
@@ -118,12 +122,12 @@ def upload_batch(
             arrived = any(outcomes.get(outcome) for outcome in (UploadOutcome.SUCCESS, UploadOutcome.UNCERTAIN))
             batch.set_upload_store(lock.token, store.url)
             number = count_to_send(batch) + (outcomes.get(UploadOutcome.UNCERTAIN, 0) if resend_uncertain else 0)
-            sender = Sender(batch, store, lock, on_result, resend_uncertain=resend_uncertain)
+            sender = Sender(batch, store, lock, on_result, resend_uncertain, pause_reason)
             if number:
                 on_start(number)
                 batch.set_ingest_start(lock.token, replace=not arrived)
                 sender.run()
-            return _finish(batch, lock, recovered, sender.stop_reason)
+            return _finish(batch, lock, recovered, sender)
         finally:
             # A run that ended well has released the lock already.
             with last_write():
@@ -172,15 +176,15 @@ def _recover_unclear(batch: Batch, store: Store, lock: UploadLock) -> int:
     return recovered
 
 
-def _finish(batch: Batch, lock: UploadLock, recovered: int, stop_reason: str) -> UploadResult:
-    result = UploadResult(count_outcomes(batch), recovered, stop_reason)
+def _finish(batch: Batch, lock: UploadLock, recovered: int, sender: Sender) -> UploadResult:
+    result = UploadResult(count_outcomes(batch), recovered, sender.stop_reason, sender.is_paused)
     unfinished = result.unfinished
     batch.steps.filter(token=lock.token).update(
         ended_at=timezone.now(),
         oks=result.count(UploadOutcome.SUCCESS),
         errs=result.errors,
         store_url=batch.store_url,
-        note=f"{unfinished} not sent. {stop_reason}"[: step.MAX_NOTE_LENGTH] if unfinished else None,
+        note=f"{unfinished} not sent. {sender.stop_reason}"[: step.MAX_NOTE_LENGTH] if unfinished else None,
     )
     if unfinished:
         return result

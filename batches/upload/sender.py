@@ -51,8 +51,12 @@ class Sender:
     lock: UploadLock
     on_result: Callable[[PutResult], None]
     resend_uncertain: bool = False
+    pause_reason: Callable[[], str] = lambda: ""
+    """Asked between two groups: why to stop now; empty to continue."""
     stop_reason: str = ""
     """Why it stopped before the end; empty if it did not."""
+    is_paused: bool = False
+    """Whether it stopped because of `pause_reason`."""
     _in_flight: int = 0
     _failures_in_a_row: int = 0
     _group_size: int = MIN_GROUP_SIZE
@@ -112,6 +116,9 @@ class Sender:
         """Keeps two groups in flight; a group grows after a quick one and shrinks after a slow one."""
         items, has_more = self._items_to_send(), True
         while True:
+            if not self.stop_reason:
+                self.stop_reason = self.pause_reason()
+                self.is_paused = bool(self.stop_reason)
             while has_more and not self.stop_reason and self._in_flight <= self._group_size:
                 group = list(islice(items, self._group_size))
                 has_more = bool(group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.urls import reverse
 
 from batches import remaining
@@ -13,6 +14,9 @@ from batches.ingest import check
 from batches.lifecycle import archive, clear, rollback
 from batches.models import Batch
 from batches.tags import set_tags, tags_of
+from batches.upload.run import plan_upload
+from batches.upload_queue import entries
+from batches.upload_queue.run import read_queue
 from batches.views.available_actions import quiet_time
 from core.actions import JOBS_NOTE, ConfirmedActionView
 from core.exceptions import OperationRefused
@@ -59,6 +63,72 @@ class CheckNowView(BatchActionView):
         self.describe()
         queue_job("batches.tasks.check_batch", self.object.pk, self.who)
         return f"A check of {self.object} is queued. Its page shows the count."
+
+
+class QueueUploadView(BatchActionView):
+    """As `batch upload` of several, by the background jobs."""
+
+    title = "Queue upload"
+
+    def describe(self) -> str:
+        batch = self.object
+        if batch.status == BatchStatus.UPLOADED and not batch.upload_is_open:
+            raise OperationRefused(
+                f"{batch} is uploaded. To send records again that were not uploaded: manage.py batch upload {batch}"
+            )
+        entries.ensure_queueable(batch)
+        plan, queue = plan_upload(batch), read_queue()
+        ahead = len(queue.waiting) + len(queue.running)
+        when = f" after {pluralize(ahead, 'other batch', 'other batches')} of the queue" if ahead else ""
+        hours = f", within UPLOAD_HOURS ({settings.UPLOAD_HOURS.text})" if settings.UPLOAD_HOURS.text else ""
+        stopped = f" The queue is stopped at {entries.bids(queue.stops)}: resume it first." if queue.stops else ""
+        return (
+            f"Uploads {pluralize(plan.to_send, 'record')} of {batch} to {plan.store}{when}{hours}, from this machine's files."
+            " Records that other batches create, too, are sent. The scheduled check follows its ingest; if more than"
+            f" {settings.UPLOAD_STOP_SHARE * 100:g} % of the records of a batch fail, the queue stops.{stopped} {JOBS_NOTE}"
+        )
+
+    def perform(self, _form: forms.Form) -> str:
+        self.describe()
+        if not entries.queue_batch(self.object, who=self.who):
+            raise OperationRefused(f"{self.object} is queued already.")
+        return f"{self.object} is queued for upload. Its page shows what became of it."
+
+
+class UnqueueView(BatchActionView):
+    """As `batch queue --remove BID`."""
+
+    title = "Remove from queue"
+
+    def describe(self) -> str:
+        if not self.object.queued_at:
+            raise OperationRefused(f"{self.object} is not queued for upload.")
+        open_upload = (
+            " What is uploaded stays uploaded, and the rest is not sent." if self.object.upload_is_open else ""
+        )
+        return f"{self.object} is not uploaded by the queue.{open_upload} It can be queued again."
+
+    def perform(self, _form: forms.Form) -> str:
+        entries.remove_from_queue(self.object, who=self.who)
+        return f"{self.object} removed from the upload queue."
+
+
+class ResumeQueueView(BatchActionView):
+    """As `batch queue --resume`."""
+
+    title = "Resume upload queue"
+
+    def describe(self) -> str:
+        queue = read_queue()
+        if not queue.stops:
+            raise OperationRefused("The upload queue is not stopped.")
+        stops = " ".join(f"It stopped at {batch}: {(batch.queue_stop or '').rstrip('.')}." for batch in queue.stops)
+        return f"{stops} The queue goes on with {pluralize(len(queue.waiting), 'batch', 'batches')}. {JOBS_NOTE}"
+
+    def perform(self, _form: forms.Form) -> str:
+        if not entries.resume_queue():
+            raise OperationRefused("The upload queue is not stopped.")
+        return "Upload queue resumed."
 
 
 class RollbackIngestView(BatchActionView):

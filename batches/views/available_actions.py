@@ -12,7 +12,10 @@ from batches.corrections.status import CorrectionStatus
 from batches.ingest import healing
 from batches.ingest.scheduled import scheduled_options
 from batches.models import Batch
+from batches.upload_queue.entries import files_are_here
 from core.formatting import pluralize
+
+NOT_STARTED = (BatchStatus.ADDED, BatchStatus.MAPPED)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,14 @@ def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLi
     in_ingest = batch.status == BatchStatus.UPLOADED and not batch.upload_is_open
     is_checkable = batch.ingest_errs if is_ingested else in_ingest
     was_uploaded = batch.status in UPLOADABLE and batch.was_uploaded
+    is_queueable = not batch.queued_at and is_idle and (batch.status in NOT_STARTED or batch.upload_is_open)
     possible = (
+        (
+            can_change and is_queueable and files_are_here(batch),
+            ActionLink("Queue upload", "batches:queue", "list-plus", "" if batch.queue_stop else "primary"),
+        ),
+        (can_change and batch.queue_stop, ActionLink("Resume upload queue", "batches:resume_queue", "play", "primary")),
+        (can_change and batch.queued_at, ActionLink("Remove from queue", "batches:unqueue", "list-x")),
         (can_change and is_checkable, ActionLink("Check now", "batches:check", "scan-search", "primary")),
         (can_change and is_ingested, ActionLink("Undo ingest result", "batches:rollback_ingest", "undo-2")),
         (can_change and is_idle and was_uploaded, ActionLink("Undo upload", "batches:rollback_upload", "undo-2")),
@@ -55,6 +65,8 @@ def next_step_hint(batch: Batch, corrections: CorrectionStatus) -> str:
     """What to do next, in a sentence; commands in backquotes."""
     if batch.archived_at:
         return "Archived: it can't be uploaded or checked."
+    if batch.queued_at and (batch.status in NOT_STARTED or batch.upload_is_open):
+        return "Queued: it is uploaded when its turn comes. To show the queue: `python manage.py batch queue`"
     if batch.upload_is_open:
         return (
             f"If no upload is running, resume it with `python manage.py batch upload {batch}`; nothing is sent twice."

@@ -19,6 +19,7 @@ from batches.reports.failure_causes import failure_causes
 from batches.store import store_changed_note
 from batches.tables import BatchTable, RecordTable
 from batches.tags import tags_of
+from batches.upload_queue.run import read_queue, waits_until
 from batches.views import available_actions, downloads, timeline
 from core.lists.views import FilteredListView
 
@@ -37,6 +38,9 @@ class BatchListView(FilteredListView):
     title = "Batches"
     lead = "A batch is a set of records that are uploaded and ingested together."
     empty = "No batches yet. To add one from a folder of files: `python manage.py batch add BID FOLDER`"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+        return {**super().get_context_data(**kwargs), "queue": read_queue(), "queue_waits_until": waits_until()}
 
     def get(self, request: HttpRequest, **path: Any) -> HttpResponse | StreamingHttpResponse:  # noqa: ANN401
         """The page, its rows as a CSV, or the batches CSV of the same batches."""

@@ -41,7 +41,7 @@ class BatchesSection:
 
 
 def batches_section(now: datetime) -> BatchesSection:
-    """Ten queries, whatever the tables hold, and one for each running ingest. Archived batches are left out."""
+    """Eleven queries, whatever the tables hold, and one for each running ingest. Archived batches are left out."""
     by_status = dict(Batch.objects.filter(archived_at=None).order_by().values_list("status").annotate(n=Count("pk")))
     newest: list[Batch] = list(batches_with_open(batches_with_state()).filter(archived_at=None)[:LIST_LENGTH])
     for batch in newest:

@@ -25,6 +25,8 @@ WRONG = {
     "ALLOW_LINK_LOCAL": "perhaps",
     "REDIS_URL": "redis://:/with-secret@broker:6379/0",
     "BATCH_STORE_URL": "fast-import-bucket-with-secret",
+    "UPLOAD_HOURS": "with-secret",
+    "UPLOAD_STOP_SHARE": "10",
     "FN4_AUTH": "with-secret",
     "FN4_AUTH_TB": "with-secret",
     "FN4_CA_BUNDLE": "/nowhere/ca.pem",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batches.cli import add, corrections, lifecycle, records, show, summary, tags, tracking_csv, upload
+from batches.cli import add, corrections, lifecycle, records, show, summary, tags, tracking_csv, upload, upload_queue
 from batches.upload.lock import UploadLockLost
 from core.exceptions import OperationRefused
 from core.subcommands import SubcommandsCommand
@@ -15,6 +15,7 @@ class Command(SubcommandsCommand):
     subcommands = (
         *add.SUBCOMMANDS,
         *upload.SUBCOMMANDS,
+        *upload_queue.SUBCOMMANDS,
         *show.SUBCOMMANDS,
         *records.SUBCOMMANDS,
         *corrections.SUBCOMMANDS,
