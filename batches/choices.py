@@ -58,6 +58,14 @@ class IngestOutcome(TextChoices):
     UNCERTAIN = "uncertain", "uncertain: may have been ingested"
 
 
+class RetrySign(TextChoices):
+    """Why it looks as if the ingest tries a record again and again."""
+
+    PUT_AGAIN = "put_again", "its object was put again after the upload"
+    REAPPEARED = "reappeared", "it was ingested, and its object is there again"
+    TRIES = "tries", "it was tried far more often than others"
+
+
 class RecordStatus(TextChoices):
     """What is known about one record of a list; the first are those that need somebody."""
 

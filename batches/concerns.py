@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Subquery
+from django.db.models import Count, F, Max, Min, OuterRef, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from batches.choices import BatchStatus, UploadOutcome
@@ -37,7 +37,7 @@ REPORT_ERRORS_FOR = timedelta(days=7)
 
 
 def batch_concerns() -> list[Concern]:
-    """Eight queries; one more while the upload queue is stopped."""
+    """Nine queries; one more while the upload queue is stopped."""
     return [
         *_cut_off(),
         *_queue_stopped(),
@@ -46,6 +46,7 @@ def batch_concerns() -> list[Concern]:
         *_no_progress(),
         *_with_errors(),
         *_records_open(),
+        *_retried(),
         *_log_unread(),
     ]
 
@@ -192,6 +193,28 @@ def _records_open() -> Iterator[Concern]:
         link=PageLink("Open the list", "batches:batches", "batches.view_batch", (), "?errors=open"),
         kind="records_open",
     )
+
+
+def _retried() -> Iterator[Concern]:
+    records = BatchRecord.objects.filter(batch__archived_at=None, retry_sign__isnull=False, retry_seen_at__isnull=False)
+    groups = (
+        records.order_by()
+        .values_list("batch__bid")
+        .annotate(n=Count("pk"), tries=Max("tries"), since=Min("retry_seen_at"))
+    )
+    for bid, number, tries, since in groups.order_by("-n")[:MAX_CONCERNS]:
+        often = f", up to {tries:,} times" if tries else ""
+        yield Concern(
+            Level.WARNING,
+            f"{pluralize(number, 'object')} of batch {bid} tried again and again{often}",
+            "The ingest may never end with them, and each try may create the record once more.",
+            "Look for duplicates in CollectionSpace. To delete exactly these objects:",
+            f"python manage.py batch clear {bid} --retried",
+            since=since,
+            link=_page(bid, "?failed=retried#records"),
+            kind="retried",
+            about=bid,
+        )
 
 
 def _log_unread() -> Iterator[Concern]:

@@ -112,13 +112,15 @@ class RecordFilterSet(BaseFilterSet):
     upload = filters.ChoiceFilter("upload_outcome", label="Upload", choices=UploadOutcome.choices, empty_label="any")
     failed = filters.ChoiceFilter(
         label="Failed",
-        choices=[("open", "still open"), ("corrected", "corrected since")],
+        choices=[("open", "still open"), ("corrected", "corrected since"), ("retried", "tried again and again")],
         empty_label="any",
         method="filter_failed",
     )
 
     def filter_failed(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """Records that failed in any step, by whether a later batch corrected them."""
+        """Records that failed in any step, by whether a later batch corrected them; and those that are tried for ever."""
+        if value == "retried":
+            return rows.filter(retry_sign__isnull=False)
         failed = rows.filter(reduce(or_, FAILED_PARTS))
         return with_corrected_in(failed).filter(corrected_in__isnull=value == "open")
 

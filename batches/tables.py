@@ -69,6 +69,7 @@ class RecordTable(BaseTable):
     ingest_candidate = TextColumn("Possible message", visible=False)
     sent_at = DateTimeColumn("Sent", visible=False)
     healed_at = DateTimeColumn("Healed", visible=False)
+    retry_sign = CodeColumn("Retried", visible=False)
     key = TextColumn("Key", visible=False)
 
     def render_identifier(self, value: str | None) -> str:

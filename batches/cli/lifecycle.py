@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from batches.cli.arguments import add_batch_argument
 from batches.lifecycle import archive
-from batches.lifecycle.clear import clear, ensure_clearable
+from batches.lifecycle.clear import clear, ensure_clearable, summarize_to_clear
 from batches.lifecycle.rollback import count_ingest_rollback, count_upload_rollback, rollback_ingest, rollback_upload
 from batches.models import Batch
 from batches.querysets import get_batch
@@ -61,14 +61,20 @@ def _clear_arguments(parser: CommandParser) -> None:
         action="store_true",
         help="also while it may still be ingesting: objects that are deleted may then have been ingested anyway",
     )
+    parser.add_argument(
+        "--retried",
+        action="store_true",
+        help="only objects of records that are tried again and again (put again after the upload, there again after they"
+        " were ingested, or tried far more often than others)",
+    )
     add_confirmation_arguments(parser)
 
 
 def _clear(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    batch, even = get_batch(options["bid"]), options["even_if_ingesting"]
+    batch, even, retried = get_batch(options["bid"]), options["even_if_ingesting"], options["retried"]
     ensure_clearable(batch, even_if_ingesting=even)
-    found = summarize_remaining(batch)
-    _print_remaining(command, batch, found)
+    found = summarize_to_clear(batch) if retried else summarize_remaining(batch)
+    _print_remaining(command, batch, found, "retried object" if retried else "object")
     if not found.number or options["dry_run"]:
         return 0
     if not command.confirmed(
@@ -78,7 +84,13 @@ def _clear(command: FnloaderCommand, options: dict[str, Any]) -> int:
     with Progress(command.stdout, f"clearing {batch}") as progress:
         try:
             # Read again, because the user may have taken minutes to answer.
-            result = clear(get_batch(options["bid"]), who=os_user(), even_if_ingesting=even, on_progress=progress.show)
+            result = clear(
+                get_batch(options["bid"]),
+                who=os_user(),
+                even_if_ingesting=even,
+                only_retried=retried,
+                on_progress=progress.show,
+            )
         except OSError as error:
             raise CommandError(f"Nothing was deleted: the list of objects could not be written: {error}") from error
     command.stdout.write(
@@ -91,9 +103,9 @@ def _clear(command: FnloaderCommand, options: dict[str, Any]) -> int:
     return FAILED if result.kept else 0
 
 
-def _print_remaining(command: FnloaderCommand, batch: Batch, found: RemainingSummary) -> None:
+def _print_remaining(command: FnloaderCommand, batch: Batch, found: RemainingSummary, noun: str) -> None:
     if not found.number:
-        command.stdout.write(f"No objects of {batch} remain in {found.store}.")
+        command.stdout.write(f"No {noun}s of {batch} remain in {found.store}.")
         return
     age = ""
     if found.oldest:
@@ -101,7 +113,7 @@ def _print_remaining(command: FnloaderCommand, batch: Batch, found: RemainingSum
         oldest, newest = (format_duration(now - time) for time in (found.oldest, found.newest or now))
         age = f", uploaded {oldest} ago" if oldest == newest else f", uploaded {oldest} to {newest} ago"
     command.stdout.write(
-        f"{pluralize(found.number, 'object')} of {batch} remaining in {found.store}, {found.size:,} bytes{age}:"
+        f"{pluralize(found.number, noun)} of {batch} remaining in {found.store}, {found.size:,} bytes{age}:"
     )
     for item in found.examples:
         command.stdout.write(

@@ -146,6 +146,8 @@ def _equations(counts: RecordCounts) -> list[str]:
         lines.append(
             f"{counts.corrected + counts.open:,} failed in any step = {counts.corrected:,} corrected + {counts.open:,} open"
         )
+    if counts.retried:
+        lines.append(f"{counts.retried:,} tried again and again: look for duplicates in CollectionSpace")
     return lines
 
 

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from batches.choices import FINISHED, UNCLEAR, BatchStatus, CheckKind, IngestOutcome, UploadOutcome, Verdict
 from batches.ingest.count import ObjectCount, RemainingKeys, count
+from batches.ingest.retried import mark_present, put_again_after
 from batches.ingest.rule import Change, CheckOptions, IngestRule, Observation
 from batches.keys import digest
 from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
@@ -172,7 +173,8 @@ class CheckRun:
 
         Raises what the listing raises, and ResultSuperseded: then the count is saved, and the check has no verdict.
         """
-        counted = count(store, self.batch, remaining if self.rule.next_can_be_complete_with_errors() else None)
+        with_names = remaining if self.rule.next_can_be_complete_with_errors() else None
+        counted = count(store, self.batch, with_names, put_again_after=put_again_after(self.batch))
         change, verdict = self.rule.change(counted.observation), self.rule.feed(counted.observation)
         self.counts.append(counted)
         self.times.append(counted.counted_at)
@@ -216,6 +218,7 @@ class CheckRun:
         if not batch.finish_ingest(remaining=counted.remaining, done=counted.counted_at, complete=complete):
             raise ResultSuperseded("superseded by another check, an upload or a rollback")
         outcomes = write_outcomes(batch, remaining if counted.remaining else None)
+        mark_present(batch, remaining if counted.remaining else None, counted.counted_at)
         batch.set_ingest_oks(found=outcomes.found)
         row.unmatched = outcomes.unmatched
         row.ingest_oks = batch.ingest_oks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from batches.ingest.rule import Observation
 from batches.keys import KeyMatcher, prefix
 from batches.models import Batch, BatchRecord
 from batches.store import key_base
+from core.temporary import in_pages
 from objectstores.base import Store
 
 MAX_EXAMPLES = 3
@@ -25,6 +26,7 @@ MAX_EXAMPLES = 3
 MIN_ROWS_TO_SPLIT = 2000
 """The listing of a smaller batch is not split."""
 SPLIT_POINTS = 1000
+PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,35 @@ class ObjectCount:
 
 
 class RemainingKeys(AbstractContextManager["RemainingKeys"]):
-    """The keys of the remaining objects, in a temporary file, because there may be a million."""
+    """The keys of the remaining objects, and of those that were put again, in temporary files: there may be a million."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._put_again: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self.put_again = 0
+        """How many objects were put again."""
 
     def clear(self) -> None:
         """Removes all keys, before another count."""
-        self._file.seek(0)
-        self._file.truncate()
+        for file in (self._file, self._put_again):
+            file.seek(0)
+            file.truncate()
+        self.put_again = 0
 
     def add(self, lines: bytes) -> None:
         """Adds keys, each with a line end."""
         self._file.write(lines)
 
-    def groups(self, size: int) -> Iterator[list[str]]:
-        """The keys in their order, in lists of `size`."""
-        self._file.seek(0)
-        while group := [line[:-1].decode() for line in islice(self._file, size)]:
+    def add_put_again(self, keys: Sequence[str]) -> None:
+        """Adds keys of objects that were put again."""
+        self.put_again += len(keys)
+        self._put_again.write("".join(f"{key}\n" for key in keys).encode())
+
+    def groups(self, size: int, *, put_again: bool = False) -> Iterator[list[str]]:
+        """The keys in their order, in lists of `size`; with `put_again`, of those objects only."""
+        file = self._put_again if put_again else self._file
+        file.seek(0)
+        while group := [line[:-1].decode() for line in islice(file, size)]:
             yield group
 
     def __enter__(self) -> Self:
@@ -72,12 +85,15 @@ class RemainingKeys(AbstractContextManager["RemainingKeys"]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
+        self._put_again.close()
 
 
-def count(store: Store, batch: Batch, remaining: RemainingKeys | None = None) -> ObjectCount:
+def count(
+    store: Store, batch: Batch, remaining: RemainingKeys | None = None, *, put_again_after: datetime | None = None
+) -> ObjectCount:
     """Counts the remaining objects of a batch. Raises what the listing raises: a failed listing is never a count.
 
-    With `remaining`, the keys are stored there.
+    With `remaining`, the keys are stored there, and with `put_again_after`, those of newer objects besides.
     """
     base = key_base(store.url)
     classify = KeyMatcher(batch.bid).classify
@@ -91,7 +107,11 @@ def count(store: Store, batch: Batch, remaining: RemainingKeys | None = None) ->
     # At keys that are spread over all records of a large batch, its listing can be split.
     cuts = range(1, last_row + 1, max(last_row // SPLIT_POINTS, 1)) if last_row >= MIN_ROWS_TO_SPLIT else ()
     keys = records.filter(row__in=cuts).values_list("key", flat=True)
-    for names in store.names(prefix(batch.bid), [base + key for key in keys if key]):
+    if remaining and put_again_after:
+        pages = _names_with_times(store, batch, remaining, put_again_after)
+    else:
+        pages = store.names(prefix(batch.bid), [base + key for key in keys if key])
+    for names in pages:
         chunk = [name[len(base) :] for name in names] if base else names
         owners = list(map(classify, chunk))
         own = [key for key, owner in zip(chunk, owners, strict=True) if owner == "own"]
@@ -108,3 +128,15 @@ def count(store: Store, batch: Batch, remaining: RemainingKeys | None = None) ->
                 remaining.add(lines)
     observation = Observation(number, digest.hexdigest())
     return ObjectCount(timezone.now(), observation, foreign, invalid, tuple(examples))
+
+
+def _names_with_times(
+    store: Store, batch: Batch, remaining: RemainingKeys, put_again_after: datetime
+) -> Iterator[list[str]]:
+    """The same names, from a listing with times: the batch's own that are newer are stored in `remaining`."""
+    start, classify = len(key_base(store.url)), KeyMatcher(batch.bid).classify
+    for page in in_pages(store.list(prefix(batch.bid)), PAGE_SIZE):
+        newer = [item.name[start:] for item in page if item.created and item.created > put_again_after]
+        if newer:
+            remaining.add_put_again([key for key in newer if classify(key) == "own"])
+        yield [item.name for item in page]

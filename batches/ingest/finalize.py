@@ -59,7 +59,6 @@ def finalize(
             )
         except OperationRefused as error:
             result.log_problem = str(error)
-    update_courses(batch, log_was_read=result.log_summary is not None)
     try:
         result.report = ingest_report.sync_file(batch)
     except OSError as error:
@@ -67,6 +66,7 @@ def finalize(
             f"The result is stored, but {ingest_report.report_path(batch)} could not be written ({error.strerror})."
             " Run ingstat again."
         )
+    update_courses(batch, log_was_read=result.log_summary is not None)
     return result
 
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 from batches.choices import FINISHED, BatchStatus, CheckKind, IngestOutcome, UploadOutcome, Verdict
 from batches.ingest.check import EARLY, GROUP_SIZE, CheckRun, open_check
 from batches.ingest.count import ObjectCount, RemainingKeys, count
+from batches.ingest.retried import mark_present, put_again_after
 from batches.ingest.rule import CheckOptions, Observation
 from batches.keys import digest
 from batches.models import Batch, BatchRecord, IngestCheck
@@ -85,7 +86,7 @@ def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> Hea
         if row and row.store == store.url:
             run.row, run.times = row, list(row.counts.order_by("number").values_list("counted_at", flat=True))
         try:
-            counted = count(store, batch, remaining)
+            counted = count(store, batch, remaining, put_again_after=put_again_after(batch))
         except StoreError as error:
             run.abort(str(error))
             raise
@@ -98,6 +99,10 @@ def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> Hea
             # If it is the same as the last count since the result was written, nothing has changed.
             if not last or counted.observation != Observation(last.remaining, last.digest):
                 _apply_healing(result, counted, remaining)
+                mark_present(batch, remaining, counted.counted_at)
+            elif remaining.put_again:
+                # The same names, but not the same objects.
+                mark_present(batch, remaining, counted.counted_at)
             run.save_count(counted)
     return result
 

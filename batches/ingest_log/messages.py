@@ -18,6 +18,7 @@ from batches.ingest_log import cloudwatch
 from batches.ingest_log.cloudwatch import LogReadError
 from batches.ingest_log.events import EventStore
 from batches.ingest_log.lambda_log import LambdaLogParser
+from batches.ingest_log.often_tried import mark_often_tried
 from batches.ingest_log.tries import ObjectTries, TryStore
 from batches.keys import KeyMatcher
 from batches.models import Batch, BatchRecord, IngestCheck
@@ -155,6 +156,7 @@ def _write(batch: Batch, parser: LambdaLogParser, tries: TryStore) -> LogSummary
                 # A log forgets its oldest events, so the number never decreases.
                 records.filter(Q(tries=None) | Q(tries__lt=number)).update(tries=number)
             _write_messages(batch, [item for item in group if item.message or item.candidate], summary)
+        mark_often_tried(batch, timezone.now())
         failed = BatchRecord.objects.filter(batch=batch, **_FAILED)
         summary.missing = failed.filter(ingest_message=None, ingest_candidate=None).count()
         if summary.problem:

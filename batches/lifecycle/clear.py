@@ -6,7 +6,7 @@ Records are marked before their objects are deleted: after a crash, no check tak
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -17,18 +17,21 @@ from django.db import transaction
 from django.utils import timezone
 
 from batches import remaining
-from batches.choices import UNCLEAR, BatchStatus, StepKind, UploadOutcome
+from batches.choices import UNCLEAR, BatchStatus, IngestOutcome, StepKind, UploadOutcome
 from batches.keys import digest
 from batches.models import Batch, BatchRecord
+from batches.remaining import RemainingObject, RemainingSummary
 from batches.step_log import start_step
 from batches.store import key_base, store_url
 from core.exceptions import OperationRefused
 from core.files import write_atomically
 from core.formatting import pluralize
 from core.processes import is_dead
+from core.temporary import in_pages
 from objectstores import Denied, Store, StoreError, open_store
 
 GROUP_SIZE = 500
+_RESTORED = ("upload_outcome", "upload_message", "retry_seen_at")
 CLEARED_MESSAGE = "its object was deleted by `batch clear`"
 UNCERTAIN_MESSAGE = "its object was deleted while it may still have been ingesting: it may have been ingested"
 
@@ -83,9 +86,10 @@ def clear(
     *,
     who: str,
     even_if_ingesting: bool = False,
+    only_retried: bool = False,
     on_progress: Callable[[int, int], None] = lambda _deleted, _total: None,
 ) -> ClearResult:
-    """Deletes the remaining objects of the batch. If it is interrupted, run it again.
+    """Deletes the remaining objects of the batch, or only those that are retried. If it is interrupted, run it again.
 
     First it writes the CSV, from one complete listing (REPORTS_DIR/<bid>/cleared_<time>.csv). Then, a group at a time,
     it marks records and deletes their objects: as *cleared* after a finished ingest, otherwise as *uncertain*. `on_progress`
@@ -98,7 +102,7 @@ def clear(
     path = folder / f"cleared_{timezone.now():%Y%m%dT%H%M%S%fZ}.csv"
     with closing(open_store(store_url(batch))) as store:
         with write_atomically(path) as file:
-            total = remaining.write_csv(file, remaining.remaining_objects(store, batch.bid))
+            total = remaining.write_csv(file, objects_to_clear(store, batch, only_retried=only_retried))
         if not total:
             path.unlink()
             return ClearResult(0, 0, None)
@@ -114,9 +118,28 @@ def clear(
     return result
 
 
+def summarize_to_clear(batch: Batch) -> RemainingSummary:
+    """How many objects `clear` would delete with `only_retried`, and the first of them. Raises as `clear` does."""
+    with closing(open_store(store_url(batch))) as store:
+        summary = RemainingSummary(store.url)
+        for item in objects_to_clear(store, batch, only_retried=True):
+            summary.add(item)
+    return summary
+
+
+def objects_to_clear(store: Store, batch: Batch, *, only_retried: bool) -> Iterator[RemainingObject]:
+    """The batch's objects in the bucket, or only those of records that are tried again and again. Raises as the listing does."""
+    for group in in_pages(remaining.remaining_objects(store, batch.bid), GROUP_SIZE):
+        wanted = [digest(item.key) for item in group]
+        if only_retried:
+            records = BatchRecord.objects.filter(batch=batch, key_digest__in=wanted, retry_sign__isnull=False)
+            wanted = list(records.values_list("key_digest", flat=True))
+        yield from (item for item in group if digest(item.key) in wanted)
+
+
 def _clear_group(batch: Batch, store: Store, base: str, keys: list[str], result: ClearResult) -> None:
     records = BatchRecord.objects.filter(batch=batch, key_digest__in=[digest(key) for key in keys])
-    before = list(records.only("key", "upload_outcome", "upload_message"))
+    before = list(records.only(*_RESTORED, "key"))
     outcome, message = UploadOutcome.UNCERTAIN, UNCERTAIN_MESSAGE
     ingested = batch.status == BatchStatus.INGESTED
     if ingested:
@@ -126,7 +149,11 @@ def _clear_group(batch: Batch, store: Store, base: str, keys: list[str], result:
         if not batch.record_clearing(lost=lost):
             raise OperationRefused(f"Clearing of {batch} stopped: it was uploaded, checked or rolled back meanwhile.")
         sent = records.filter(upload_outcome__in=[UploadOutcome.SUCCESS, *UNCLEAR])
+        if ingested:
+            # Of an ingested record, the object that is there again would only be ingested twice.
+            sent = sent.exclude(ingest_outcome=IngestOutcome.SUCCESS)
         sent.update(upload_outcome=outcome, upload_message=message)
+        records.filter(retry_seen_at__isnull=False).update(retry_seen_at=None)
     refused: frozenset[str] = frozenset()
     try:
         store.delete(base + key for key in keys)
@@ -153,4 +180,4 @@ def _restore_records(batch: Batch, records: list[BatchRecord]) -> None:
     with transaction.atomic():
         if records and not batch.record_clearing(lost=-found):
             raise OperationRefused(f"Clearing of {batch} stopped: it was uploaded, checked or rolled back meanwhile.")
-        BatchRecord.objects.bulk_update(records, ["upload_outcome", "upload_message"], batch_size=GROUP_SIZE)
+        BatchRecord.objects.bulk_update(records, _RESTORED, batch_size=GROUP_SIZE)

@@ -47,6 +47,8 @@ def rollback_ingest(batch: Batch, *, who: str) -> int:
             ingest_candidate=None,
             tries=None,
             healed_at=None,
+            retry_sign=None,
+            retry_seen_at=None,
         )
         if cleared:
             sent = BatchRecord.objects.filter(batch=batch, upload_outcome=UploadOutcome.SUCCESS)

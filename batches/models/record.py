@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from batches.choices import Action, IngestOutcome, MapOutcome, UploadOutcome
+from batches.choices import Action, IngestOutcome, MapOutcome, RetrySign, UploadOutcome
 from batches.keys import MAX_KEY_LENGTH
 from core.fields import BytewiseCharField, MessageField
 
@@ -101,6 +101,16 @@ class BatchRecord(models.Model):
     tries = models.PositiveIntegerField(
         null=True, blank=True, help_text="How often the ingest tried the record, according to its log."
     )
+    retry_sign = models.CharField(
+        max_length=10,
+        choices=RetrySign,
+        null=True,
+        blank=True,
+        help_text="Why it looks as if the ingest tries the record again and again; empty: it does not.",
+    )
+    retry_seen_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a count last found the object of such a record; empty: it is gone."
+    )
     source = models.TextField(default="[]", help_text="Row of the mapper report, as a JSON list of values.")
 
     class Meta:
@@ -126,6 +136,12 @@ class BatchRecord(models.Model):
             models.Index(fields=["batch", "ingest_outcome", "row"], name="batches_record_by_ingest"),
             # Duplicate identifiers in one or several batches, and the search by identifier.
             models.Index(fields=["identifier", "batch"], name="batches_record_identifier"),
+            # The few records that are tried again and again: the concern, and what `batch clear --retried` deletes.
+            models.Index(
+                fields=["batch", "key_digest"],
+                condition=Q(retry_sign__isnull=False),
+                name="batches_record_retried",
+            ),
             # The same, of the few identifiers that people see otherwise than their bytes are.
             models.Index(fields=["identifier_norm", "batch"], name="batches_record_identifier_norm"),
         ]

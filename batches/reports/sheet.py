@@ -50,6 +50,8 @@ class RecordCounts:
     """Not mapped, not uploaded, failed or cleared, and since corrected in a later batch."""
     open: int = 0
     """Not corrected; also failures that no record is known for."""
+    retried: int = 0
+    """Tried again and again, whatever became of them."""
 
     @property
     def uploaded(self) -> int:
@@ -85,6 +87,7 @@ COUNT_NAMES = (
     "uncertain",
     "corrected",
     "open",
+    "retried",
 )
 
 
@@ -175,6 +178,9 @@ def _counts(batches: list[Any]) -> tuple[dict[int, Counter[str]], Counter[int]]:
     groups = records.values_list("batch_id", "upload_outcome", "ingest_outcome").annotate(number=Count("pk"))
     for batch, upload, ingest, number in groups:
         counts[batch][_kind(upload, ingest)] += number
+    retried = records.filter(retry_sign__isnull=False).values_list("batch_id").annotate(number=Count("pk"))
+    for batch, number in retried:
+        counts[batch]["retried"] = number
     cleared = records.filter(
         upload_outcome=UploadOutcome.CLEARED,
         ingest_outcome=IngestOutcome.FAILURE,

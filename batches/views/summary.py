@@ -61,6 +61,8 @@ def sheet_lines(counts: RecordCounts) -> list[SheetLine]:
             SheetLine("corrected in a later batch", counts.corrected, colour="green"),
             SheetLine("open", counts.open, colour="red"),
         ]
+    if counts.retried:
+        lines.append(SheetLine("Tried again and again", counts.retried, is_part=False, colour="orange"))
     return [line for line in lines if line.number or not line.is_part]
 
 

@@ -211,7 +211,7 @@ def test_a_reading_that_dies_while_it_writes_leaves_nothing_half_done(
     made = ended(folder_batch("plc", ["a", "b"]), "a", "b")
     logs.put(log_group, said(made, ("a", "Exception: 1"), ("b", "Exception: 2")))
     failed = []
-    for statement in each_failing_write(lambda: finalize(made.fresh())):
+    for statement in each_failing_write(lambda: read_messages(made.fresh())):
         failed.append(statement)
         record = made.record("a")
         assert (record.tries, record.ingest_message, made.fresh().messages_read_at) == (None, None, None), statement

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,7 +36,7 @@ RECORDS = 4
 QUICK = CheckOptions(0, 1, 1)
 ACTIONS = (
     "upload", "resend", "lose", "find", "ingest", "ingest all", "stray", "check", "heal", "clear", "clear early",
-    "rollback ingest", "rollback upload", "correct", "import",
+    "rollback ingest", "rollback upload", "correct", "import", "put again", "clear retried",
 )  # fmt: skip
 
 
@@ -69,7 +71,9 @@ class Site:
             "stray": lambda: (self.bucket / encode(batch.bid, "/works", f"stray {row}", "CREATE")).write_text("x"),
             "check": lambda: (check(batch, QUICK, asked_by="w"), finalize(Batch.objects.get(pk=batch.pk))),
             "heal": lambda: heal(batch),
+            "put again": lambda: self.put_again(record),
             "clear": lambda: clear(batch, who="w"),
+            "clear retried": lambda: clear(batch, who="w", only_retried=True),
             "clear early": lambda: clear(batch, who="w", even_if_ingesting=True),
             "rollback ingest": lambda: rollback_ingest(batch, who="w"),
             "rollback upload": lambda: rollback_upload(batch, who="w"),
@@ -84,6 +88,13 @@ class Site:
         next(rows)
         if (identifiers := [row[0] for row in rows]) and Batch.objects.count() < 4:
             self.add(identifiers, batch)
+
+    def put_again(self, record: BatchRecord | None) -> None:
+        if record and record.upload_outcome in ("success", "cleared"):
+            path = self.bucket / str(record.key)
+            path.write_text("<xml/>")
+            later = time.time() + 3600
+            os.utime(path, (later, later))
 
     def ingest_all(self) -> None:
         for path in self.bucket.iterdir():

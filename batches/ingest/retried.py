@@ -1,0 +1,44 @@
+"""Records that the ingest tries again and again: media, for instance, for which it gives up after half a minute, though the
+record may have been created by then. Each try may create another one.
+
+Three signs: the object was put again after the upload, the record was ingested and its object is there again, or the ingest log
+has far more tries of it than of the others (`batches.ingest_log.often_tried`). Counts see the first two in the listing that they
+make anyway.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from batches.choices import IngestOutcome, RetrySign
+from batches.ingest.count import RemainingKeys
+from batches.keys import digest
+from batches.models import Batch, BatchRecord
+
+GROUP_SIZE = 500
+CLOCK_MARGIN = timedelta(minutes=15)
+"""An object that is this much newer than the upload was put again: S3 refuses requests from a clock that is further off (AWS
+General Reference, Signature Version 4)."""
+
+
+def put_again_after(batch: Batch) -> datetime | None:
+    """An object of the batch that is newer was put again; None: when it was uploaded is not known."""
+    return batch.upload_finished + CLOCK_MARGIN if batch.upload_finished else None
+
+
+def mark_present(batch: Batch, remaining: RemainingKeys | None, now: datetime) -> None:
+    """After a count: marks records whose object was put again or reappeared, and those with a sign whose object is there.
+
+    Call it in the transaction that writes the outcomes, after them. `remaining` None: nothing remains.
+    """
+    records = BatchRecord.objects.filter(batch=batch)
+    records.filter(retry_seen_at__isnull=False).update(retry_seen_at=None)
+    if remaining is None:
+        return
+    for keys in remaining.groups(GROUP_SIZE, put_again=True):
+        records.filter(key_digest__in=[digest(key) for key in keys]).update(retry_sign=RetrySign.PUT_AGAIN)
+    for keys in remaining.groups(GROUP_SIZE):
+        present = records.filter(key_digest__in=[digest(key) for key in keys])
+        reappeared = present.filter(ingest_outcome=IngestOutcome.SUCCESS, retry_sign=None)
+        reappeared.update(retry_sign=RetrySign.REAPPEARED)
+        present.filter(retry_sign__isnull=False).update(retry_seen_at=now)
