@@ -90,7 +90,10 @@ def test_failed_records_are_downloaded_corrected_sent_again_and_summed_up(
         "/batches/summary/?tag=Museum+X",
         "/batches/plc/records/3/",
         "/batches/plc/tags/",
+        "/batches/plc/replay/",
         "/batches/plc/",
+        "/ingest/rates/",
+        "/ingest/advice/",
     ):
         for scheme, width in SHAPES:
             guest.show_as(scheme, width)
