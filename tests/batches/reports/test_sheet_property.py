@@ -53,7 +53,7 @@ class Site:
     def add(self, identifiers: list[str], *corrects: Batch) -> None:
         bid = f"b{Batch.objects.count()}"
         made = self.base / bid
-        made.mkdir()
+        made.mkdir(exist_ok=True)
         for identifier in identifiers:
             (made / f"{identifier}.xml").write_text("<xml/>")
         add_batch(bid, made, rectype="work", action=None, path="/works", who="w", corrects=corrects)
