@@ -72,6 +72,15 @@ class StoredObject(NamedTuple):
     """Whether it must be restored before it can be read (OCI's Archive tier, S3's Glacier classes)."""
 
 
+class NewerThan(NamedTuple):
+    """What a listing of names reports beside them: which objects were created after a moment."""
+
+    moment: datetime
+    """Aware."""
+    report: Callable[[Sequence[tuple[str, datetime]]], object]
+    """Gets names, each with its time, before their page is yielded; from any thread, and a name may come twice."""
+
+
 class Store(Protocol):
     """One bucket or folder. Safe to share between threads.
 
@@ -92,8 +101,11 @@ class Store(Protocol):
         yielded before is followed by all the rest, each part in order. `on_page` is called meanwhile, a page at a time.
         """
 
-    def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:
-        """The names that `list` would yield, all of them, in lists of at most 1000; faster where the store can.
+    def names(
+        self, prefix: str = "", cuts: Sequence[str] = (), newer: NewerThan | None = None
+    ) -> Iterator[builtins.list[str]]:
+        """The names that `list` would yield, all of them, in lists of at most 1000; faster where the store can. With `newer`,
+        objects that were created later are reported there, without a further request.
 
         `cuts` are expected full names, in any order, some hundred spread over all: a long listing may be split there
         into parts that are listed in parallel. Objects may be added or deleted meanwhile, as during `list`.

@@ -17,13 +17,14 @@ from objectstores.base import (
     Changed,
     Denied,
     Misconfigured,
+    NewerThan,
     NotFound,
     StoredObject,
     StoreError,
     TooLarge,
     Unavailable,
 )
-from objectstores.listing import chunked, validate_name
+from objectstores.listing import chunked, names_of, validate_name
 
 _TEMPORARY_PREFIX = ".fnloader-"
 _TRANSIENT = frozenset(
@@ -53,9 +54,14 @@ class FolderStore:
         not listed."""
         yield from self._walk(prefix)
 
-    def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:  # noqa: ARG002
+    def names(
+        self,
+        prefix: str = "",
+        cuts: Sequence[str] = (),  # noqa: ARG002 - it does not split
+        newer: NewerThan | None = None,
+    ) -> Iterator[builtins.list[str]]:
         """As in `base.Store`, without splitting."""
-        return chunked(entry.name for entry in self.list(prefix))
+        return chunked(names_of(self.list(prefix), newer))
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
         """As in `base.Store`. Raises Unavailable if the file changes while it is read."""

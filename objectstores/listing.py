@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import lt
 
-from objectstores.base import Misconfigured, StoreError
+from objectstores.base import Misconfigured, NewerThan, StoredObject, StoreError
 
 MAX_NAME_BYTES = 1024
 MAX_EMPTY_PAGES = 10_000
@@ -54,6 +54,14 @@ def chunked(names: Iterable[str], size: int = 1000) -> Iterator[list[str]]:
     iterator = iter(names)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def names_of(objects: Iterable[StoredObject], newer: NewerThan | None) -> Iterator[str]:
+    """Their names; reports those that are newer."""
+    for item in objects:
+        if newer and item.created and item.created > newer.moment:
+            newer.report([(item.name, item.created)])
+        yield item.name
 
 
 def validate_name(name: str, prefix: str, where: str) -> str:

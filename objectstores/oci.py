@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 from objectstores.answers import Answer, from_json
-from objectstores.base import StoredObject, StoreError, TooLarge, Unavailable, one_line
+from objectstores.base import NewerThan, StoredObject, StoreError, TooLarge, Unavailable, one_line
 from objectstores.http import Connections, read_timeout
-from objectstores.listing import PageCheck, check_order, chunked, validate_name
+from objectstores.listing import PageCheck, check_order, chunked, names_of, validate_name
 from objectstores.oci_access import OciAccess
 from objectstores.oci_errors import OBJECT_NOT_FOUND, code_and_message, error_of
 from objectstores.retrying import with_retries
@@ -64,9 +64,14 @@ class OciStore:
                 raise StoreError(f"{self.url}: the listing loops at {next_start!r}")
             start = next_start
 
-    def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:  # noqa: ARG002
+    def names(
+        self,
+        prefix: str = "",
+        cuts: Sequence[str] = (),  # noqa: ARG002 - it does not split
+        newer: NewerThan | None = None,
+    ) -> Iterator[builtins.list[str]]:
         """As in `base.Store`, without splitting."""
-        return chunked(entry.name for entry in self.list(prefix))
+        return chunked(names_of(self.list(prefix), newer))
 
     def read(self, name: str, *, etag: str = "", limit: int = 0) -> bytes:
         """As in `base.Store`."""

@@ -12,12 +12,13 @@ import hashlib
 import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from objectstores.answers import Answer
-from objectstores.base import StoredObject, TooLarge, Unavailable
+from objectstores.base import NewerThan, StoredObject, TooLarge, Unavailable
 from objectstores.http import Connections, read_timeout
 from objectstores.listing import PageCheck, check_order, chunked, validate_name
 from objectstores.retrying import with_retries
@@ -57,15 +58,22 @@ class S3Store:
         for page in sorter.objects(self._pages(whole, in_byte_order=True), on_page):
             yield from page
 
-    def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[builtins.list[str]]:
+    def names(
+        self, prefix: str = "", cuts: Sequence[str] = (), newer: NewerThan | None = None
+    ) -> Iterator[builtins.list[str]]:
         """As in `base.Store`; a long listing is split (`objectstores.splitting`), unless it must be sorted here."""
         whole = self.prefix + prefix
 
+        parser = partial(parse_names, moment=newer.moment) if newer else parse_names
+
         def fetch(after: str, token: str) -> NamePage:
-            return with_retries(self._page, parse_names, whole, token, after)
+            page = with_retries(self._page, parser, whole, token, after)
+            if newer and page.newer:
+                newer.report(page.newer)
+            return page
 
         sorter = ListingSorter(self.url, lambda: self._pages_to_sort(whole))
-        return sorter.names(iter(SplitListing(fetch, whole, cuts, self.url)))
+        return sorter.names(iter(SplitListing(fetch, whole, cuts, self.url)), newer)
 
     def _pages(self, prefix: str, *, in_byte_order: bool) -> Iterator[builtins.list[StoredObject]]:
         """A whole listing, as the store orders it; `in_byte_order`: raises NotInByteOrder if that is another order."""

@@ -42,10 +42,6 @@ def parse(body: bytes) -> ObjectPage:
         text = _text(body)
         names = _names(text)
         count = len(names)
-        times = _column(_TIME, text, count)
-        parsed = {time: datetime.fromisoformat(time) for time in set(times)}
-        if not all(map(attrgetter("tzinfo"), parsed.values())):
-            raise ValueError("a time without its zone")
         etags = "\n".join(_column(_ETAG, text, count))
         classes = _CLASS.findall(text) if text.count("<StorageClass>") == count else repeat("", count)
         columns = zip(
@@ -53,18 +49,22 @@ def parse(body: bytes) -> ObjectPage:
             map(int, _column(_SIZE, text, count)),
             etags.replace("&#34;", "").replace("&quot;", "").replace('"', "").split("\n") if count else [],
             repeat(None, count),
-            map(parsed.__getitem__, times),
+            _times(text, count),
             map(_ARCHIVES.__contains__, classes),
             strict=True,
         )
         return ObjectPage(list(map(_object, columns)), _token(text))
 
 
-def parse_names(body: bytes) -> NamePage:
-    """Like `parse`, only the names: six times as fast."""
+def parse_names(body: bytes, moment: datetime | None = None) -> NamePage:
+    """Like `parse`, only the names, several times as fast; with a moment, also which objects are newer."""
     with _malformed_is_unavailable():
         text = _text(body)
-        return NamePage(_names(text), _token(text))
+        names = _names(text)
+        if moment is None:
+            return NamePage(names, _token(text))
+        stamped = zip(names, _times(text, len(names)), strict=True)
+        return NamePage(names, _token(text), [(name, time) for name, time in stamped if time > moment])
 
 
 @contextmanager
@@ -106,6 +106,15 @@ def _column(pattern: re.Pattern[str], text: str, count: int) -> list[str]:
     if len(values) != count:
         raise ValueError(f"{count} entries, {len(values)} matches of {pattern.pattern}")
     return values
+
+
+def _times(text: str, count: int) -> Iterator[datetime]:
+    times = _column(_TIME, text, count)
+    # Objects that are put at a time share it.
+    parsed = {time: datetime.fromisoformat(time) for time in set(times)}
+    if not all(map(attrgetter("tzinfo"), parsed.values())):
+        raise ValueError("a time without its zone")
+    return map(parsed.__getitem__, times)
 
 
 def _token(text: str) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
-from objectstores.base import StoredObject, StoreError
-from objectstores.listing import NotInByteOrder
+from objectstores.base import NewerThan, StoredObject, StoreError
+from objectstores.listing import NotInByteOrder, names_of
 
 CHUNK_SIZE = 1000
 TABLES = """
@@ -46,15 +46,15 @@ class ListingSorter:
         except NotInByteOrder:
             yield from self._sorted(on_page)
 
-    def names(self, ordered: Iterator[list[str]]) -> Iterator[list[str]]:
-        """The same for names."""
+    def names(self, ordered: Iterator[list[str]], newer: NewerThan | None = None) -> Iterator[list[str]]:
+        """The same for names; with `newer`, of objects that `ordered` did not yield, those that are newer are reported."""
         try:
             for page in ordered:
                 self._yielded.extend(map(hash, page))
                 yield page
         except NotInByteOrder:
             for entries in self._sorted(lambda: None):
-                yield [entry.name for entry in entries]
+                yield list(names_of(entries, newer))
 
     def _sorted(self, on_page: Callable[[], None]) -> Iterator[list[StoredObject]]:
         # Without a name, SQLite makes a file that is deleted when it is closed.

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from datetime import datetime
 from itertools import chain
 from threading import Event, Thread
 from typing import NamedTuple
@@ -35,6 +36,8 @@ class NamePage(NamedTuple):
     names: list[str]
     token: str
     """For the request of the next page; empty on the last one."""
+    newer: Sequence[tuple[str, datetime]] = ()
+    """Those that were created after a moment, each with its time."""
 
 
 Fetch = Callable[[str, str], NamePage]
@@ -56,7 +59,7 @@ class ListingReader:
 
     def read_page(self) -> list[str]:
         """Reads the next page. Raises StoreError if its names are out of order, or the listing loops."""
-        names, token = self._fetch(self._after, self._token)
+        names, token, _ = self._fetch(self._after, self._token)
         self.last = check_order(names, self.last, self._where)
         self._check.add(names[0] if names else "", token)
         self._token, self.ended = token, not token

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from objectstores import Changed, Misconfigured, NotFound, TooLarge, open_store
+from objectstores.base import NewerThan
 from tests.support.stores import StoreLocation
 
 ODD = [
@@ -73,6 +75,23 @@ def test_it_says_etag_and_time_of_each_object(place: StoreLocation) -> None:
     assert one.created.utcoffset() == timedelta(0)
     assert abs(datetime.now(UTC) - one.created) < timedelta(minutes=1)
     assert not one.archived
+
+
+def test_a_listing_of_names_reports_which_objects_are_newer_than_a_moment(place: StoreLocation) -> None:
+    place.put_many(dict.fromkeys(["a", "b", "c"], b"old"))
+    store = place.open()
+    moment = max(one.created for one in store.list() if one.created)
+    reported: list[tuple[str, datetime]] = []
+    assert [*store.names(newer=NewerThan(moment, reported.extend))] == [["a", "b", "c"]]
+    assert reported == []
+    # Some stores know whole seconds only.
+    time.sleep(1.1)
+    place.put_many({"b": b"again", "d": b"new"})
+    assert [*store.names(newer=NewerThan(moment, reported.extend))] == [["a", "b", "c", "d"]]
+    assert reported == [(one.name, one.created) for one in store.list() if one.name in "bd"]
+    reported.clear()
+    assert [*store.names("d", newer=NewerThan(moment - timedelta(hours=1), reported.extend))] == [["d"]]
+    assert [name for name, _ in reported] == ["d"]
 
 
 def test_it_lists_by_prefix(place: StoreLocation) -> None:

@@ -10,12 +10,13 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from objectstores import Denied, Misconfigured, NotFound, Store, StoreError, Unavailable, open_store
-from objectstores.s3_listing import parse
+from objectstores.s3_listing import parse, parse_names
 from sandbox.faultproxy import FaultProxy
 from sandbox.s3 import S3Sandbox
 from tests.support.waiting import wait_until
@@ -459,6 +460,25 @@ def test_a_page_of_another_server_is_read_as_well() -> None:
         ("c", 7, "e1", True),
     ]
     assert page.token == "a&b"
+
+
+def test_names_come_with_the_objects_that_are_newer_in_whatever_spelling_the_time_is() -> None:
+    times = {
+        "a": "2024-09-11T18:25:00.000Z", "b": "2024-09-11T18:25:00.001Z", "c": "2024-09-11T18:25:00Z",
+        "d": "2024-09-11T19:25:00+01:00", "e": "2024-09-11T19:25:01+01:00", "f": "2031-01-01T00:00:00.123456789Z",
+    }  # fmt: skip
+    entries = (ENTRY.format(name, "").replace("2024-09-11T18:25:00.000Z", time) for name, time in times.items())
+    body = PAGE.format("".join(entries)).encode()
+    moment = datetime(2024, 9, 11, 18, 25, tzinfo=UTC)
+    page = parse_names(body, moment)
+    assert page.names == list(times)
+    assert page.newer == [(one.name, one.created) for one in parse(body).objects if one.name in "bef"]
+    assert parse_names(body) == (list(times), "", ())
+    for wrong in ("2024-09-11T18:25:00", "yesterday", ""):
+        with pytest.raises(Unavailable, match="malformed"):
+            parse_names(body.replace(b"2024-09-11T18:25:00Z", wrong.encode()), moment)
+    with pytest.raises(Unavailable, match="6 entries, 5 matches"):
+        parse_names(body.replace(b"<LastModified>2024-09-11T18:25:00Z</LastModified>", b""), moment)
 
 
 @pytest.mark.parametrize(

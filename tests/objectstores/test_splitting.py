@@ -8,10 +8,12 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
 from objectstores import Denied, StoreError, Unavailable, open_store, splitting
+from objectstores.base import NewerThan
 from objectstores.splitting import NamePage, SplitListing
 from sandbox.s3 import S3Sandbox
 
@@ -227,6 +229,28 @@ def test_a_real_server_splits_as_it_lists(s3: S3Sandbox, bucket: str, monkeypatc
     expected = sorted(name for name in ODD if "/" not in name)
     for cuts in (expected, expected[::5], ["k1", "k%", "kz"], []):
         assert [name for page in store.names("k", cuts) for name in page] == expected
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["k/0", "k00"])
+def test_what_is_newer_is_reported_from_every_part_and_of_a_listing_that_is_sorted(
+    s3: S3Sandbox, bucket: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # With a slash in a name, SeaweedFS does not list in byte order.
+    some = sorted({name, *(one for one in ODD if "/" not in one)})
+    s3.put_many(bucket, dict.fromkeys(some, b""))
+    monkeypatch.setattr("objectstores.s3.PAGE_SIZE", 3)
+    store = open_store(f"s3://{bucket}", s3.environ())
+    moment = max(one.created for one in store.list() if one.created)
+    time.sleep(1.1)
+    again = [name, *some[::7]]
+    s3.put_many(bucket, dict.fromkeys(again, b"again"))
+    for cuts in (some[::5], []):
+        reported: list[tuple[str, datetime]] = []
+        listed = [one for page in store.names("k", cuts, NewerThan(moment, reported.extend)) for one in page]
+        assert sorted(listed) == some
+        assert {one for one, _ in reported} == set(again)
+        assert all(time > moment for _, time in reported)
     store.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 from batches.ingest.count import MIN_ROWS_TO_SPLIT, SPLIT_POINTS, count
 from batches.keys import digest, encode
 from batches.models import Batch, BatchRecord
+from objectstores.base import NewerThan
 from objectstores.folder import FolderStore
 
 pytestmark = pytest.mark.django_db
@@ -20,9 +21,9 @@ class Listened(FolderStore):
 
     cuts: Sequence[str] = ()
 
-    def names(self, prefix: str = "", cuts: Sequence[str] = ()) -> Iterator[list[str]]:
+    def names(self, prefix: str = "", cuts: Sequence[str] = (), newer: NewerThan | None = None) -> Iterator[list[str]]:
         self.cuts = cuts
-        return super().names(prefix, cuts)
+        return super().names(prefix, cuts, newer)
 
 
 def key(row: int) -> str:
