@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from threading import Lock
 from types import TracebackType
 from typing import IO, Self
 
@@ -18,15 +19,13 @@ from batches.ingest.rule import Observation
 from batches.keys import KeyMatcher, prefix
 from batches.models import Batch, BatchRecord
 from batches.store import key_base
-from core.temporary import in_pages
-from objectstores.base import Store
+from objectstores.base import NewerThan, Store
 
 MAX_EXAMPLES = 3
 """Names that are not keys that are reported by name."""
 MIN_ROWS_TO_SPLIT = 2000
 """The listing of a smaller batch is not split."""
 SPLIT_POINTS = 1000
-PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class RemainingKeys(AbstractContextManager["RemainingKeys"]):
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._put_again: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self.put_again = 0
-        """How many objects were put again."""
+        """How many objects were put again, at least one if any was."""
 
     def clear(self) -> None:
         """Removes all keys, before another count."""
@@ -69,7 +68,7 @@ class RemainingKeys(AbstractContextManager["RemainingKeys"]):
         self._file.write(lines)
 
     def add_put_again(self, keys: Sequence[str]) -> None:
-        """Adds keys of objects that were put again."""
+        """Adds keys of objects that were put again; some may come twice."""
         self.put_again += len(keys)
         self._put_again.write("".join(f"{key}\n" for key in keys).encode())
 
@@ -107,11 +106,8 @@ def count(
     # At keys that are spread over all records of a large batch, its listing can be split.
     cuts = range(1, last_row + 1, max(last_row // SPLIT_POINTS, 1)) if last_row >= MIN_ROWS_TO_SPLIT else ()
     keys = records.filter(row__in=cuts).values_list("key", flat=True)
-    if remaining and put_again_after:
-        pages = _names_with_times(store, batch, remaining, put_again_after)
-    else:
-        pages = store.names(prefix(batch.bid), [base + key for key in keys if key])
-    for names in pages:
+    newer = _newer_than(put_again_after, batch, base, remaining) if remaining and put_again_after else None
+    for names in store.names(prefix(batch.bid), [base + key for key in keys if key], newer):
         chunk = [name[len(base) :] for name in names] if base else names
         owners = list(map(classify, chunk))
         own = [key for key, owner in zip(chunk, owners, strict=True) if owner == "own"]
@@ -130,13 +126,13 @@ def count(
     return ObjectCount(timezone.now(), observation, foreign, invalid, tuple(examples))
 
 
-def _names_with_times(
-    store: Store, batch: Batch, remaining: RemainingKeys, put_again_after: datetime
-) -> Iterator[list[str]]:
-    """The same names, from a listing with times: the batch's own that are newer are stored in `remaining`."""
-    start, classify = len(key_base(store.url)), KeyMatcher(batch.bid).classify
-    for page in in_pages(store.list(prefix(batch.bid)), PAGE_SIZE):
-        newer = [item.name[start:] for item in page if item.created and item.created > put_again_after]
-        if newer:
-            remaining.add_put_again([key for key in newer if classify(key) == "own"])
-        yield [item.name for item in page]
+def _newer_than(moment: datetime, batch: Batch, base: str, remaining: RemainingKeys) -> NewerThan:
+    """Stores the batch's own objects that are newer in `remaining`."""
+    classify, lock = KeyMatcher(batch.bid).classify, Lock()
+
+    def report(found: Sequence[tuple[str, datetime]]) -> None:
+        keys = [name[len(base) :] for name, _time in found]
+        with lock:
+            remaining.add_put_again([key for key in keys if classify(key) == "own"])
+
+    return NewerThan(moment, report)
