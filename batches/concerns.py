@@ -199,17 +199,20 @@ def _retried() -> Iterator[Concern]:
     records = BatchRecord.objects.filter(batch__archived_at=None, retry_sign__isnull=False, retry_seen_at__isnull=False)
     groups = (
         records.order_by()
-        .values_list("batch__bid")
-        .annotate(n=Count("pk"), tries=Max("tries"), since=Min("retry_seen_at"))
+        .values_list("batch__bid", "batch__status")
+        .annotate(n=Count("pk"), tries=Max("tries"), since=Min("retry_seen_at"), example=Min("identifier"))
     )
-    for bid, number, tries, since in groups.order_by("-n")[:MAX_CONCERNS]:
+    for bid, status, number, tries, since, example in groups.order_by("-n")[:MAX_CONCERNS]:
         often = f", up to {tries:,} times" if tries else ""
+        such = f", such as {example}" if example else ""
+        # While it goes on, an object may be ingested as it is deleted.
+        option = "" if status == BatchStatus.INGESTED else " --even-if-ingesting"
         yield Concern(
             Level.WARNING,
             f"{pluralize(number, 'object')} of batch {bid} tried again and again{often}",
-            "The ingest may never end with them, and each try may create the record once more.",
+            f"The ingest may never end with them, and each try may create the record once more{such}.",
             "Look for duplicates in CollectionSpace. To delete exactly these objects:",
-            f"python manage.py batch clear {bid} --retried",
+            f"python manage.py batch clear {bid} --retried{option}",
             since=since,
             link=_page(bid, "?failed=retried#records"),
             kind="retried",

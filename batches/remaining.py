@@ -11,13 +11,15 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from batches.keys import KeyMatcher, decode, prefix
-from batches.models import Batch
+from batches.keys import KeyMatcher, decode, digest, prefix
+from batches.models import Batch, BatchRecord
 from batches.store import key_base, store_url
 from core.files import CsvWriter, Writable
+from core.temporary import in_pages
 from objectstores import Store, open_store
 
 MAX_EXAMPLES = 20
+GROUP_SIZE = 500
 COLUMNS = ("identifier", "path", "action", "size", "created", "age_seconds", "key")
 
 
@@ -72,20 +74,36 @@ def remaining_objects(store: Store, bid: str) -> Iterator[RemainingObject]:
             yield RemainingObject(key, parts.path, parts.identifier, parts.action, entry.size, entry.created)
 
 
-def remaining_objects_of(batch: Batch) -> Iterator[RemainingObject]:
-    """The same, from the batch's own store. Raises OperationRefused if that is not known."""
+def retried_objects(store: Store, batch: Batch) -> Iterator[RemainingObject]:
+    """Of them, those of records that are tried again and again."""
+    for group in in_pages(remaining_objects(store, batch.bid), GROUP_SIZE):
+        digests = {digest(item.key): item for item in group}
+        records = BatchRecord.objects.filter(batch=batch, key_digest__in=digests, retry_sign__isnull=False)
+        wanted = set(records.values_list("key_digest", flat=True))
+        yield from (item for one, item in digests.items() if one in wanted)
+
+
+def forget_retried(batch: Batch) -> None:
+    """After a complete listing without such objects: none is in the bucket. That they were there stays on the records."""
+    records = BatchRecord.objects.filter(batch=batch, retry_sign__isnull=False)
+    records.filter(retry_seen_at__isnull=False).update(retry_seen_at=None)
+
+
+def remaining_objects_of(batch: Batch, *, retried: bool = False) -> Iterator[RemainingObject]:
+    """The same, all or only those that are retried, from the batch's own store. Raises OperationRefused if that is not known."""
     with closing(open_store(store_url(batch))) as store:
-        yield from remaining_objects(store, batch.bid)
+        yield from retried_objects(store, batch) if retried else remaining_objects(store, batch.bid)
 
 
-def summarize_remaining(batch: Batch, limit: int | None = None) -> RemainingSummary:
-    """How many objects remain, and the first of them; with `limit`, stops after that many.
+def summarize_remaining(batch: Batch, limit: int | None = None, *, retried: bool = False) -> RemainingSummary:
+    """How many objects remain, or only of those that are retried, and the first of them; with `limit`, stops after that many.
 
     Raises OperationRefused, and StoreError unless the listing is complete.
     """
     with closing(open_store(store_url(batch))) as store:
         summary = RemainingSummary(store.url)
-        for item in islice(remaining_objects(store, batch.bid), limit):
+        objects = retried_objects(store, batch) if retried else remaining_objects(store, batch.bid)
+        for item in islice(objects, limit):
             summary.add(item)
     return summary
 

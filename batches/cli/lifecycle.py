@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from batches.cli.arguments import add_batch_argument
 from batches.lifecycle import archive
-from batches.lifecycle.clear import clear, ensure_clearable, summarize_to_clear
+from batches.lifecycle.clear import clear, ensure_clearable
 from batches.lifecycle.rollback import count_ingest_rollback, count_upload_rollback, rollback_ingest, rollback_upload
 from batches.models import Batch
 from batches.querysets import get_batch
-from batches.remaining import RemainingSummary, summarize_remaining
+from batches.remaining import RemainingSummary, forget_retried, summarize_remaining
 from core.commands import FAILED, CommandError, CommandParser, FnloaderCommand
 from core.formatting import format_duration, pluralize, printable
 from core.processes import os_user
@@ -73,9 +73,12 @@ def _clear_arguments(parser: CommandParser) -> None:
 def _clear(command: FnloaderCommand, options: dict[str, Any]) -> int:
     batch, even, retried = get_batch(options["bid"]), options["even_if_ingesting"], options["retried"]
     ensure_clearable(batch, even_if_ingesting=even)
-    found = summarize_to_clear(batch) if retried else summarize_remaining(batch)
+    found = summarize_remaining(batch, retried=retried)
     _print_remaining(command, batch, found, "retried object" if retried else "object")
-    if not found.number or options["dry_run"]:
+    if options["dry_run"]:
+        return 0
+    if not found.number:
+        forget_retried(batch)
         return 0
     if not command.confirmed(
         f"Delete {pluralize(found.number, 'object')} of {batch} from {found.store}?", yes=options["yes"]
@@ -120,7 +123,9 @@ def _print_remaining(command: FnloaderCommand, batch: Batch, found: RemainingSum
             f"  {printable(item.identifier)} ({item.action} {printable(item.path)}, {item.size:,} bytes)"
         )
     if found.number > len(found.examples):
-        command.stdout.write(f"  … and {found.number - len(found.examples):,} more: manage.py batch objects {batch}")
+        option = " --retried" if noun.startswith("retried") else ""
+        more = found.number - len(found.examples)
+        command.stdout.write(f"  … and {more:,} more: manage.py batch objects {batch}{option}")
 
 
 def _archive_arguments(parser: CommandParser) -> None:

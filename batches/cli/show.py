@@ -149,19 +149,21 @@ def _show(command: FnloaderCommand, options: dict[str, Any]) -> int:
 
 def _objects_arguments(parser: CommandParser) -> None:
     add_batch_argument(parser)
+    parser.add_argument("--retried", action="store_true", help="only objects of records that are tried again and again")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--csv", action="store_true", help="print CSV, with the key of each object")
     output.add_argument("--json", action="store_true", help="print one JSON document, with the key of each object")
 
 
 def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
-    batch = get_batch(options["bid"])
+    batch, retried = get_batch(options["bid"]), options["retried"]
+    objects = remaining_objects_of(batch, retried=retried)
     if options["csv"]:
-        remaining.write_csv(command.stdout.document, remaining_objects_of(batch))
+        remaining.write_csv(command.stdout.document, objects)
     elif options["json"]:
         # Written as it is read: there may be a million objects.
         now, separator = timezone.now(), "["
-        for item in remaining_objects_of(batch):
+        for item in objects:
             cells = dict(zip(remaining.COLUMNS, item.cells(now), strict=True))
             command.stdout.document.write(separator + "\n  " + json_text(cells), ending="")
             separator = ","
@@ -169,7 +171,7 @@ def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
     else:
         if note := store_changed_note(batch):
             command.stdout.write(note)
-        objects, now = iter(remaining_objects_of(batch)), timezone.now()
+        now = timezone.now()
         rows = [
             (
                 printable(item.identifier),
@@ -184,7 +186,8 @@ def _objects(command: FnloaderCommand, options: dict[str, Any]) -> int:
         for line in text_table(("identifier", "path", "action", "bytes", "uploaded", "age"), rows) if rows else ():
             command.stdout.write(line)
         more = sum(1 for _ in objects)
-        command.stdout.write(f"{pluralize(len(rows) + more, 'object')} of {batch} remaining.")
+        noun = "retried object" if retried else "object"
+        command.stdout.write(f"{pluralize(len(rows) + more, noun)} of {batch} remaining.")
         if more:
             command.stdout.write(f"{more} of them are not listed; to list all, use --csv or --json.")
     return 0

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from batches.choices import FINISHED, UNCLEAR, BatchStatus, CheckKind, IngestOutcome, UploadOutcome, Verdict
 from batches.ingest.count import ObjectCount, RemainingKeys, count
-from batches.ingest.retried import mark_present, put_again_after
+from batches.ingest.retried import mark_present, mark_put_again, put_again_after
 from batches.ingest.rule import Change, CheckOptions, IngestRule, Observation
 from batches.keys import digest
 from batches.models import Batch, BatchRecord, IngestCheck, IngestCount
@@ -173,8 +173,8 @@ class CheckRun:
 
         Raises what the listing raises, and ResultSuperseded: then the count is saved, and the check has no verdict.
         """
-        with_names = remaining if self.rule.next_can_be_complete_with_errors() else None
-        counted = count(store, self.batch, with_names, put_again_after=put_again_after(self.batch))
+        keep_all, after = self.rule.next_can_be_complete_with_errors(), put_again_after(self.batch)
+        counted = count(store, self.batch, remaining, keep_all=keep_all, put_again_after=after)
         change, verdict = self.rule.change(counted.observation), self.rule.feed(counted.observation)
         self.counts.append(counted)
         self.times.append(counted.counted_at)
@@ -182,6 +182,8 @@ class CheckRun:
             with transaction.atomic():
                 if verdict in FINISHED:
                     self._write_result(counted, remaining)
+                else:
+                    mark_put_again(self.batch, remaining, counted.counted_at)
                 self.row.verdict = verdict
                 self.save_count(counted)
         except ResultSuperseded as error:

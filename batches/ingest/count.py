@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from threading import Lock
 from types import TracebackType
 from typing import IO, Self
 
 from django.utils import timezone
 
 from batches.ingest.rule import Observation
-from batches.keys import KeyMatcher, prefix
+from batches.keys import KeyMatcher, KeyOwner, prefix
 from batches.models import Batch, BatchRecord
 from batches.store import key_base
 from objectstores.base import NewerThan, Store
@@ -53,24 +53,23 @@ class RemainingKeys(AbstractContextManager["RemainingKeys"]):
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._put_again: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self.put_again = 0
-        """How many objects were put again, at least one if any was."""
+        self.any_put_again = False
 
     def clear(self) -> None:
         """Removes all keys, before another count."""
         for file in (self._file, self._put_again):
             file.seek(0)
             file.truncate()
-        self.put_again = 0
+        self.any_put_again = False
 
     def add(self, lines: bytes) -> None:
         """Adds keys, each with a line end."""
         self._file.write(lines)
 
-    def add_put_again(self, keys: Sequence[str]) -> None:
-        """Adds keys of objects that were put again; some may come twice."""
-        self.put_again += len(keys)
-        self._put_again.write("".join(f"{key}\n" for key in keys).encode())
+    def add_put_again(self, key: str) -> None:
+        """Adds the key of an object that was put again; it may come twice."""
+        self.any_put_again = True
+        self._put_again.write(f"{key}\n".encode())
 
     def groups(self, size: int, *, put_again: bool = False) -> Iterator[list[str]]:
         """The keys in their order, in lists of `size`; with `put_again`, of those objects only."""
@@ -88,11 +87,16 @@ class RemainingKeys(AbstractContextManager["RemainingKeys"]):
 
 
 def count(
-    store: Store, batch: Batch, remaining: RemainingKeys | None = None, *, put_again_after: datetime | None = None
+    store: Store,
+    batch: Batch,
+    remaining: RemainingKeys | None = None,
+    *,
+    keep_all: bool = True,
+    put_again_after: datetime | None = None,
 ) -> ObjectCount:
     """Counts the remaining objects of a batch. Raises what the listing raises: a failed listing is never a count.
 
-    With `remaining`, the keys are stored there, and with `put_again_after`, those of newer objects besides.
+    With `remaining`, the keys are stored there: of all objects with `keep_all`, and with `put_again_after` of newer ones besides.
     """
     base = key_base(store.url)
     classify = KeyMatcher(batch.bid).classify
@@ -106,8 +110,10 @@ def count(
     # At keys that are spread over all records of a large batch, its listing can be split.
     cuts = range(1, last_row + 1, max(last_row // SPLIT_POINTS, 1)) if last_row >= MIN_ROWS_TO_SPLIT else ()
     keys = records.filter(row__in=cuts).values_list("key", flat=True)
-    newer = _newer_than(put_again_after, batch, base, remaining) if remaining and put_again_after else None
-    for names in store.names(prefix(batch.bid), [base + key for key in keys if key], newer):
+    # Stored here: parts of a split listing that nobody waits for any more may report after its end.
+    newer: deque[tuple[str, datetime]] = deque()
+    wanted = NewerThan(put_again_after, newer.extend) if remaining and put_again_after else None
+    for names in store.names(prefix(batch.bid), [base + key for key in keys if key], wanted):
         chunk = [name[len(base) :] for name in names] if base else names
         owners = list(map(classify, chunk))
         own = [key for key, owner in zip(chunk, owners, strict=True) if owner == "own"]
@@ -120,19 +126,20 @@ def count(
             number += len(own)
             lines = ("\n".join(own) + "\n").encode()
             digest.update(lines)
-            if remaining:
+            if remaining and keep_all:
                 remaining.add(lines)
+        if remaining and newer:
+            _move(newer, base, classify, remaining)
     observation = Observation(number, digest.hexdigest())
     return ObjectCount(timezone.now(), observation, foreign, invalid, tuple(examples))
 
 
-def _newer_than(moment: datetime, batch: Batch, base: str, remaining: RemainingKeys) -> NewerThan:
-    """Stores the batch's own objects that are newer in `remaining`."""
-    classify, lock = KeyMatcher(batch.bid).classify, Lock()
-
-    def report(found: Sequence[tuple[str, datetime]]) -> None:
-        keys = [name[len(base) :] for name, _time in found]
-        with lock:
-            remaining.add_put_again([key for key in keys if classify(key) == "own"])
-
-    return NewerThan(moment, report)
+def _move(
+    newer: deque[tuple[str, datetime]], base: str, classify: Callable[[str], KeyOwner], remaining: RemainingKeys
+) -> None:
+    """Moves the batch's own objects that are newer to `remaining`."""
+    while newer:
+        name, _time = newer.popleft()
+        key = name[len(base) :]
+        if classify(key) == "own":
+            remaining.add_put_again(key)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Concat, Left
 from django.utils import timezone
 
@@ -47,11 +47,10 @@ class HealResult:
 
 
 def batches_to_heal() -> QuerySet[Batch]:
-    """Batches that ended with errors within HEAL_HOURS, are not archived, and were not cleared since."""
+    """Batches that ended with errors within HEAL_HOURS, are not archived, and have failed records that were not cleared since."""
     since = timezone.now() - timedelta(hours=settings.HEAL_HOURS)
     failed = _failed(BatchRecord.objects.filter(batch=OuterRef("pk")))
     ended = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None, ingest_errs__gt=0)
-    ended = ended.filter(Q(cleared_at=None) | Q(cleared_at__lt=F("ingest_done_at")))
     return ended.filter(Exists(failed), ingest_done_at__gt=since).order_by("counted_at", "pk")
 
 
@@ -100,7 +99,7 @@ def heal(batch: Batch, *, spacing: float = 0, asked_by: str = "schedule") -> Hea
             if not last or counted.observation != Observation(last.remaining, last.digest):
                 _apply_healing(result, counted, remaining)
                 mark_present(batch, remaining, counted.counted_at)
-            elif remaining.put_again:
+            elif remaining.any_put_again:
                 # The same names, but not the same objects.
                 mark_present(batch, remaining, counted.counted_at)
             run.save_count(counted)

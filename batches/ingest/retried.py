@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.utils import timezone
+
 from batches.choices import IngestOutcome, RetrySign
 from batches.ingest.count import RemainingKeys
 from batches.keys import digest
@@ -22,8 +24,21 @@ General Reference, Signature Version 4)."""
 
 
 def put_again_after(batch: Batch) -> datetime | None:
-    """An object of the batch that is newer was put again; None: when it was uploaded is not known."""
-    return batch.upload_finished + CLOCK_MARGIN if batch.upload_finished else None
+    """An object of the batch that is newer was put again; None: when it was uploaded is not known, or there can't be any yet.
+
+    Of an upload elsewhere, an import may know only the day.
+    """
+    if not batch.upload_finished or not batch.upload_runs:
+        return None
+    moment = batch.upload_finished + CLOCK_MARGIN
+    return moment if moment < timezone.now() else None
+
+
+def mark_put_again(batch: Batch, remaining: RemainingKeys, now: datetime) -> None:
+    """Marks records whose object was put again. Call it in the transaction that saves the count."""
+    for keys in remaining.groups(GROUP_SIZE, put_again=True):
+        records = BatchRecord.objects.filter(batch=batch, key_digest__in=[digest(key) for key in keys])
+        records.update(retry_sign=RetrySign.PUT_AGAIN, retry_seen_at=now)
 
 
 def mark_present(batch: Batch, remaining: RemainingKeys | None, now: datetime) -> None:
@@ -35,8 +50,7 @@ def mark_present(batch: Batch, remaining: RemainingKeys | None, now: datetime) -
     records.filter(retry_seen_at__isnull=False).update(retry_seen_at=None)
     if remaining is None:
         return
-    for keys in remaining.groups(GROUP_SIZE, put_again=True):
-        records.filter(key_digest__in=[digest(key) for key in keys]).update(retry_sign=RetrySign.PUT_AGAIN)
+    mark_put_again(batch, remaining, now)
     for keys in remaining.groups(GROUP_SIZE):
         present = records.filter(key_digest__in=[digest(key) for key in keys])
         reappeared = present.filter(ingest_outcome=IngestOutcome.SUCCESS, retry_sign=None)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 
-from batches.choices import BatchStatus, StepKind
-from batches.models import Batch
+from batches.choices import BatchStatus, IngestOutcome, StepKind, UploadOutcome
+from batches.models import Batch, BatchRecord
 from batches.step_log import record_step
 from core.exceptions import OperationRefused
 from core.processes import is_dead
@@ -70,8 +70,13 @@ def archive_done(*, who: str, dry_run: bool = False) -> ArchiveSummary:
     ingested = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None).order_by("pk")
     for batch in list(ingested):
         # An imported batch may have no number; it counts as none.
-        if batch.ingest_errs and not batch.cleared_at:
-            summary.with_objects.append((batch.bid, batch.ingest_errs))
+        objects = batch.ingest_errs or 0
+        if objects and batch.cleared_at:
+            # Perhaps not all were deleted.
+            failed = {"ingest_outcome": IngestOutcome.FAILURE, "upload_outcome": UploadOutcome.SUCCESS}
+            objects = BatchRecord.objects.filter(batch=batch, **failed).count()
+        if objects:
+            summary.with_objects.append((batch.bid, objects))
             continue
         archive(batch, who=who, dry_run=dry_run)
         summary.archived.append(batch.bid)

@@ -6,7 +6,7 @@ Records are marked before their objects are deleted: after a crash, no check tak
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -20,14 +20,12 @@ from batches import remaining
 from batches.choices import UNCLEAR, BatchStatus, IngestOutcome, StepKind, UploadOutcome
 from batches.keys import digest
 from batches.models import Batch, BatchRecord
-from batches.remaining import RemainingObject, RemainingSummary
 from batches.step_log import start_step
 from batches.store import key_base, store_url
 from core.exceptions import OperationRefused
 from core.files import write_atomically
 from core.formatting import pluralize
 from core.processes import is_dead
-from core.temporary import in_pages
 from objectstores import Denied, Store, StoreError, open_store
 
 GROUP_SIZE = 500
@@ -102,9 +100,13 @@ def clear(
     path = folder / f"cleared_{timezone.now():%Y%m%dT%H%M%S%fZ}.csv"
     with closing(open_store(store_url(batch))) as store:
         with write_atomically(path) as file:
-            total = remaining.write_csv(file, objects_to_clear(store, batch, only_retried=only_retried))
+            retried = remaining.retried_objects(store, batch)
+            total = remaining.write_csv(
+                file, retried if only_retried else remaining.remaining_objects(store, batch.bid)
+            )
         if not total:
             path.unlink()
+            remaining.forget_retried(batch)
             return ClearResult(0, 0, None)
         step = start_step(batch, StepKind.CLEAR, who, note=f"{total} objects to delete: {path.name}")
         base = key_base(store.url)
@@ -114,27 +116,10 @@ def clear(
             while keys := [row["key"] for row in islice(rows, GROUP_SIZE)]:
                 _clear_group(batch, store, base, keys, result)
                 on_progress(result.objects, total)
+    if not result.kept:
+        remaining.forget_retried(batch)
     step.end(touched=result.objects)
     return result
-
-
-def summarize_to_clear(batch: Batch) -> RemainingSummary:
-    """How many objects `clear` would delete with `only_retried`, and the first of them. Raises as `clear` does."""
-    with closing(open_store(store_url(batch))) as store:
-        summary = RemainingSummary(store.url)
-        for item in objects_to_clear(store, batch, only_retried=True):
-            summary.add(item)
-    return summary
-
-
-def objects_to_clear(store: Store, batch: Batch, *, only_retried: bool) -> Iterator[RemainingObject]:
-    """The batch's objects in the bucket, or only those of records that are tried again and again. Raises as the listing does."""
-    for group in in_pages(remaining.remaining_objects(store, batch.bid), GROUP_SIZE):
-        wanted = [digest(item.key) for item in group]
-        if only_retried:
-            records = BatchRecord.objects.filter(batch=batch, key_digest__in=wanted, retry_sign__isnull=False)
-            wanted = list(records.values_list("key_digest", flat=True))
-        yield from (item for item in group if digest(item.key) in wanted)
 
 
 def _clear_group(batch: Batch, store: Store, base: str, keys: list[str], result: ClearResult) -> None:

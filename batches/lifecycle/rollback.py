@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from batches.choices import BatchStatus, StepKind, UploadOutcome
 from batches.models import Batch, BatchRecord, IngestCheck
-from batches.remaining import summarize_remaining
+from batches.remaining import forget_retried, summarize_remaining
 from batches.step_log import record_step
 from core.exceptions import OperationRefused
 from core.processes import is_dead
@@ -78,6 +78,7 @@ def rollback_upload(batch: Batch, *, who: str) -> UploadRollback:
         record_step(batch, StepKind.ROLLBACK_UPLOAD, who)
         if not batch.rollback_upload():
             raise OperationRefused(f"Nothing was undone: another process changed {batch}. Try again.")
+        forget_retried(batch)
         to_send = _records(batch, SEND_AGAIN).update(upload_outcome=UploadOutcome.PENDING, upload_message=None)
         _records(batch, SENT).update(upload_outcome=UploadOutcome.UNCERTAIN, upload_message=GONE_MESSAGE)
         return UploadRollback(to_send, _records(batch, [UploadOutcome.UNCERTAIN]).count())

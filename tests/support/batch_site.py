@@ -218,7 +218,9 @@ def _stored(when: datetime) -> datetime | str:
 
 def _uploaded(bid: str, records: int, url: str) -> dict[str, Any]:
     ago = _stored(datetime.now(UTC) - timedelta(hours=30))
-    times = dict.fromkeys(("added_at", "uploaded_at", "upload_started", "upload_finished", "ingest_start_time"), ago)
+    times = dict.fromkeys(("added_at", "uploaded_at", "upload_started", "ingest_start_time"), ago)
+    # Its objects are put now: the upload took long.
+    times["upload_finished"] = _stored(datetime.now(UTC))
     counts = {"record_count": records, "upload_runs": 1, "upload_oks": records, "upload_errs": 0}
     texts = {"status": "uploaded", "rectype": "collectionobject", "action": "CREATE", "notes": "", "store_url": url}
     return {"bid": bid, "source_columns": '["identifier"]', **texts, **counts, **times}

@@ -38,8 +38,19 @@ def put(shelf: Shelf, batch: Batch, identifier: str, *, later: timedelta = timed
     os.utime(path, (at, at))
 
 
+def uploaded(shelf: Shelf, identifiers: str) -> Batch:
+    """A batch of media that was uploaded some hours ago."""
+    batch = shelf.batch("plc", *identifiers, rectype="media")
+    ago = timezone.now() - timedelta(hours=3)
+    Batch.objects.update(upload_started=ago, upload_finished=ago, ingest_start_time=ago)
+    batch.refresh_from_db()
+    for identifier in identifiers:
+        put(shelf, batch, identifier)
+    return batch
+
+
 def ended(shelf: Shelf, *gone: str) -> Batch:
-    batch = shelf.batch("plc", *"abcde", rectype="media")
+    batch = uploaded(shelf, "abcde")
     shelf.ingest(batch, *gone)
     check(batch, QUICK, asked_by="w")
     return get_batch("plc")
@@ -62,7 +73,7 @@ def differences() -> list[object]:
 
 
 def test_an_object_that_is_newer_than_its_upload_was_put_again(shelf: Shelf) -> None:
-    batch = shelf.batch("plc", "a", "b", "c")
+    batch = uploaded(shelf, "abc")
     put(shelf, batch, "b", later=CLOCK_MARGIN - timedelta(minutes=1))
     put(shelf, batch, "c", later=CLOCK_MARGIN + timedelta(minutes=1))
     check(batch, QUICK, asked_by="w")
