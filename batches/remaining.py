@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
+from django.db.models import OuterRef, QuerySet
 from django.utils import timezone
 
 from batches.keys import KeyMatcher, decode, digest, prefix
@@ -85,8 +86,12 @@ def retried_objects(store: Store, batch: Batch) -> Iterator[RemainingObject]:
 
 def forget_retried(batch: Batch) -> None:
     """After a complete listing without such objects: none is in the bucket. That they were there stays on the records."""
-    records = BatchRecord.objects.filter(batch=batch, retry_sign__isnull=False)
-    records.filter(retry_seen_at__isnull=False).update(retry_seen_at=None)
+    with_retried_object(batch).update(retry_seen_at=None)
+
+
+def with_retried_object(batch: Batch | OuterRef) -> QuerySet[BatchRecord]:
+    """Records whose object is retried and may be in the bucket, as far as counts have seen."""
+    return BatchRecord.objects.filter(batch=batch, retry_sign__isnull=False, retry_seen_at__isnull=False)
 
 
 def remaining_objects_of(batch: Batch, *, retried: bool = False) -> Iterator[RemainingObject]:

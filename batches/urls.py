@@ -31,6 +31,7 @@ urlpatterns = [
     path(BATCH + "rollback-ingest/", actions.RollbackIngestView.as_view(), name="rollback_ingest"),
     path(BATCH + "rollback-upload/", actions.RollbackUploadView.as_view(), name="rollback_upload"),
     path(BATCH + "clear/", actions.ClearView.as_view(), name="clear"),
+    path(BATCH + "clear-retried/", actions.ClearRetriedView.as_view(), name="clear_retried"),
     path(BATCH + "tags/", actions.TagsView.as_view(), name="tags"),
     path(BATCH + "archive/", actions.ArchiveView.as_view(), name="archive"),
     path(BATCH + "unarchive/", actions.UnarchiveView.as_view(), name="unarchive"),

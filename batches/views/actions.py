@@ -181,21 +181,23 @@ class ClearView(BatchActionView):
     title = "Delete remaining objects"
     permission_required = "batches.delete_batch"
     danger = True
+    retried = False
+    """Only objects of records that are tried again and again."""
 
     def describe(self) -> str:
         batch, found = self.object, self._summary()
         names = ", ".join(item.identifier for item in found.examples[:MAX_EXAMPLES])
         more = f", and {found.number - MAX_EXAMPLES:,} more" if found.number > MAX_EXAMPLES else ""
         return (
-            f"Deletes {pluralize(found.number, 'object')} of {batch} ({found.size:,} bytes) from {found.store}, and nothing of"
+            f"Deletes {pluralize(found.number, self._noun)} of {batch} ({found.size:,} bytes) from {found.store}, and nothing of"
             f" any other batch: {names}{more}. Their names and keys are kept as a CSV on the batch's page; the objects"
-            f" themselves can't be restored. To list all: `python manage.py batch objects {batch}`"
+            f" themselves can't be restored. To list all: `python manage.py batch objects {batch}{self._option}`"
         )
 
     def perform(self, _form: forms.Form) -> str:
         self._summary()
         try:
-            result = clear.clear(self.object, who=self.who)
+            result = clear.clear(self.object, who=self.who, only_retried=self.retried)
         except OSError as error:
             raise OperationRefused(
                 f"Nothing was deleted: the list of objects could not be written ({error.strerror})."
@@ -208,15 +210,30 @@ class ClearView(BatchActionView):
     def _summary(self) -> remaining.RemainingSummary:
         batch = self.object
         clear.ensure_clearable(batch)
-        found = remaining.summarize_remaining(batch, MAX_OBJECTS_TO_CLEAR + 1)
+        found = remaining.summarize_remaining(batch, MAX_OBJECTS_TO_CLEAR + 1, retried=self.retried)
         if not found.number:
-            raise OperationRefused(f"No objects of {batch} remain in {found.store}.")
+            raise OperationRefused(f"No {self._noun}s of {batch} remain in {found.store}.")
         if found.number > MAX_OBJECTS_TO_CLEAR:
             raise OperationRefused(
-                f"More than {MAX_OBJECTS_TO_CLEAR:,} objects of {batch} remain, too many to delete here."
-                f" Run: manage.py batch clear {batch}"
+                f"More than {MAX_OBJECTS_TO_CLEAR:,} {self._noun}s of {batch} remain, too many to delete here."
+                f" Run: manage.py batch clear {batch}{self._option}"
             )
         return found
+
+    @property
+    def _noun(self) -> str:
+        return "retried object" if self.retried else "object"
+
+    @property
+    def _option(self) -> str:
+        return " --retried" if self.retried else ""
+
+
+class ClearRetriedView(ClearView):
+    """As `batch clear BID --retried`."""
+
+    title = "Delete retried objects"
+    retried = True
 
 
 class TagsForm(forms.Form):

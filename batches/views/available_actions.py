@@ -29,7 +29,7 @@ class ActionLink:
     css: str = ""
 
 
-def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLink]:
+def available_actions(batch: Batch, user: User | AnonymousUser, *, has_retried: bool) -> list[ActionLink]:
     """The actions that the state of the batch and the user's permissions allow. The pages they open check more closely."""
     can_change, can_delete = user.has_perm("batches.change_batch"), user.has_perm("batches.delete_batch")
     if batch.archived_at:
@@ -56,6 +56,10 @@ def available_actions(batch: Batch, user: User | AnonymousUser) -> list[ActionLi
         (
             can_delete and is_ingested and batch.ingest_errs,
             ActionLink("Delete remaining objects", "batches:clear", "trash-2", "danger"),
+        ),
+        (
+            can_delete and is_ingested and has_retried,
+            ActionLink("Delete retried objects", "batches:clear_retried", "repeat", "danger"),
         ),
     )
     return [action for is_allowed, action in possible if is_allowed]

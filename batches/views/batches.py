@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 
-from batches import querysets
+from batches import querysets, remaining
 from batches.choices import STATE_COLOURS, BatchStatus, action_counts
 from batches.corrections.links import corrected_batches
 from batches.corrections.status import batches_with_open, correction_status, with_corrected_in
@@ -64,7 +64,10 @@ class BatchDetailView(FilteredListView):
     @cached_property
     def batch(self) -> Batch:
         """The batch in the URL."""
-        batch = querysets.batches_with_state().filter(bid=self.kwargs["bid"]).first()
+        batches = querysets.batches_with_state().annotate(
+            has_retried=Exists(remaining.with_retried_object(OuterRef("pk")))
+        )
+        batch = batches.filter(bid=self.kwargs["bid"]).first()
         if batch is None:
             raise Http404(f"There is no batch '{self.kwargs['bid']}'.")
         return batch
@@ -87,7 +90,11 @@ class BatchDetailView(FilteredListView):
             "batch": batch,
             "actions_of_records": action_counts(actions) if set(actions) - {batch.action} else "",
             "colour": STATE_COLOURS[batch.state],  # type: ignore[attr-defined]
-            "actions": available_actions.available_actions(batch, self.request.user),
+            "actions": available_actions.available_actions(
+                batch,
+                self.request.user,
+                has_retried=batch.has_retried,  # type: ignore[attr-defined]
+            ),
             "next_step": available_actions.next_step_hint(batch, corrections),
             "store_note": store_changed_note(batch),
             "forecast": current,

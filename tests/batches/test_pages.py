@@ -273,6 +273,20 @@ def test_an_upload_is_only_taken_back_when_nothing_of_it_is_in_the_bucket(operat
     assert shelf.outcomes(batch) == [UploadOutcome.UNCERTAIN] * 2
 
 
+def test_retried_objects_have_a_button_that_deletes_them_alone(operator: Client, shelf: Shelf) -> None:
+    batch = shelf.batch("plc", "a", "b")
+    ended(batch)
+    assert "/batches/plc/clear-retried/" not in operator.get("/batches/plc/").content.decode()
+    BatchRecord.objects.filter(identifier="a").update(retry_sign="put_again", retry_seen_at=timezone.now())
+    assert "/batches/plc/clear-retried/" in operator.get("/batches/plc/").content.decode()
+    asked = words(operator, "/batches/plc/clear-retried/")
+    assert "Deletes 1 retried object of plc" in asked
+    assert "batch objects plc --retried" in asked
+    assert "Deleted 1 object of plc" in operator.post("/batches/plc/clear-retried/", follow=True).content.decode()
+    assert shelf.left() == {shelf.key("plc", "b")}
+    assert "/batches/plc/clear-retried/" not in operator.get("/batches/plc/").content.decode()
+
+
 def test_a_clear_says_what_it_deletes_deletes_only_that_and_keeps_its_names(operator: Client, shelf: Shelf) -> None:
     ended(shelf.batch("plc", "apple", "plum"))
     shelf.batch("oth", "pear")

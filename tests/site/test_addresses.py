@@ -57,6 +57,7 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[object, object, object]]] = {
     "batches:rollback_ingest": (BATCH, REFUSED),
     "batches:rollback_upload": (BATCH, REFUSED),
     "batches:clear": (BATCH, REFUSED),
+    "batches:clear_retried": (BATCH, REFUSED),
     "batches:archive": (BATCH, ACT_ON),
     "batches:unarchive": (BATCH, ACT_ON),
     "loader:feeds": ({}, LOOK),
