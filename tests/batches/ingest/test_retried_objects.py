@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,8 +25,10 @@ from batches.lifecycle.clear import clear
 from batches.models import Batch, BatchRecord
 from batches.querysets import get_batch
 from core.concerns import Concern
+from objectstores import open_store
 from objectstores.base import NewerThan
 from objectstores.folder import FolderStore
+from sandbox.s3 import S3Sandbox
 from tests.support.shelf import Shelf
 
 pytest_plugins = ["tests.support.shelf"]
@@ -193,3 +197,25 @@ def test_what_is_reported_after_the_end_of_a_listing_changes_nothing(shelf: Shel
         thread.start()
         thread.join()
         assert [key for keys in groups for key in keys] == [shelf.key("plc", "a")]
+
+
+def test_a_real_store_tells_which_object_was_put_again(
+    shelf: Shelf, s3: S3Sandbox, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = shelf.batch("plc", *(f"r{number}" for number in range(12)))
+    keys = [shelf.key("plc", f"r{number}") for number in range(12)]
+    s3.put_many(bucket, dict.fromkeys(keys, b"<xml/>"))
+    for name, value in s3.environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("objectstores.s3.PAGE_SIZE", 5)
+    with closing(open_store(f"s3://{bucket}")) as store:
+        newest = max(item.created for item in store.list() if item.created)
+    Batch.objects.update(store_url=f"s3://{bucket}", upload_finished=newest - CLOCK_MARGIN)
+    # The server knows whole seconds only.
+    time.sleep(1.1)
+    s3.put(bucket, keys[7], b"<xml/>")
+    assert check(get_batch("plc"), QUICK, asked_by="w").remaining == 12
+    assert marked() == {"r7": True}
+    clear(get_batch("plc"), who="w", only_retried=True)
+    assert sorted(s3.objects(bucket)) == sorted(set(keys) - {keys[7]})
+    assert shelf.outcomes(batch).count("cleared") == 1
