@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import zlib
 
 import environ
 
@@ -20,7 +21,9 @@ if os.environ.get("FNLOADER_TEST_POSTGRES"):
     # Tests in this process run where those that start processes do (tests/support/site.py).
     DATABASES = {"default": environ.Env.db_url_config(os.environ["FNLOADER_TEST_POSTGRES"])}
     DATABASES["default"]["OPTIONS"] = {"options": "-c synchronous_commit=off"}
-    DATABASES["default"]["TEST"] = {"NAME": "fnloader_in_process"}
+    # Of this checkout: another one may be tested at the same time.
+    _checkout = zlib.crc32(os.fsencode(BASE_DIR))  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": f"fnloader_in_process_{_checkout:x}"}
 
 # What a page keeps between two looks would outlive the test that it is of.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
