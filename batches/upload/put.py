@@ -59,10 +59,12 @@ class ObjectPutter:
     may_send: Callable[[], bool]
     """Called just before each object is put."""
     _root: str = field(init=False)
+    _base: str = field(init=False)
     _large_files: Semaphore = field(default_factory=lambda: Semaphore(LARGE_FILES))
 
     def __post_init__(self) -> None:
         self._root = os.path.join(os.path.realpath(self.folder), "")  # noqa: PTH118 - its separator at the end
+        self._base = key_base(self.store.url)
 
     def path(self, item: UploadItem) -> str:
         """The file that is sent."""
@@ -101,7 +103,7 @@ class ObjectPutter:
             return PutResult(item, UploadOutcome.UNUPLOADABLE, EMPTY_FILE)
         if not self.may_send():
             return not_sent(item)
-        name = key_base(self.store.url) + item.key
+        name = self._base + item.key
         try:
             self.store.write(name, content)
         except StoreError as error:
