@@ -17,6 +17,7 @@ from batches.corrections.status import batches_with_open
 from batches.models import Batch, BatchRecord, IngestCount
 from batches.querysets import (
     IS_QUEUED,
+    OBJECT_IS_RETRIED,
     STOPS_QUEUE,
     UPLOAD_IS_ALIVE,
     UPLOAD_IS_OPEN,
@@ -196,7 +197,7 @@ def _records_open() -> Iterator[Concern]:
 
 
 def _retried() -> Iterator[Concern]:
-    records = BatchRecord.objects.filter(batch__archived_at=None, retry_sign__isnull=False, retry_seen_at__isnull=False)
+    records = BatchRecord.objects.filter(OBJECT_IS_RETRIED, batch__archived_at=None)
     groups = (
         records.order_by()
         .values_list("batch__bid", "batch__status")

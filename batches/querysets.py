@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Case, CharField, Count, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Now
 
-from batches.choices import UPLOADABLE, BatchState, BatchStatus
+from batches.choices import UPLOADABLE, BatchState, BatchStatus, IngestOutcome, UploadOutcome
 from batches.keys import comparable
 from batches.models import Batch, BatchRecord, IngestCheck
 from batches.models.batch import UPLOAD_LOCK_SECONDS
@@ -26,6 +26,10 @@ UPLOAD_IS_ALIVE = Q(
 IS_QUEUED = Q(queued_at__isnull=False, archived_at=None)
 STOPS_QUEUE = Q(queue_stop__isnull=False, archived_at=None)
 """The upload queue stopped at these and was not resumed since; one of which too many records failed has left it."""
+OBJECT_REMAINS = Q(ingest_outcome=IngestOutcome.FAILURE, upload_outcome=UploadOutcome.SUCCESS)
+"""Records whose object remained when the result was written, and was not cleared or ingested since."""
+OBJECT_IS_RETRIED = Q(retry_sign__isnull=False, retry_seen_at__isnull=False)
+"""Records whose object is tried again and again and may be in the bucket, as far as counts have seen."""
 NEXT_STEP = {
     "upload": Q(status__in=[BatchStatus.ADDED, BatchStatus.MAPPED]) | (Q(status__in=UPLOADABLE) & UPLOAD_IS_OPEN),
     "ingstat": Q(status=BatchStatus.UPLOADED) & ~UPLOAD_IS_OPEN,

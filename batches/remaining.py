@@ -9,11 +9,11 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
-from django.db.models import OuterRef, QuerySet
 from django.utils import timezone
 
 from batches.keys import KeyMatcher, decode, digest, prefix
 from batches.models import Batch, BatchRecord
+from batches.querysets import OBJECT_IS_RETRIED
 from batches.store import key_base, store_url
 from core.files import CsvWriter, Writable
 from core.temporary import in_pages
@@ -86,12 +86,7 @@ def retried_objects(store: Store, batch: Batch) -> Iterator[RemainingObject]:
 
 def forget_retried(batch: Batch) -> None:
     """After a complete listing without such objects: none is in the bucket. That they were there stays on the records."""
-    with_retried_object(batch).update(retry_seen_at=None)
-
-
-def with_retried_object(batch: Batch | OuterRef) -> QuerySet[BatchRecord]:
-    """Records whose object is retried and may be in the bucket, as far as counts have seen."""
-    return BatchRecord.objects.filter(batch=batch, retry_sign__isnull=False, retry_seen_at__isnull=False)
+    BatchRecord.objects.filter(OBJECT_IS_RETRIED, batch=batch).update(retry_seen_at=None)
 
 
 def remaining_objects_of(batch: Batch, *, retried: bool = False) -> Iterator[RemainingObject]:

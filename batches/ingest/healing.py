@@ -16,7 +16,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Concat, Left
 from django.utils import timezone
 
-from batches.choices import FINISHED, BatchStatus, CheckKind, IngestOutcome, UploadOutcome, Verdict
+from batches.choices import FINISHED, BatchStatus, CheckKind, IngestOutcome, Verdict
 from batches.ingest.check import EARLY, GROUP_SIZE, CheckRun, open_check
 from batches.ingest.count import ObjectCount, RemainingKeys, count
 from batches.ingest.retried import mark_present, put_again_after
@@ -24,6 +24,7 @@ from batches.ingest.rule import CheckOptions, Observation
 from batches.keys import digest
 from batches.models import Batch, BatchRecord, IngestCheck
 from batches.models.record import MAX_MESSAGE_LENGTH
+from batches.querysets import OBJECT_REMAINS
 from batches.store import store_url
 from core.exceptions import OperationRefused
 from objectstores import open_store
@@ -49,7 +50,7 @@ class HealResult:
 def batches_to_heal() -> QuerySet[Batch]:
     """Batches that ended with errors within HEAL_HOURS, are not archived, and have failed records that were not cleared since."""
     since = timezone.now() - timedelta(hours=settings.HEAL_HOURS)
-    failed = _failed(BatchRecord.objects.filter(batch=OuterRef("pk")))
+    failed = BatchRecord.objects.filter(OBJECT_REMAINS, batch=OuterRef("pk"))
     ended = Batch.objects.filter(status=BatchStatus.INGESTED, archived_at=None, ingest_errs__gt=0)
     return ended.filter(Exists(failed), ingest_done_at__gt=since).order_by("counted_at", "pk")
 
@@ -132,7 +133,9 @@ def _update_records(result: HealResult, counted: ObjectCount, remaining: Remaini
     """Turns failures whose object is gone into successes; returns how many objects have no record."""
     records = BatchRecord.objects.filter(batch=result.batch)
     # All of them, and then back those whose object remains: flat memory holds no list of the objects that are gone.
-    result.healed = _failed(records).update(ingest_outcome=IngestOutcome.SUCCESS, healed_at=counted.counted_at)
+    result.healed = records.filter(OBJECT_REMAINS).update(
+        ingest_outcome=IngestOutcome.SUCCESS, healed_at=counted.counted_at
+    )
     unmatched = 0
     for keys in remaining.groups(GROUP_SIZE):
         present = records.filter(key_digest__in=[digest(key) for key in keys])
@@ -148,8 +151,3 @@ def _results(batch: Batch) -> QuerySet[IngestCheck]:
     """The checks that wrote and changed its result, the latest first."""
     finished = IngestCheck.objects.filter(batch=batch, verdict__in=FINISHED, finished_at__gte=batch.ingest_done_at)
     return finished.order_by("-finished_at", "-pk")
-
-
-def _failed(records: QuerySet[BatchRecord]) -> QuerySet[BatchRecord]:
-    """Records whose object remained: those that can heal."""
-    return records.filter(ingest_outcome=IngestOutcome.FAILURE, upload_outcome=UploadOutcome.SUCCESS)

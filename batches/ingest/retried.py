@@ -16,6 +16,7 @@ from batches.choices import IngestOutcome, RetrySign
 from batches.ingest.count import RemainingKeys
 from batches.keys import digest
 from batches.models import Batch, BatchRecord
+from batches.remaining import forget_retried
 
 GROUP_SIZE = 500
 CLOCK_MARGIN = timedelta(minutes=15)
@@ -47,7 +48,7 @@ def mark_present(batch: Batch, remaining: RemainingKeys | None, now: datetime) -
     Call it in the transaction that writes the outcomes, after them. `remaining` None: nothing remains.
     """
     records = BatchRecord.objects.filter(batch=batch)
-    records.filter(retry_seen_at__isnull=False).update(retry_seen_at=None)
+    forget_retried(batch)
     if remaining is None:
         return
     mark_put_again(batch, remaining, now)

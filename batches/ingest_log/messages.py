@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 
-from batches.choices import BatchStatus, IngestOutcome, UploadOutcome
+from batches.choices import BatchStatus
 from batches.ingest_log import cloudwatch
 from batches.ingest_log.cloudwatch import LogReadError
 from batches.ingest_log.events import EventStore
@@ -24,12 +24,12 @@ from batches.keys import KeyMatcher
 from batches.models import Batch, BatchRecord, IngestCheck
 from batches.models.batch import LOG_WAS_READ
 from batches.models.record import MAX_MESSAGE_LENGTH
+from batches.querysets import OBJECT_REMAINS
 from core.exceptions import OperationRefused
 from core.formatting import pluralize
 
 GROUP_SIZE = 500
 EVENTS_AT_A_TIME = 10_000
-_FAILED = {"ingest_outcome": IngestOutcome.FAILURE, "upload_outcome": UploadOutcome.SUCCESS}
 MARGIN_BEFORE = timedelta(minutes=1)
 """The clocks of AWS and of the uploading host may differ by this much."""
 UNKNOWN_DURATION = timedelta(days=1)
@@ -157,7 +157,7 @@ def _write(batch: Batch, parser: LambdaLogParser, tries: TryStore) -> LogSummary
                 records.filter(Q(tries=None) | Q(tries__lt=number)).update(tries=number)
             _write_messages(batch, [item for item in group if item.message or item.candidate], summary)
         mark_often_tried(batch, timezone.now())
-        failed = BatchRecord.objects.filter(batch=batch, **_FAILED)
+        failed = BatchRecord.objects.filter(OBJECT_REMAINS, batch=batch)
         summary.missing = failed.filter(ingest_message=None, ingest_candidate=None).count()
         if summary.problem:
             Batch.objects.filter(pk=batch.pk).update(messages_problem=summary.problem[:MAX_MESSAGE_LENGTH])
@@ -167,7 +167,7 @@ def _write(batch: Batch, parser: LambdaLogParser, tries: TryStore) -> LogSummary
 def _write_messages(batch: Batch, group: list[ObjectTries], summary: LogSummary) -> None:
     tries = {item.digest: item for item in group}
     failed = list(
-        BatchRecord.objects.filter(batch=batch, key_digest__in=tries, **_FAILED).only(
+        BatchRecord.objects.filter(OBJECT_REMAINS, batch=batch, key_digest__in=tries).only(
             "key_digest", "ingest_message", "ingest_detail", "ingest_candidate"
         )
     )

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from django.db.models import Count
 
-from batches.choices import IngestOutcome, RetrySign, UploadOutcome
+from batches.choices import RetrySign
 from batches.models import Batch, BatchRecord
+from batches.querysets import OBJECT_REMAINS
 
 MIN_TRIES = 5
 """The ingest tries a failed event three times by itself."""
@@ -26,6 +27,6 @@ def mark_often_tried(batch: Batch, now: datetime) -> None:
             median = tries
             break
     often = records.filter(tries__gte=max(MIN_TRIES, MANY_TIMES * median), retry_sign=None)
-    is_there = often.filter(upload_outcome=UploadOutcome.SUCCESS, ingest_outcome=IngestOutcome.FAILURE)
+    is_there = often.filter(OBJECT_REMAINS)
     is_there.update(retry_sign=RetrySign.TRIES, retry_seen_at=now)
     often.update(retry_sign=RetrySign.TRIES)

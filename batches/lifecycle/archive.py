@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 
-from batches.choices import BatchStatus, IngestOutcome, StepKind, UploadOutcome
+from batches.choices import BatchStatus, StepKind
 from batches.models import Batch, BatchRecord
+from batches.querysets import OBJECT_REMAINS
 from batches.step_log import record_step
 from core.exceptions import OperationRefused
 from core.processes import is_dead
@@ -73,8 +74,7 @@ def archive_done(*, who: str, dry_run: bool = False) -> ArchiveSummary:
         objects = batch.ingest_errs or 0
         if objects and batch.cleared_at:
             # Perhaps not all were deleted.
-            failed = {"ingest_outcome": IngestOutcome.FAILURE, "upload_outcome": UploadOutcome.SUCCESS}
-            objects = BatchRecord.objects.filter(batch=batch, **failed).count()
+            objects = BatchRecord.objects.filter(OBJECT_REMAINS, batch=batch).count()
         if objects:
             summary.with_objects.append((batch.bid, objects))
             continue

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Min, Q
 
-from batches.choices import NOT_UPLOADED, IngestOutcome, UploadOutcome
+from batches.choices import NOT_UPLOADED, UploadOutcome
 from batches.models import Batch, BatchRecord
+from batches.querysets import OBJECT_REMAINS
 
 MAX_CAUSES = 1000
 """All others become one cause, so that messages with nothing in common don't fill the memory."""
@@ -111,7 +112,7 @@ def _groups(batch: Batch) -> Iterator[tuple[str, str, str | None, bool, int, int
     """Step, outcome, message, whether it is a candidate, number and first row, for each message of records."""
     records = BatchRecord.objects.filter(batch=batch).order_by()
     not_uploaded = records.filter(upload_outcome__in=[*NOT_UPLOADED, UploadOutcome.SKIP])
-    failed = records.filter(ingest_outcome=IngestOutcome.FAILURE, upload_outcome=UploadOutcome.SUCCESS)
+    failed = records.filter(OBJECT_REMAINS)
     only_candidate = Q(ingest_message=None) & ~Q(ingest_candidate=None)
     for step, chosen, column, is_candidate in (
         ("upload", not_uploaded, "upload_message", False),

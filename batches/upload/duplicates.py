@@ -17,7 +17,7 @@ from batches.choices import TO_SEND, Action, IngestOutcome, UploadOutcome
 from batches.corrections.status import FAILED_PARTS
 from batches.keys import comparable
 from batches.models import Batch, BatchRecord, Correction
-from batches.querysets import identifier_in
+from batches.querysets import OBJECT_REMAINS, identifier_in
 from core.formatting import pluralize, printable
 
 PAGE_SIZE = 500
@@ -104,7 +104,7 @@ def duplicate_lines(batch: Batch, summary: DuplicateSummary) -> Iterator[str]:
 
 def late_ingest_notes(batch: Batch) -> Iterator[str]:
     """A line for each batch that it corrects whose failed records are still in the bucket: both could be created."""
-    waiting = BatchRecord.objects.filter(ingest_outcome=IngestOutcome.FAILURE, upload_outcome=UploadOutcome.SUCCESS)
+    waiting = BatchRecord.objects.filter(OBJECT_REMAINS)
     for parent in Batch.objects.filter(corrections__child=batch).order_by("pk"):
         if number := waiting.filter(batch=parent).count():
             yield (

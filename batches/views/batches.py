@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 
-from batches import querysets, remaining
+from batches import querysets
 from batches.choices import STATE_COLOURS, BatchStatus, action_counts
 from batches.corrections.links import corrected_batches
 from batches.corrections.status import batches_with_open, correction_status, with_corrected_in
@@ -65,7 +65,7 @@ class BatchDetailView(FilteredListView):
     def batch(self) -> Batch:
         """The batch in the URL."""
         batches = querysets.batches_with_state().annotate(
-            has_retried=Exists(remaining.with_retried_object(OuterRef("pk")))
+            has_retried=Exists(BatchRecord.objects.filter(querysets.OBJECT_IS_RETRIED, batch=OuterRef("pk")))
         )
         batch = batches.filter(bid=self.kwargs["bid"]).first()
         if batch is None:
