@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from batches.ingest.advice import FALLBACK, MIN_COURSES, Advice, Replay, WouldHaveSaid, advise, quiet_minutes, replay
-from batches.ingest.course import batches_to_sum_up, update_courses
+from batches.ingest.advice import FALLBACK, MIN_COURSES, Advice, Replay, WouldHaveSaid, advise, quiet_setting, replay
+from batches.ingest.course import sum_up_earlier
 from batches.ingest.rule import CheckOptions
 from batches.ingest.scheduled import scheduled_options
 from batches.models import Batch
@@ -26,8 +26,7 @@ def advice_lines(options: Sequence[CheckOptions]) -> Iterator[str]:
 
 def current_advice(options: Sequence[CheckOptions]) -> list[Advice]:
     """From all kept counts, including those that nobody has summed up yet."""
-    for batch in batches_to_sum_up().iterator():
-        update_courses(batch)
+    sum_up_earlier()
     return advise(options)
 
 
@@ -41,7 +40,8 @@ def recommendation_lines(one: Advice) -> Iterator[str]:
             f" fewer than 1 of {1 / best.may_be_wrong:.0f} are wrong; with errors after {_after(best)})"
         )
         if not one.rectype:
-            yield f"  For the scheduled check: INGEST_QUIET_MINUTES={quiet_minutes(best.options):g} (now {_now():g})"
+            now = scheduled_options().quiet_minutes
+            yield f"  For the scheduled check: INGEST_QUIET_MINUTES={quiet_setting(best.options):g} (now {now:g})"
     elif one.ingests < MIN_COURSES:
         yield (
             f"{name}that is too few for advice: {MIN_COURSES} are needed. Until then, by simulation (docs/batches.md):"
@@ -76,7 +76,7 @@ def _would_have_said(one: WouldHaveSaid) -> list[object]:
 def advice_json(options: Sequence[CheckOptions]) -> dict[str, Any]:
     """For --json."""
     return {
-        "scheduled_quiet_minutes": _now(),
+        "scheduled_quiet_minutes": scheduled_options().quiet_minutes,
         "advice": [
             {
                 "rectype": one.rectype or None,
@@ -104,10 +104,6 @@ def replay_json(batch: Batch, options: Sequence[CheckOptions]) -> dict[str, Any]
             for one in replay(batch, options)
         ],
     }
-
-
-def _now() -> float:
-    return scheduled_options().quiet_seconds / 60
 
 
 def _after(one: Replay) -> str:

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from batches.cli import upload_queue
 from batches.cli.arguments import add_batch_argument, print_uncertain
-from batches.cli.upload_output import UploadProgress, confirm_duplicates
+from batches.cli.upload_output import SOME_FAILED, UploadProgress, confirm_duplicates
 from batches.ingest.rule import WATCHED
 from batches.models import Batch
 from batches.querysets import get_batch
@@ -22,8 +22,6 @@ from core.logs import log_context
 from core.processes import os_user
 from core.progress import Progress
 from core.subcommands import Subcommand
-
-SOME_FAILED = 10
 
 
 def _upload_arguments(parser: CommandParser) -> None:

@@ -16,6 +16,9 @@ from core.commands import FnloaderCommand
 from core.formatting import pluralize
 from core.progress import Progress
 
+SOME_FAILED = 10
+"""Exit status if some records were not uploaded, or failed to ingest."""
+
 
 def confirm_duplicates(command: FnloaderCommand, batch: Batch, policy: str) -> Callable[[DuplicateSummary], bool]:
     """Lists the duplicates, and returns whether to continue; `policy` is one of `--duplicates`."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from batches.choices import BatchStatus, CheckKind
 from batches.cli.ingstat_output import EXIT_STATUS, EXIT_STATUS_LABELS, summary_lines
-from batches.cli.upload_output import UploadProgress, confirm_duplicates
+from batches.cli.upload_output import SOME_FAILED, UploadProgress, confirm_duplicates
 from batches.ingest.check import stored_result
 from batches.ingest.finalize import finalize
 from batches.ingest.parallel import Sleep, run_parallel
@@ -40,7 +40,6 @@ from core.progress import Progress
 from core.subcommands import Subcommand, write_json
 from objectstores.base import Unavailable
 
-SOME_FAILED = 10
 POLL_SECONDS = 1.0
 """How often the queue is read; a count is made when it is due."""
 

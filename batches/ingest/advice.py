@@ -6,6 +6,7 @@ a pause was at least as long, and right where no pause can have been. In between
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -47,11 +48,6 @@ class Replay:
     wrong: int
     unclear: int
     """Counts were too far apart to say."""
-
-    @property
-    def known(self) -> int:
-        """All but the unclear ones."""
-        return self.right + self.wrong
 
     @property
     def may_be_wrong(self) -> float:
@@ -103,19 +99,17 @@ def followed_courses() -> QuerySet[IngestCourse]:
     return IngestCourse.objects.annotate(quiet=quiet).filter(Q(remaining=0) | Q(quiet__gte=FOLLOWED)).order_by("pk")
 
 
-def advise(options: Sequence[CheckOptions] = (), courses: QuerySet[IngestCourse] | None = None) -> list[Advice]:
+def advise(options: Sequence[CheckOptions] = ()) -> list[Advice]:
     """Advice over all ingests, and over those of each record type that has enough; one query.
 
     `options` are compared, too, besides the LADDER.
     """
-    rows = (followed_courses() if courses is None else courses).values_list(
-        "batch__rectype", "longest_pause", "longest_possible"
-    )
+    rows = followed_courses().values_list("batch__rectype", "longest_pause", "longest_possible")
     by_rectype: dict[str, list[tuple[float, float]]] = {"": []}
     for rectype, longest, possible in rows.iterator():
         by_rectype[""].append((longest, possible))
         by_rectype.setdefault(rectype, []).append((longest, possible))
-    compared = sorted({*LADDER, *options}, key=lambda one: (one.quiet_seconds, one.sleep))
+    compared = _compared(options)
     return [
         _advice(rectype, lengths, compared)
         for rectype, lengths in sorted(by_rectype.items())
@@ -123,9 +117,14 @@ def advise(options: Sequence[CheckOptions] = (), courses: QuerySet[IngestCourse]
     ]
 
 
-def quiet_minutes(options: CheckOptions) -> float:
+def quiet_setting(options: CheckOptions) -> float:
     """The same as INGEST_QUIET_MINUTES: the scheduled check counts once a minute."""
-    return max(2, -(-options.quiet_seconds // 60))
+    return max(2, math.ceil(options.quiet_minutes))
+
+
+def _compared(options: Sequence[CheckOptions]) -> list[CheckOptions]:
+    """They and the LADDER, the quickest first."""
+    return sorted({*LADDER, *options}, key=lambda one: (one.quiet_seconds, one.sleep))
 
 
 def _advice(rectype: str, lengths: Sequence[tuple[float, float]], compared: Iterable[CheckOptions]) -> Advice:
@@ -145,8 +144,7 @@ def replay(batch: Batch, options: Sequence[CheckOptions] = ()) -> list[WouldHave
     if course is None:
         return []
     found = list(pauses(course_points(batch, course), course.began_at))
-    compared = sorted({*LADDER, *options}, key=lambda one: (one.quiet_seconds, one.sleep))
-    return [_would_have_said(one, found) for one in compared]
+    return [_would_have_said(one, found) for one in _compared(options)]
 
 
 def _would_have_said(options: CheckOptions, found: Sequence[Pause]) -> WouldHaveSaid:

@@ -85,12 +85,12 @@ def add_count(course: IngestCourse, point: CountPoint) -> None:
 
 
 def _end_pause(course: IngestCourse, changed_at: datetime) -> None:
-    length, possible = course.counted_at - course.same_since, changed_at - course.changed_after
-    if length >= PAUSE:
+    pause = Pause(course.same_since, course.counted_at, course.changed_after, changed_at, course.remaining)
+    if pause.length >= PAUSE:
         course.pauses += 1
-        course.paused_seconds += length.total_seconds()
-    course.longest_pause = max(course.longest_pause, length.total_seconds())
-    course.longest_possible = max(course.longest_possible, possible.total_seconds())
+        course.paused_seconds += pause.length.total_seconds()
+    course.longest_pause = max(course.longest_pause, pause.length.total_seconds())
+    course.longest_possible = max(course.longest_possible, pause.possible.total_seconds())
 
 
 def update_courses(batch: Batch, *, log_was_read: bool = False) -> None:
@@ -147,6 +147,14 @@ def batches_to_sum_up() -> QuerySet[Batch]:
         IngestCheck.objects.filter(batch=OuterRef("pk"), verdict__in=FINISHED),
     )
     return Batch.objects.filter(Exists(ended), ~Exists(courses)).order_by("pk")
+
+
+def sum_up_earlier(limit: int | None = None) -> bool:
+    """Makes the courses of `batches_to_sum_up`, at most `limit`; returns whether some are left."""
+    batches = list(batches_to_sum_up()[: limit and limit + 1])
+    for batch in batches[:limit]:
+        update_courses(batch)
+    return limit is not None and len(batches) > limit
 
 
 class _Boundary(NamedTuple):

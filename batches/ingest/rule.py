@@ -33,6 +33,11 @@ class CheckOptions:
         """Nothing has changed for at least this long when a check ends as complete with errors."""
         return self.sleep * (1 + self.rechecks)
 
+    @property
+    def quiet_minutes(self) -> float:
+        """The same in minutes."""
+        return self.quiet_seconds / 60
+
 
 # Chosen with bench/verdicts.py: wrong in none of 10,000 simulated ingests (15 minutes without a change: in 1, 10: in 35).
 SCHEDULED = CheckOptions(sleep=60.0, checks=10_000, rechecks=29)

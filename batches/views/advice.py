@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.generic import View
 
-from batches.ingest.advice import FALLBACK, MIN_COURSES, advise, quiet_minutes, replay
-from batches.ingest.course import batches_to_sum_up, update_courses
+from batches.ingest.advice import FALLBACK, MIN_COURSES, advise, quiet_setting, replay
+from batches.ingest.course import sum_up_earlier
 from batches.ingest.scheduled import scheduled_options
 from batches.models import Batch
 from core.permissions import PermissionView
@@ -23,9 +23,7 @@ class AdviceView(PermissionView, View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """A few queries, however many counts there are."""
-        waiting = list(batches_to_sum_up()[: MAX_SUMMED_UP + 1])
-        for batch in waiting[:MAX_SUMMED_UP]:
-            update_courses(batch)
+        is_partial = sum_up_earlier(MAX_SUMMED_UP)
         everything, *by_rectype = advise()
         best = everything.recommended
         context = {
@@ -34,9 +32,9 @@ class AdviceView(PermissionView, View):
             "by_rectype": by_rectype,
             "needed": MIN_COURSES,
             "fallback": FALLBACK,
-            "setting": quiet_minutes(best.options) if best else None,
-            "setting_now": scheduled_options().quiet_seconds / 60,
-            "is_partial": len(waiting) > MAX_SUMMED_UP,
+            "setting": quiet_setting(best.options) if best else None,
+            "setting_now": scheduled_options().quiet_minutes,
+            "is_partial": is_partial,
         }
         return render(request, "batches/advice.html", context)
 

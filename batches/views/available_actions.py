@@ -101,4 +101,4 @@ def _correct(batch: Batch) -> str:
 
 def quiet_time() -> str:
     """How long nothing must change before the scheduled check says that a batch has errors: `30 minutes`."""
-    return pluralize(round(scheduled_options().quiet_seconds / 60), "minute")
+    return pluralize(round(scheduled_options().quiet_minutes), "minute")

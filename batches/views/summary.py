@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.generic import View
@@ -21,8 +21,8 @@ from batches.reports.sheet import BatchSheet, RecordCounts, batch_sheets, sheet_
 from batches.tags import tags_of
 from batches.views.downloads import csv_pages
 from batches.views.timeline import timeline
-from core.formatting import printable
 from core.lists.csv_export import file_response, with_bom
+from core.lists.views import not_exported
 from core.permissions import PermissionView
 
 MAX_BATCHES = 1000
@@ -105,8 +105,7 @@ class SummaryView(PermissionView, View):
         is_valid = not filters.is_bound or filters.is_valid()
         if request.GET.get("export") == "csv":
             if not is_valid:
-                text = "\n".join(["Not exported: invalid filter.", *map(printable, filters.problems), ""])
-                return HttpResponseBadRequest(text, content_type="text/plain; charset=utf-8")
+                return not_exported(filters)
             rows = csv_pages(sheet_rows(batch_sheets(filters.qs)))
             return file_response(with_bom(rows), f"summary-{timezone.localdate():%Y-%m-%d}.csv")
         sheets: list[BatchSheet] = list(

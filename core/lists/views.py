@@ -22,6 +22,12 @@ from core.permissions import PermissionView
 ROWS_PER_PAGE = 50
 
 
+def not_exported(filterset: BaseFilterSet) -> HttpResponse:
+    """What is answered to an export with an invalid filter: never all rows."""
+    text = "\n".join(["Not exported: invalid filter.", *map(printable, filterset.problems), ""])
+    return HttpResponse(text, status=400, content_type="text/plain; charset=utf-8")
+
+
 class FilteredListView(PermissionView, FilterView):
     """Set `queryset`, `filterset_class`, `table_class`, `permission_required` and `title`; the rest has defaults."""
 
@@ -39,8 +45,7 @@ class FilteredListView(PermissionView, FilterView):
         self.filterset = self.get_filterset(self.filterset_class)
         valid = not self.filterset.is_bound or self.filterset.is_valid()
         if "export" in request.GET and not valid:
-            text = "\n".join(["Not exported: invalid filter.", *map(printable, self.filterset.problems), ""])
-            return HttpResponse(text, status=400, content_type="text/plain; charset=utf-8")
+            return not_exported(self.filterset)
         if request.GET.get("export") == "csv":
             # All rows and columns of the table, in its order, including columns that are not shown.
             table = self.table(self.filterset.qs)
