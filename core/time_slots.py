@@ -62,6 +62,11 @@ class Seconds(Func):
         return self.as_sql(compiler, connection, template=f"({' + '.join(parts)})", **extra)
 
 
+def slot_of(moment: datetime, seconds: int) -> int:
+    """The number of the slot that a time is in, as `TimeSlot` computes it in SQL."""
+    return int(moment.timestamp()) // seconds
+
+
 @dataclass(frozen=True)
 class TimeSlots:
     """Consecutive slots up to now."""
@@ -74,7 +79,7 @@ class TimeSlots:
     def until(cls, now: datetime, span: timedelta, seconds: int) -> TimeSlots:
         """Slots of so many seconds each; the last one is not over yet."""
         number = max(1, round(span.total_seconds() / seconds))
-        return cls(seconds, int(now.timestamp()) // seconds - number + 1, number)
+        return cls(seconds, slot_of(now, seconds) - number + 1, number)
 
     @property
     def moments(self) -> list[datetime]:

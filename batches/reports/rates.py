@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,12 +27,22 @@ from django.utils import timezone
 from batches.choices import Action
 from batches.models import Batch, IngestCourse
 from core.formatting import pluralize
-from core.time_slots import Seconds, TimeSlots
+from core.time_slots import Seconds, TimeSlots, slot_of
 
 USUAL_PERIOD = timedelta(days=365)
 """Peers that ended in this time."""
 MIN_PEERS = 3
 """With fewer there is nothing usual."""
+SIZES = (100, 1_000, 10_000, 100_000)
+"""Batches are compared by size, too: those below each of these numbers of records, and the larger ones."""
+SLOW = 1.5
+"""A batch is named as slow if its peers were so many times as fast."""
+MAX_SLOWEST = 5
+SLOTS = ((timedelta(days=60), timedelta(days=1)), (timedelta(days=550), timedelta(days=7)))
+"""Spans of time up to these lengths are drawn in slots of this length; longer ones in months."""
+MONTH = timedelta(days=30)
+MAX_SLOTS = 120
+RATE_IS_KNOWN = Q(ingest_oks__gt=0, ingest_duration__gt=timedelta())
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,8 @@ def ingest_rate(batch: Batch) -> float | None:
 
 def usual_rate(batch: Batch) -> UsualRate | None:
     """The median of its peers, archived ones too; None if there are too few. One query."""
-    peers = Batch.objects.filter(
-        rectype=batch.rectype,
-        action=batch.action,
-        ingest_oks__gt=0,
-        ingest_duration__gt=timedelta(),
-        ingest_done_at__gt=timezone.now() - USUAL_PERIOD,
-    ).exclude(pk=batch.pk)
+    recent = Q(rectype=batch.rectype, action=batch.action, ingest_done_at__gt=timezone.now() - USUAL_PERIOD)
+    peers = Batch.objects.filter(RATE_IS_KNOWN, recent).exclude(pk=batch.pk)
     rates = [rate for rate in map(ingest_rate, peers.only("ingest_oks", "ingest_duration")) if rate]
     return UsualRate(median(rates), len(rates)) if len(rates) >= MIN_PEERS else None
 
@@ -75,17 +81,6 @@ def compared_rate(rate: float, usual: UsualRate, rectype: str, action: str) -> s
     if 0.9 <= times <= 1.1:
         return f"as fast as {peers}"
     return f"{times:.1f} times as slow as {peers}" if times > 1 else f"{1 / times:.1f} times as fast as {peers}"
-
-
-SIZES = (100, 1_000, 10_000, 100_000)
-"""Batches are compared by size, too: those below each of these numbers of records, and the larger ones."""
-SLOW = 1.5
-"""A batch is named as slow if its peers were so many times as fast."""
-MAX_SLOWEST = 5
-SLOTS = ((timedelta(days=60), timedelta(days=1)), (timedelta(days=550), timedelta(days=7)))
-"""Spans of time up to these lengths are drawn in slots of this length; longer ones in months."""
-MONTH = timedelta(days=30)
-MAX_SLOTS = 120
 
 
 class RateRow(NamedTuple):
@@ -134,11 +129,10 @@ def with_rates(batches: QuerySet[Batch]) -> QuerySet[Batch]:
     def last(name: str) -> Subquery:
         return Subquery(course.values(name)[:1])
 
-    known = batches.filter(ingest_oks__gt=0, ingest_duration__gt=timedelta())
     rate = ExpressionWrapper(F("ingest_oks") * 60.0 / Seconds("ingest_duration"), output_field=FloatField())
     first = ExpressionWrapper(last("progress_at") - F("ingest_start_time"), output_field=DurationField())
     tries = ExpressionWrapper(last("tries") * 1.0 / F("tried"), output_field=FloatField())
-    return known.annotate(
+    return batches.filter(RATE_IS_KNOWN).annotate(
         rate=rate,
         first=first,
         pauses=last("pauses"),
@@ -182,21 +176,26 @@ def rate_groups(rows: Iterable[RateRow]) -> list[RateGroup]:
 def slowest(rows: Sequence[RateRow]) -> list[SlowBatch]:
     """The batches that were slowest, compared with the others of their record type and action."""
     kinds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.rate):
         kinds[row.rectype, row.action].append(row.rate)
-    found = []
+    slow = []
     for row in rows:
-        peers = sorted(kinds[row.rectype, row.action])
-        peers.remove(row.rate)
-        if len(peers) >= MIN_PEERS and (usual := median(peers)) / row.rate >= SLOW:
-            found.append(
-                (
-                    usual / row.rate,
-                    row.bid,
-                    compared_rate(row.rate, UsualRate(usual, len(peers)), row.rectype, row.action),
-                )
-            )
-    return [SlowBatch(bid, comparison) for _times, bid, comparison in sorted(found, reverse=True)[:MAX_SLOWEST]]
+        ordered = kinds[row.rectype, row.action]
+        usual = UsualRate(_median_without(ordered, bisect_left(ordered, row.rate)), len(ordered) - 1)
+        if usual.batches >= MIN_PEERS and usual.median / row.rate >= SLOW:
+            slow.append((usual.median / row.rate, row, usual))
+    slow.sort(key=lambda found: (found[0], found[1].bid), reverse=True)
+    return [
+        SlowBatch(row.bid, compared_rate(row.rate, usual, row.rectype, row.action))
+        for _times, row, usual in slow[:MAX_SLOWEST]
+    ]
+
+
+def _median_without(ordered: Sequence[float], index: int) -> float:
+    """The median of sorted numbers without one of them; of a single one, that one."""
+    rest = len(ordered) - 1
+    middle = [place + (place >= index) for place in ((rest - 1) // 2, rest // 2)] if rest else [0]
+    return sum(ordered[place] for place in middle) / len(middle)
 
 
 def rates_over_time(rows: Iterable[RateRow], now: datetime) -> tuple[TimeSlots, list[float | None]]:
@@ -208,5 +207,5 @@ def rates_over_time(rows: Iterable[RateRow], now: datetime) -> tuple[TimeSlots, 
     slots = TimeSlots.until(now, min(span + length, length * MAX_SLOTS), seconds)
     rates: dict[int, list[float]] = defaultdict(list)
     for at, rate in dated:
-        rates[int(at.timestamp()) // seconds].append(rate)
+        rates[slot_of(at, seconds)].append(rate)
     return slots, slots.filled({slot: median(values) for slot, values in rates.items()}, None)

@@ -19,7 +19,7 @@ from django.db.models import Count, Max, Value
 
 from batches.models import Batch
 from core.charts import Chart, Series
-from core.time_slots import TimeSlot, TimeSlots
+from core.time_slots import TimeSlot, TimeSlots, slot_of
 from loader.choices import AttemptOutcome
 from loader.fn4.responses import IN_SERVER
 from loader.models import LoadAttempt
@@ -89,7 +89,7 @@ def batches_ended_chart(now: datetime) -> Chart:
     batches = Batch.objects.filter(ingest_done_at__gte=slots.moments[0]).order_by()
     for when, errors in batches.values_list("ingest_done_at", "ingest_errs"):
         if when:
-            counts[bool(errors)][_slot(when)] += 1
+            counts[bool(errors)][slot_of(when, SLOT_SECONDS)] += 1
     return Chart(
         "Batches ended per hour",
         slots.moments,
@@ -125,7 +125,7 @@ def _loaded(slots: TimeSlots) -> dict[int, float]:
             insert_status_code__in=IN_SERVER, insert_start_time__gte=hour, insert_start_time__lt=hour + HOUR
         )
         .order_by()
-        .annotate(slot=Value(_slot(hour)))
+        .annotate(slot=Value(slot_of(hour, SLOT_SECONDS)))
         .values("slot")
         .annotate(n=Count("*"))
         .values_list("slot", "n")
@@ -160,14 +160,10 @@ def _insert_times(first: int | None, most: int) -> dict[int, list[float]]:
     sample = inserted.filter(pk__gte=first) if step == 1 else inserted.filter(pk__in=range(first, last + 1, step))
     for start, end in sample.order_by().values_list("insert_start_time", "insert_end_time"):
         if start and end:
-            times[_slot(start)].append((end - start) / timedelta(milliseconds=1))
+            times[slot_of(start, SLOT_SECONDS)].append((end - start) / timedelta(milliseconds=1))
     return times
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of the values does not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
-
-
-def _slot(when: datetime) -> int:
-    return int(when.timestamp()) // SLOT_SECONDS

@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.models import Max
 
 from core.charts import Chart, Series
-from core.time_slots import TimeSlot, TimeSlots
+from core.time_slots import TimeSlot, TimeSlots, slot_of
 from loader.bottleneck import TIMES, Times, Way, complete_times, ways
 from loader.models import Feed, LoadAttempt, ServerReading
 
@@ -26,7 +26,7 @@ def way_charts(feed: Feed, now: datetime, length: timedelta, seconds: int) -> li
     slots = TimeSlots.until(now, length, seconds)
     rows: dict[int, list[Times]] = defaultdict(list)
     for times in _sample(feed, slots):
-        rows[int(times.read_start.timestamp()) // seconds].append(times)
+        rows[slot_of(times.read_start, seconds)].append(times)
     parts = {slot: ways(sorted(some, key=lambda times: times.insert_start)) for slot, some in rows.items()}
     charts = [_parts_chart(slots, parts), _insert_chart(slots, parts)]
     locked = {slot: 100.0 * sum(1 for times in some if times.lock_waits) / len(some) for slot, some in rows.items()}
