@@ -211,7 +211,7 @@ def _retried() -> Iterator[Concern]:
         yield Concern(
             Level.WARNING,
             f"{pluralize(number, 'object')} of batch {bid} tried again and again{often}",
-            f"The ingest may never end with them, and each try may create the record once more{such}.",
+            f"The ingest may never end with them{such}, and each try may create the record once more.",
             "Look for duplicates in CollectionSpace. To delete exactly these objects:",
             f"python manage.py batch clear {bid} --retried{option}",
             since=since,
